@@ -1,0 +1,84 @@
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { ApiCache } from './lib/api.js'
+import type * as Types from './lib/types.js'
+import { Core } from './lib/core.js'
+import * as durations from './lib/durations.js'
+import { redisFromEnvironment } from './lib/environment.js'
+import { Keyspace } from './lib/key/keyspace.js'
+import { checkOptions, readDefaults, type ApiCacheOptions } from './lib/options.js'
+import type { ReadPolicy } from './lib/policy/read-policy.js'
+import type { WritePolicy } from './lib/policy/write-policy.js'
+import { kLook } from './lib/read/cached-handler.js'
+import { kExchange } from './lib/read/exchange.js'
+import { equipRoute, watchEarlierRoutes } from './lib/routes.js'
+import { decodeEntry, encodeEntry } from './lib/store/frame.js'
+import { MemoryStore } from './lib/store/memory-store.js'
+import { openStore } from './lib/store/open-store.js'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** How answers of this route are cached, or what a write on it makes old. */
+    cache?: ReadPolicy | WritePolicy
+  }
+  interface FastifyInstance {
+    apiCache: ApiCache
+  }
+}
+
+async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Promise<void> {
+  checkOptions(options)
+  const { prefix = 'api-cache', responseHeader = 'X-API-Cache', timeout = 500, lease = 5_000 } = options
+  const defaults = readDefaults(options)
+  const store = await openStore(fastify, options, timeout)
+  const core = new Core(store, new Keyspace(prefix), { timeout, lease, responseHeader }, fastify.log)
+  const equipped = new WeakSet<object>()
+
+  fastify.decorate('apiCache', new ApiCache(core, store.name))
+  fastify.decorateReply(kExchange)
+  fastify.decorateRequest(kLook)
+  fastify.addHook('onRoute', function apiCacheOnRoute (route) {
+    equipRoute(core, defaults, route)
+    if (route.config?.cache !== undefined) equipped.add(route.config.cache)
+  })
+  watchEarlierRoutes(fastify, equipped)
+  fastify.addHook('onClose', async function apiCacheOnClose () {
+    await core.close()
+    if (store !== options.store) await store.close?.()
+  })
+}
+
+const registered = fp(plugin, { name: 'fastify-api-cache', fastify: '5.x' })
+
+const apiCache: typeof registered & typeof durations & {
+  default: typeof registered
+  apiCache: typeof registered
+  redisFromEnvironment: typeof redisFromEnvironment
+  MemoryStore: typeof MemoryStore
+  encodeEntry: typeof encodeEntry
+  decodeEntry: typeof decodeEntry
+} = Object.assign(registered, durations, {
+  default: registered,
+  apiCache: registered,
+  redisFromEnvironment,
+  MemoryStore,
+  encodeEntry,
+  decodeEntry
+})
+
+// eslint-disable-next-line @typescript-eslint/no-namespace, no-redeclare -- types beside an `export =`
+namespace apiCache {
+  export type ApiCache = Types.ApiCache
+  export type ApiCacheOptions = Types.ApiCacheOptions
+  export type CacheStore = Types.CacheStore
+  export type Entry = Types.Entry
+  export type Invalidation = Types.Invalidation
+  export type Lookup = Types.Lookup
+  export type MemoryOptions = Types.MemoryOptions
+  export type ReadDefaults = Types.ReadDefaults
+  export type ReadPolicy = Types.ReadPolicy
+  export type Stats = Types.Stats
+  export type WritePolicy = Types.WritePolicy
+}
+
+export = apiCache

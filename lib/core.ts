@@ -1,0 +1,112 @@
+import { setTimeout } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import type { Keyspace } from './key/keyspace.js'
+import { Flights } from './read/flights.js'
+import { Door } from './store/door.js'
+import type { CacheStore } from './store/store.js'
+import { Invalidator } from './write/invalidator.js'
+import { Sweeper } from './write/sweeper.js'
+
+const COMPLAINT_INTERVAL = 60_000
+/** Longest wait for fills and sweeps when the server closes. */
+const CLOSE_MILLISECONDS = 1_000
+
+/** Counts since the plugin was registered. */
+export interface Counters {
+  hits: number
+  misses: number
+  bypasses: number
+  /** Answers of other requests' handlers, waited for. */
+  collapsed: number
+  stored: number
+  invalidations: number
+  swept: number
+}
+
+export interface CoreSettings {
+  /** Milliseconds that a store operation may hold a request. */
+  readonly timeout: number
+  /** Milliseconds that a request waits for another's fill at the most. */
+  readonly lease: number
+  readonly responseHeader: string | false
+}
+
+/** Everything that the routes of one registration share. */
+export class Core {
+  readonly keyspace: Keyspace
+  readonly door: Door
+  readonly invalidator: Invalidator
+  readonly sweeper: Sweeper
+  readonly flights: Flights
+  /** The name of the response header that says HIT or MISS; false for none. */
+  readonly responseHeader: string | false
+  readonly counters: Counters = { hits: 0, misses: 0, bypasses: 0, collapsed: 0, stored: 0, invalidations: 0, swept: 0 }
+  readonly #store: CacheStore
+  readonly #background = new Set<Promise<unknown>>()
+  readonly #complaints = new Map<string, number>()
+
+  constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader }: CoreSettings, log: FastifyBaseLogger) {
+    this.#store = store
+    this.keyspace = keyspace
+    this.responseHeader = responseHeader
+    this.door = new Door(store, timeout, log)
+    this.invalidator = new Invalidator(this.door, keyspace, log)
+    this.sweeper = new Sweeper(this.door)
+    this.flights = new Flights(lease)
+    this.door.onRecovery = () => this.invalidator.deliver()
+    store.watch?.(() => { this.invalidator.suspect() })
+  }
+
+  /**
+   * Moves the versions of namespaces and tags, then sweeps behind them.
+   * @returns whether the move was delivered, and how many entries the sweep deletes
+   */
+  async invalidate (namespaces: readonly string[], tags: readonly string[]): Promise<{ delivered: boolean, swept: Promise<number> }> {
+    const spaces = namespaces.map((namespace) => this.keyspace.version(namespace))
+    const marks = tags.map((tag) => this.keyspace.tag(tag))
+    const groups = new Set(tags.map((tag) => this.keyspace.tagGroup(tag)))
+    this.counters.invalidations += spaces.length + marks.length
+    const delivered = await this.invalidator.move([...spaces, ...marks, ...groups])
+    const sweeps = namespaces.map((namespace, index) => this.sweeper.sweep(this.keyspace.entries(namespace), [spaces[index]!]))
+    if (marks.length > 0) sweeps.push(this.sweeper.sweep(this.keyspace.allEntries, marks))
+    const swept = this.inBackground(Promise.all(sweeps).then((counts) => {
+      const total = counts.reduce((sum, count) => sum + count, 0)
+      this.counters.swept += total
+      return total
+    }))
+    return { delivered, swept }
+  }
+
+  /** Keeps track of work that no response waits for. */
+  inBackground<T> (work: Promise<T>): Promise<T> {
+    this.#background.add(work)
+    const done = (): void => { this.#background.delete(work) }
+    work.then(done, done)
+    return work
+  }
+
+  /** Resolves when no fill is being stored and no sweep is running. */
+  async settled (): Promise<void> {
+    while (this.#background.size > 0) await Promise.allSettled(this.#background)
+  }
+
+  /** The keys that begin with `prefix`. @throws whatever the store throws */
+  keys (prefix: string): AsyncIterable<string> {
+    return this.#store.keys(prefix)
+  }
+
+  /** Lets go of the store: what is under way may settle for as long as one operation may take. */
+  async close (): Promise<void> {
+    await Promise.race([this.settled(), setTimeout(CLOSE_MILLISECONDS, undefined, { ref: false })])
+    await this.invalidator.close()
+    this.door.close()
+  }
+
+  /** Logs what a function of a policy did wrong: once a minute for each route. */
+  complain (log: FastifyBaseLogger, route: string, err: unknown): void {
+    const now = performance.now()
+    if (now - (this.#complaints.get(route) ?? -Infinity) < COMPLAINT_INTERVAL) return
+    this.#complaints.set(route, now)
+    log.warn({ err, route }, 'api cache: a function of the route\'s policy failed, the request bypasses the cache')
+  }
+}

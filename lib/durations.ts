@@ -1,0 +1,31 @@
+import { parse } from '@lukeed/ms'
+import type { ReadPolicy } from './policy/read-policy.js'
+
+export const ONE_MINUTE_IN_SECONDS = 60
+export const ONE_HOUR_IN_SECONDS = 3_600
+export const ONE_DAY_IN_SECONDS = 86_400
+export const ONE_WEEK_IN_SECONDS = 604_800
+/** 30 days. */
+export const ONE_MONTH_IN_SECONDS = 2_592_000
+/** 365 days: also the longest `expire` there is. */
+export const ONE_YEAR_IN_SECONDS = 31_536_000
+
+type PolicyWithoutExpire = Omit<ReadPolicy, 'expire'>
+
+const lasting = (seconds: number) => (policy: PolicyWithoutExpire): ReadPolicy => ({ ...policy, expire: seconds })
+
+export const oneMinute = lasting(ONE_MINUTE_IN_SECONDS)
+export const oneHour = lasting(ONE_HOUR_IN_SECONDS)
+export const oneDay = lasting(ONE_DAY_IN_SECONDS)
+export const oneWeek = lasting(ONE_WEEK_IN_SECONDS)
+export const oneMonth = lasting(ONE_MONTH_IN_SECONDS)
+export const oneYear = lasting(ONE_YEAR_IN_SECONDS)
+
+/**
+ * The whole seconds that `expire` stands for, or undefined when it is not a duration from one
+ * second to one year.
+ */
+export function toSeconds (expire: number | string): number | undefined {
+  const seconds = typeof expire === 'string' ? (parse(expire) ?? NaN) / 1000 : expire
+  return Number.isInteger(seconds) && seconds >= 1 && seconds <= ONE_YEAR_IN_SECONDS ? seconds : undefined
+}

@@ -1,0 +1,33 @@
+import createError from '@fastify/error'
+
+/** A policy or option has a field that does not exist; the message names the nearest known one. */
+export const UnknownFieldError = createError<[what: string, field: string, nearest: string]>(
+  'FST_API_CACHE_UNKNOWN_FIELD', "%s has no field '%s'; did you mean '%s'?", 500, TypeError)
+
+/** A field has a value that it cannot have; the message says what to write instead. */
+export const InvalidFieldError = createError<[what: string, field: string, expected: string, got: string]>(
+  'FST_API_CACHE_INVALID_FIELD', "%s: '%s' must be %s, got %s", 500, TypeError)
+
+/** A policy lacks a field that it needs. */
+export const MissingFieldError = createError<[what: string, missing: string]>(
+  'FST_API_CACHE_MISSING_FIELD', '%s: %s', 500, TypeError)
+
+/** A caching policy on a method that changes data, or an invalidating one on a method that reads. */
+export const WrongMethodError = createError<[what: string, instead: string]>(
+  'FST_API_CACHE_WRONG_METHOD', '%s: %s', 500, TypeError)
+
+/** `store: 'redis'` without any Redis to use. */
+export const NoRedisError = createError<[reason: string]>(
+  'FST_API_CACHE_NO_REDIS', '%s', 500)
+
+/** A Redis client whose settings would make the plugin serve stale answers. */
+export const UnsafeRedisError = createError<[reason: string]>(
+  'FST_API_CACHE_UNSAFE_REDIS', '%s', 500)
+
+/** `invalidate()` or `invalidateTags()` was called with something that is not a name. */
+export const InvalidNameError = createError<[what: string, got: string]>(
+  'FST_API_CACHE_INVALID_NAME', '%s must be a non-empty string or a list of them, got %s', 500, TypeError)
+
+/** The store could not be reached, so the call could not do what it was asked for at once. */
+export const StoreUnavailableError = createError<[what: string]>(
+  'FST_API_CACHE_STORE_UNAVAILABLE', '%s', 503)

@@ -1,0 +1,75 @@
+import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import { checkFields, isObject, isText, isCount, type Fields } from './policy/fields.js'
+import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
+import type { MemoryOptions } from './store/memory-store.js'
+import type { CacheStore } from './store/store.js'
+
+/** Options of the plugin. Those of `ReadDefaults` are defaults for every route. */
+export interface ApiCacheOptions extends ReadDefaults {
+  /**
+   * An ioredis client or Cluster, which stays yours; or a URL or ioredis options: the plugin then
+   * opens the connection, waits for it at registration (at most `timeout`), and closes it.
+   * Default `fastify.redis` where @fastify/redis is registered.
+   */
+  redis?: Redis | Cluster | RedisOptions | string
+  /** Which namespace of @fastify/redis to use. */
+  redisNamespace?: string
+  /** `'redis'` (default where there is one), `'memory'` (default where there is none) or a store of your own. */
+  store?: 'redis' | 'memory' | CacheStore
+  /** First part of every key; default `'api-cache'`. */
+  prefix?: string
+  /** The response header that says HIT or MISS, or false for none; default `'X-API-Cache'`. */
+  responseHeader?: string | false
+  /** Milliseconds that a store operation may hold a request; default 500. */
+  timeout?: number
+  /** Milliseconds that a request waits for another request's fill at the most; default 5,000. */
+  lease?: number
+  /** Bounds of the memory store. */
+  memory?: MemoryOptions
+}
+
+const fields: Fields<ApiCacheOptions> = {
+  ...defaultsFields,
+  redis: { accepts: (value) => isText(value) || isObject(value), expects: 'an ioredis client or Cluster, a URL or ioredis options' },
+  redisNamespace: { accepts: isText, expects: 'the name of a namespace of @fastify/redis' },
+  store: {
+    accepts: (value) => value === 'redis' || value === 'memory' || isStore(value),
+    expects: "'redis', 'memory' or an object with the methods of a store"
+  },
+  prefix: {
+    accepts: (value) => isText(value) && /^[\w.:@/-]{1,64}$/.test(value),
+    expects: 'up to 64 letters, digits and _ . : @ / -'
+  },
+  responseHeader: {
+    accepts: (value) => value === false || (isText(value) && /^[\w!#$%&'*+.^`|~-]+$/.test(value)),
+    expects: 'the name of a header or false'
+  },
+  timeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
+  lease: { accepts: isCount, expects: 'whole milliseconds above 0' },
+  memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' }
+}
+
+const memoryFields: Fields<MemoryOptions> = {
+  maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
+  maxEntries: { accepts: isCount, expects: 'a number of entries above 0' }
+}
+
+/**
+ * @throws UnknownFieldError, InvalidFieldError
+ */
+export function checkOptions (options: ApiCacheOptions): void {
+  checkFields('fastify-api-cache', options, fields)
+  if (options.memory !== undefined) checkFields('fastify-api-cache: memory', options.memory, memoryFields)
+}
+
+/** The part of the options that are defaults for every route. */
+export function readDefaults (options: ApiCacheOptions): ReadDefaults {
+  const names = new Set(Object.keys(defaultsFields))
+  return Object.fromEntries(Object.entries(options).filter(([name, value]) => names.has(name) && value !== undefined))
+}
+
+const STORE_METHODS: Array<keyof CacheStore> = ['lookup', 'current', 'claim', 'move', 'set', 'keys', 'sweep']
+
+function isStore (value: unknown): value is CacheStore {
+  return isObject(value) && STORE_METHODS.every((method) => typeof (value as unknown as Record<string, unknown>)[method] === 'function')
+}

@@ -1,0 +1,40 @@
+import { closest } from 'fastest-levenshtein'
+import { InvalidFieldError, UnknownFieldError } from '../errors.js'
+
+/** What one field of an options object accepts, and how an error says it. */
+export interface Field {
+  accepts: (value: unknown) => boolean
+  expects: string
+}
+
+export type Fields<T> = { [K in keyof Required<T>]: Field }
+
+/**
+ * Refuses unknown fields and values that a field cannot have.
+ * @throws UnknownFieldError, InvalidFieldError
+ */
+export function checkFields<T extends object> (what: string, value: T, fields: Fields<T>): void {
+  for (const [name, given] of Object.entries(value)) {
+    if (!Object.hasOwn(fields, name)) {
+      throw new UnknownFieldError(what, name, closest(name, Object.keys(fields)))
+    }
+    const field = fields[name as keyof T]
+    if (given !== undefined && !field.accepts(given)) {
+      throw new InvalidFieldError(what, name, field.expects, show(given))
+    }
+  }
+}
+
+/** A value as an error message shows it: short, and never a function's source or an object's content. */
+export function show (value: unknown): string {
+  if (typeof value === 'string') return `'${value.slice(0, 40)}'`
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`
+  return typeof value === 'object' || typeof value === 'function' ? `a value of type ${typeof value}` : String(value)
+}
+
+export const isText = (value: unknown): value is string => typeof value === 'string' && value.length > 0
+export const isFunction = (value: unknown): boolean => typeof value === 'function'
+export const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
+export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
+export const isTextList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText)
+export const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0

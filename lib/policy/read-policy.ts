@@ -1,0 +1,179 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { InvalidFieldError, MissingFieldError } from '../errors.js'
+import { ONE_YEAR_IN_SECONDS, toSeconds } from '../durations.js'
+import {
+  checkFields, isCount, isFunction, isText, isTextList, show, type Field, type Fields
+} from './fields.js'
+
+/** Seconds, or a text such as `'15m'` or `'1 day'`: one second to one year. */
+export type Duration = number | string
+
+/** What both the plugin (as defaults for every route) and a route can say about caching. */
+export interface ReadDefaults {
+  /** How long an entry is fresh where the handler's own Cache-Control or Expires does not say. Required on the plugin or on the route. */
+  expire?: Duration
+  /**
+   * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie go to the
+   * handler and their answers are not stored. `'shared'`: everyone whom the route lets in. A
+   * function: one entry for each text it returns (a user's id, a tenant); whatever else it
+   * returns, or throws, lets that request bypass the cache.
+   */
+  scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string)
+  /** The query parameters that are part of the key; default all. */
+  query?: readonly string[]
+  /** Names, or patterns such as `utm_*`, of query parameters that are not part of the key; default none. */
+  ignoreQuery?: readonly string[]
+  /** Request headers that are part of the key; default none. */
+  vary?: readonly string[]
+  /** Bytes of a body above which it passes through unstored; default 1 MiB. */
+  maxBytes?: number
+  /** The statuses that may be stored; default `[200]`. */
+  statuses?: readonly number[]
+  /** `'ignore'` leaves a request's own Cache-Control and Pragma unheard; default `'obey'`. */
+  requestDirectives?: 'obey' | 'ignore'
+  /**
+   * How long clients may use an answer without asking, where the handler set no Cache-Control.
+   * Default 0: `no-cache`, so that they ask every time and mostly get a 304.
+   */
+  clientExpire?: Duration | 0
+  /** `'process'` (default): concurrent misses for one key run the handler once in each process. `'fleet'`: once in all processes. */
+  coalesce?: 'process' | 'fleet'
+}
+
+/** `config.cache` of a GET route; its HEAD sibling follows. */
+export interface ReadPolicy extends ReadDefaults {
+  /** The group that a write invalidates. */
+  namespace: string | ((request: FastifyRequest) => string)
+  /** Replaces method, path and query as the identity of an answer; `scope` and `vary` still apply. */
+  key?: (request: FastifyRequest) => string
+  /** Names for finer invalidation, from the request or from the payload before serialization. */
+  tags?: readonly string[] | ((request: FastifyRequest, payload: unknown) => string[])
+  /** Whether this answer may be stored. */
+  when?: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => boolean
+  /** `'onRequest'` serves a HIT before parsing, validation and later hooks: for routes open to all. Default `'handler'`. */
+  serveFrom?: 'handler' | 'onRequest'
+  invalidate?: never
+  invalidateTags?: never
+}
+
+/** A read policy with every default filled in. */
+export type CompiledReadPolicy =
+  Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
+  Pick<ReadPolicy, 'key' | 'tags' | 'when'> & {
+    readonly expire: number
+    readonly clientCacheControl: string
+    readonly vary: readonly string[]
+    readonly statuses: ReadonlySet<number>
+    readonly keepsParameter: ((name: string) => boolean) | undefined
+    readonly obeysRequest: boolean
+  }
+
+const DEFAULT_MAX_BYTES = 1024 * 1024
+
+const duration: Field = {
+  accepts: (value) => (typeof value === 'number' || typeof value === 'string') && toSeconds(value) !== undefined,
+  expects: `whole seconds from 1 to ${ONE_YEAR_IN_SECONDS} or a duration such as '15m' or '1 day'`
+}
+
+const oneOf = (...choices: string[]): Field => ({
+  accepts: (value) => choices.includes(value as string),
+  expects: choices.map((choice) => `'${choice}'`).join(' or ')
+})
+
+const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
+
+export const defaultsFields: Fields<ReadDefaults> = {
+  expire: duration,
+  scope: {
+    accepts: (value) => value === 'anonymous' || value === 'shared' || isFunction(value),
+    expects: "'anonymous', 'shared' or a function of the request"
+  },
+  query: textList,
+  ignoreQuery: textList,
+  vary: {
+    accepts: (value) => isTextList(value) && value.every((name) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== '*'),
+    expects: 'a list of header names'
+  },
+  maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
+  statuses: {
+    accepts: (value) => Array.isArray(value) && value.length > 0 &&
+      value.every((status) => Number.isInteger(status) && status >= 200 && status <= 599 && status !== 206 && status !== 304),
+    expects: 'a list of statuses from 200 to 599 without 206 and 304'
+  },
+  requestDirectives: oneOf('obey', 'ignore'),
+  clientExpire: { accepts: (value) => value === 0 || duration.accepts(value), expects: `0 or ${duration.expects}` },
+  coalesce: oneOf('process', 'fleet')
+}
+
+const policyFields: Fields<Omit<ReadPolicy, 'invalidate' | 'invalidateTags'>> = {
+  ...defaultsFields,
+  namespace: { accepts: (value) => isText(value) || isFunction(value), expects: 'a non-empty string or a function of the request' },
+  key: { accepts: isFunction, expects: 'a function of the request' },
+  tags: { accepts: (value) => isTextList(value) || isFunction(value), expects: 'a list of non-empty strings or a function of the request and the payload' },
+  when: { accepts: isFunction, expects: 'a function of the request, the reply and the payload' },
+  serveFrom: oneOf('handler', 'onRequest')
+}
+
+/**
+ * Checks a read policy and fills in what it leaves to the plugin's defaults.
+ * @param what the route, as errors name it
+ * @throws UnknownFieldError, InvalidFieldError, MissingFieldError
+ */
+export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: ReadDefaults): CompiledReadPolicy {
+  checkFields(what, policy, policyFields as Fields<ReadPolicy>)
+  if (policy.namespace === undefined) {
+    throw new MissingFieldError(what, "a caching policy needs a namespace, such as { namespace: 'user-cache' }")
+  }
+  const merged = { ...defaults, ...withoutUndefined(policy) }
+  if (merged.expire === undefined) {
+    throw new MissingFieldError(what, "a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin")
+  }
+  const scope = merged.scope ?? 'anonymous'
+  return {
+    namespace: policy.namespace,
+    scope,
+    expire: toSeconds(merged.expire)!,
+    clientCacheControl: clientCacheControl(scope, merged.clientExpire ?? 0),
+    vary: [...new Set((merged.vary ?? []).map((name) => name.toLowerCase()))].sort(),
+    statuses: new Set(merged.statuses ?? [200]),
+    maxBytes: merged.maxBytes ?? DEFAULT_MAX_BYTES,
+    keepsParameter: parameterFilter(merged.query, merged.ignoreQuery),
+    obeysRequest: merged.requestDirectives !== 'ignore',
+    serveFrom: policy.serveFrom ?? 'handler',
+    coalesce: merged.coalesce ?? 'process',
+    key: policy.key,
+    tags: policy.tags,
+    when: policy.when
+  }
+}
+
+/** @throws InvalidFieldError */
+export function checkDefaults (what: string, defaults: ReadDefaults): void {
+  for (const name of Object.keys(defaultsFields) as Array<keyof ReadDefaults>) {
+    const value = defaults[name]
+    if (value !== undefined && !defaultsFields[name].accepts(value)) {
+      throw new InvalidFieldError(what, name, defaultsFields[name].expects, show(value))
+    }
+  }
+}
+
+/** An entry of one user is no other's, in the caches behind us too. */
+function clientCacheControl (scope: ReadPolicy['scope'], clientExpire: Duration): string {
+  const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
+  return typeof scope === 'function' ? `private, ${freshness}` : freshness
+}
+
+function parameterFilter (query?: readonly string[], ignoreQuery?: readonly string[]): ((name: string) => boolean) | undefined {
+  const kept = query && new Set(query)
+  const ignored = ignoreQuery?.length ? new RegExp(`^(?:${ignoreQuery.map(patternSource).join('|')})$`, 'su') : undefined
+  if (kept === undefined && ignored === undefined) return undefined
+  return (name) => (kept === undefined || kept.has(name)) && ignored?.test(name) !== true
+}
+
+const patternSource = (pattern: string): string =>
+  pattern.split('*').map((text) => text.replace(/[\\^$.|?+()[\]{}/]/g, '\\$&')).join('.*')
+
+function withoutUndefined<T extends object> (value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
+}
+

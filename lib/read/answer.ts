@@ -1,0 +1,78 @@
+import type { FastifyReply } from 'fastify'
+import type { Readable } from 'node:stream'
+import { storableDifference, type Headers } from '../http/headers.js'
+import type { BodyKind, StoredHeader } from '../store/entry.js'
+
+/** What a handler answered, before any hook saw it. */
+export interface Answer {
+  readonly status: number
+  /** All headers of the reply at that moment. */
+  readonly headers: Headers
+  /** Of them, those that the handler set. */
+  readonly own: StoredHeader[]
+  readonly kind: BodyKind
+  /** Undefined while a stream runs. */
+  readonly body: Buffer | undefined
+}
+
+/** The kinds of payload that Fastify sends without serializing them. */
+export type Payload =
+  | { readonly as: 'error' | 'object' | 'other' }
+  | { readonly as: 'empty' | 'text' | 'bytes', readonly body: Buffer }
+  | { readonly as: 'node', readonly stream: Readable }
+  | { readonly as: 'web', readonly stream: ReadableStream }
+  | { readonly as: 'response', readonly response: Response }
+
+/** What Fastify will take a payload for; bytes are copied, as their owner may write to them again. */
+export function payloadOf (payload: unknown): Payload {
+  if (payload === undefined) return { as: 'empty', body: Buffer.alloc(0) }
+  if (typeof payload === 'string') return { as: 'text', body: Buffer.from(payload) }
+  if (typeof payload !== 'object' || payload === null) return { as: 'object' }
+  if (payload instanceof Error) return { as: 'error' }
+  if (ArrayBuffer.isView(payload)) {
+    return { as: 'bytes', body: Buffer.from(new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)) }
+  }
+  if ('pipe' in payload && typeof payload.pipe === 'function') return { as: 'node', stream: payload as Readable }
+  if ('getReader' in payload && typeof payload.getReader === 'function') return { as: 'web', stream: payload as ReadableStream }
+  if (Object.prototype.toString.call(payload) === '[object Response]') return { as: 'response', response: payload as Response }
+  return { as: 'object' }
+}
+
+/** The answer as the reply stands now; `before` are the headers from before the handler ran. */
+export function answerOf (reply: FastifyReply, before: Headers, kind: BodyKind, body: Buffer | undefined): Answer {
+  const headers = reply.getHeaders() as Headers
+  return { status: reply.statusCode, headers, own: storableDifference(before, headers), kind, body }
+}
+
+/** The answer in a `Response`, whose status and headers Fastify puts on the reply later. */
+export function answerOfResponse (reply: FastifyReply, before: Headers, response: Response): Answer {
+  const headers: Record<string, string | string[]> = { ...reply.getHeaders() as Record<string, string> }
+  for (const [name, value] of response.headers) headers[name] = name === 'set-cookie' ? [value] : value
+  return {
+    status: response.status,
+    headers,
+    own: storableDifference(before, headers),
+    kind: response.body === null ? 'empty' : 'bytes',
+    body: response.body === null ? Buffer.alloc(0) : undefined
+  }
+}
+
+/** A payload as Fastify would serialize it on this reply. */
+export function serialize (reply: FastifyReply, payload: unknown): string | Buffer {
+  const byType = byContentType(reply)
+  const serialized: unknown = byType === undefined ? reply.serialize(payload) : byType(payload)
+  return Buffer.isBuffer(serialized) ? serialized : String(serialized)
+}
+
+/** The serializer of a response schema that has one for each content type, which `reply.serialize` does not know. */
+function byContentType (reply: FastifyReply): ((payload: unknown) => string) | undefined {
+  for (const status of [String(reply.statusCode), `${String(reply.statusCode)[0]}xx`, 'default']) {
+    const found: unknown = reply.getSerializationFunction(status)
+    if (typeof found === 'function') return undefined
+    if (typeof found !== 'object' || found === null) continue
+    const mediaType = String(reply.getHeader('content-type')).split(';', 1)[0]!.trim().toLowerCase()
+    const types = found as Record<string, ((payload: unknown) => string) | undefined>
+    return types[mediaType] ?? types['*/*'] ?? ((payload) => JSON.stringify(payload))
+  }
+  return undefined
+}

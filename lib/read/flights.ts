@@ -1,0 +1,92 @@
+import { LRUCache } from 'lru-cache'
+import { Deadlines } from '../store/deadlines.js'
+import type { Entry } from '../store/entry.js'
+
+/** Milliseconds for which a key is remembered as not worth waiting for. */
+const UNSHARED_MILLISECONDS = 2_000
+const MAX_UNSHARED = 10_000
+
+/** An entry, and the key under which it is stored. */
+export interface Landed {
+  readonly entry: Entry
+  readonly key: string
+}
+
+/**
+ * How a flight ended for those who waited: with an entry for all; with an answer that is nobody
+ * else's (each runs its own handler now, in parallel); or abandoned (one of them takes over).
+ */
+export type Outcome = Landed | 'unshared' | 'abandoned'
+
+/** One handler run whose answer others wait for. */
+export class Flight {
+  /** The versions that it began under, in the order of the route's lookup. */
+  readonly versions: readonly string[]
+  readonly outcome: Promise<Outcome>
+  #land!: (outcome: Outcome) => void
+
+  constructor (versions: readonly string[]) {
+    this.versions = versions
+    this.outcome = new Promise((resolve) => { this.#land = resolve })
+  }
+
+  land (outcome: Outcome): void {
+    this.#land(outcome)
+  }
+}
+
+/** The fills of this process that are under way: many callers, one handler run. */
+export class Flights {
+  readonly #byKey = new Map<string, Flight>()
+  readonly #unshared = new LRUCache<string, true>({ max: MAX_UNSHARED, ttl: UNSHARED_MILLISECONDS })
+  readonly #patience: Deadlines
+
+  /** @param patience longest wait for somebody else's fill, in milliseconds */
+  constructor (patience: number) {
+    this.#patience = new Deadlines(patience)
+  }
+
+  /** How many fills others could wait for. */
+  get size (): number {
+    return this.#byKey.size
+  }
+
+  /**
+   * The flight to wait for: one that began under the versions which are current for this
+   * caller, so that no write can have come between its reading and this caller's asking.
+   */
+  find (key: string, versions: readonly string[]): Flight | undefined {
+    const flight = this.#byKey.get(key)
+    return flight?.versions.every((version, index) => version === versions[index]) === true ? flight : undefined
+  }
+
+  /** Takes off, unless the last answer under this key was one that nobody else may have. */
+  begin (key: string, versions: readonly string[]): Flight | undefined {
+    if (this.#unshared.has(key)) return undefined
+    const flight = new Flight(versions)
+    this.#byKey.set(key, flight)
+    return flight
+  }
+
+  /** What the flight brings, at the latest when patience has run out: 'unshared' then. */
+  wait (flight: Flight): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const release = this.#patience.start(() => resolve('unshared'))
+      flight.outcome.then((outcome) => { release(); resolve(outcome) })
+    })
+  }
+
+  /** Tells the waiters; with an entry, later callers still find the flight until `end`. */
+  land (key: string, flight: Flight | undefined, outcome: Outcome): void {
+    if (outcome === 'unshared') this.#unshared.set(key, true)
+    else if (outcome !== 'abandoned') this.#unshared.delete(key)
+    if (flight === undefined) return
+    flight.land(outcome)
+    if (typeof outcome === 'string') this.end(key, flight)
+  }
+
+  /** The entry can be found in the store now, or there is none. */
+  end (key: string, flight: Flight | undefined): void {
+    if (flight !== undefined && this.#byKey.get(key) === flight) this.#byKey.delete(key)
+  }
+}

@@ -1,0 +1,69 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Core } from '../core.js'
+import { appended, hitStatus, serialized } from '../http/cache-status.js'
+import { ageOf, freshnessOf, type Entry } from '../store/entry.js'
+import { completed, kExchange, type Exchange } from './exchange.js'
+import { conditioned } from './precondition.js'
+
+/** A stored answer on its way out. */
+class Hit implements Exchange {
+  readonly #reply: FastifyReply
+  readonly #text: string
+  readonly #body: Buffer
+  readonly #encoding: unknown
+
+  constructor (reply: FastifyReply, text: string, body: Buffer) {
+    this.#reply = reply
+    this.#text = text
+    this.#body = body
+    this.#encoding = reply.getHeader('content-encoding')
+  }
+
+  finish (payload: unknown): unknown {
+    // Hooks met the text that they meet on a MISS; where they left it alone, its bytes are cheaper to send.
+    return completed(this.#reply, this.#encoding, payload === this.#text && this.#text !== '' ? this.#body : payload)
+  }
+}
+
+/** Texts of entries that stay in memory, made once. */
+const texts = new WeakMap<Entry, string>()
+
+/**
+ * Puts an entry's status and headers on the reply and returns the payload to send.
+ * @param collapsed the entry was another request's fill, waited for
+ */
+export function serve (core: Core, request: FastifyRequest, reply: FastifyReply, entry: Entry, collapsed: boolean): unknown {
+  const now = Date.now()
+  if (reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  for (const [name, value] of entry.headers) {
+    if (value === null) reply.removeHeader(name)
+    else reply.header(name, value)
+  }
+  const ttl = freshnessOf(entry, now)
+  const status = collapsed ? serialized({ fwd: 'uri-miss', collapsed: true, ttl }) : hitStatus(ttl)
+  reply.header('age', ageOf(entry, now))
+  reply.header('cache-status', appended(reply.getHeader('cache-status'), status))
+  if (core.responseHeader !== false) reply.header(core.responseHeader, 'HIT')
+
+  if (entry.kind === 'empty') {
+    reply[kExchange] = new Hit(reply, '', entry.body)
+    return undefined
+  }
+  const whole = entry.kind === 'text' ? textOfEntry(entry) : entry.body
+  const payload = conditioned(request, reply, whole, entry.body)
+  reply[kExchange] = new Hit(reply, entry.kind === 'text' ? whole as string : '', entry.body)
+  // A hook may have set a serializer for what it expected the handler to send.
+  if (typeof payload === 'string') reply.serializer(asItIs)
+  return payload
+}
+
+const asItIs = (payload: unknown): string => payload as string
+
+function textOfEntry (entry: Entry): string {
+  let text = texts.get(entry)
+  if (text === undefined) {
+    text = entry.body.toString('utf8')
+    texts.set(entry, text)
+  }
+  return text
+}

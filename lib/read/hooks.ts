@@ -1,0 +1,40 @@
+import type { onRequestHookHandler, onSendHookHandler, preSerializationHookHandler } from 'fastify'
+import type { Core } from '../core.js'
+import { isPromise } from '../store/store.js'
+import { kLook } from './cached-handler.js'
+import { kExchange } from './exchange.js'
+import { serve } from './hit.js'
+import type { Look, Reader } from './reader.js'
+
+/** For `serveFrom: 'onRequest'`: answers a HIT before anything is parsed, validated or asked. */
+export function serveOnRequest (core: Core, reader: Reader): onRequestHookHandler {
+  return function apiCacheOnRequest (request, reply, done) {
+    const proceed = (look: Look): void => {
+      if (!('entry' in look)) {
+        request[kLook] = look
+        return done()
+      }
+      core.counters.hits++
+      reply.send(serve(core, request, reply, look.entry, false))
+    }
+    const look = reader.look(request)
+    if (isPromise(look)) look.then(proceed)
+    else proceed(look)
+  }
+}
+
+export const seePayload: preSerializationHookHandler<unknown> = function apiCachePreSerialization (_request, reply, payload, done) {
+  try {
+    reply[kExchange]?.sawPayload?.(payload)
+    done(null, payload)
+  } catch (error) {
+    done(error as Error)
+  }
+}
+
+export const finishExchange: onSendHookHandler<unknown> = function apiCacheOnSend (_request, reply, payload, done) {
+  const exchange = reply[kExchange]
+  if (exchange === undefined) return done(null, payload)
+  const last = exchange.finish(payload)
+  done(null, last)
+}

@@ -1,0 +1,28 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { requestedRange } from '../http/range.js'
+import { isNotModified } from '../http/validators.js'
+
+/**
+ * What a request with conditions gets of a whole answer whose status and headers the reply has:
+ * nothing where the client holds it already, one range of it where it asked for one, else all.
+ * RFC 9110 sections 13.2.2, 14.2, 15.3.7, 15.4.5 and 15.5.17.
+ */
+export function conditioned<T> (request: FastifyRequest, reply: FastifyReply, whole: T, body: Buffer): T | Buffer | undefined {
+  const { headers } = request
+  if (reply.statusCode !== 200) return whole
+  const etag = reply.getHeader('etag')
+  const lastModified = reply.getHeader('last-modified')
+  if (isNotModified(headers, etag, lastModified)) {
+    reply.code(304)
+    return undefined
+  }
+  if (headers.range === undefined || request.method !== 'GET') return whole
+  const range = requestedRange(headers, body.length, etag, lastModified)
+  if (range === undefined) return whole
+  if (range === 'unsatisfiable') {
+    reply.code(416).header('content-range', `bytes */${body.length}`)
+    return undefined
+  }
+  reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${body.length}`)
+  return body.subarray(range.start, range.end + 1)
+}

@@ -1,0 +1,124 @@
+import type { FastifyRequest, RouteOptions } from 'fastify'
+import type { CacheControl } from 'cache-parser'
+import { LRUCache } from 'lru-cache'
+import type { Core } from '../core.js'
+import type { Forwarded } from '../http/cache-status.js'
+import { requestAccepts, requestDirectives } from '../http/request-directives.js'
+import type { CompiledReadPolicy } from '../policy/read-policy.js'
+import { UNAVAILABLE, type Unavailable } from '../store/door.js'
+import { freshnessOf, type Entry } from '../store/entry.js'
+import { isPromise, type Lookup, type MaybePromise } from '../store/store.js'
+import { identifier, routeName, variant, type Identity } from './identity.js'
+
+/** Keys whose answers are known to vary, and on what: saves the second look. */
+const MAX_VARYING = 10_000
+
+/** What looking for an answer came to. */
+export type Look =
+  | { readonly entry: Entry, readonly identity: Identity }
+  | { readonly miss: Forwarded, readonly detail?: string, readonly identity: Identity, readonly versions: ReadonlyArray<string | undefined> }
+  | { readonly bypass: string, readonly onlyIfCached?: boolean }
+
+/** Finds the entry that answers a request on one route. */
+export class Reader {
+  readonly policy: CompiledReadPolicy
+  readonly route: string
+  readonly #core: Core
+  readonly #identify: (request: FastifyRequest) => Identity | { bypass: string, fault?: unknown }
+  readonly #varying = new LRUCache<string, readonly string[]>({ max: MAX_VARYING })
+
+  constructor (policy: CompiledReadPolicy, route: RouteOptions, core: Core) {
+    this.policy = policy
+    this.route = routeName(route)
+    this.#core = core
+    this.#identify = identifier(policy, route, core.keyspace)
+  }
+
+  look (request: FastifyRequest): MaybePromise<Look> {
+    const directives = this.policy.obeysRequest ? requestDirectives(request.headers) : undefined
+    const onlyIfCached = directives?.onlyIfCached === true
+    if (directives?.noStore) return { bypass: 'no-store', onlyIfCached }
+    const identity = this.#identify(request)
+    if ('bypass' in identity) {
+      if (identity.fault !== undefined) this.#core.complain(request.log, this.route, identity.fault)
+      return { bypass: identity.bypass, onlyIfCached }
+    }
+    const variesOn = this.#varying.size === 0 ? undefined : this.#varying.get(identity.key)
+    return this.#lookUp(variesOn === undefined ? identity : this.#varied(identity, variesOn, request), request, directives)
+  }
+
+  /** The identity of the variant that a request asks for, once it is known what the answers vary on. */
+  variantOf (identity: Identity, variesOn: readonly string[], request: FastifyRequest): Identity {
+    const base = identity.base ?? identity
+    if (variesOn.length === 0) this.#varying.delete(base.key)
+    else this.#varying.set(base.key, variesOn)
+    return this.#varied(base, variesOn, request)
+  }
+
+  /** Whether what was stored under `key` answers this request too, now that it is known what the answers vary on. */
+  matches (identity: Identity, key: string, request: FastifyRequest): boolean {
+    const base = identity.base ?? identity
+    return this.#varied(base, this.#varying.get(base.key) ?? [], request).key === key
+  }
+
+  #varied (base: Identity, variesOn: readonly string[], request: FastifyRequest): Identity {
+    if (variesOn.length === 0) return base
+    let variants = ' vary:'
+    for (const name of variesOn) variants += variant(request, name)
+    return { key: this.#core.keyspace.entry(base.key, variants), versions: base.versions, base }
+  }
+
+  #lookUp (identity: Identity, request: FastifyRequest, directives: CacheControl | undefined): MaybePromise<Look> {
+    if (this.#core.invalidator.blocks(identity.versions)) return { bypass: 'invalidating' }
+    const found = this.#core.door.pass('lookup', (store) => store.lookup(identity.key, identity.versions))
+    return isPromise(found)
+      ? found.then((lookup) => this.#judge(identity, lookup, request, directives))
+      : this.#judge(identity, found, request, directives)
+  }
+
+  #judge (identity: Identity, lookup: Lookup | Unavailable, request: FastifyRequest, directives: CacheControl | undefined): MaybePromise<Look> {
+    const onlyIfCached = directives?.onlyIfCached === true
+    if (lookup === UNAVAILABLE) return { bypass: 'unavailable', onlyIfCached }
+    if (this.#core.invalidator.blocks(identity.versions)) return { bypass: 'invalidating', onlyIfCached }
+    const { entry, versions } = lookup
+    if (onlyIfCached && entry === undefined) return { bypass: 'miss', onlyIfCached }
+    const miss = (why: Forwarded, detail?: string): Look =>
+      onlyIfCached ? { bypass: 'miss', onlyIfCached } : { miss: why, detail, identity, versions }
+
+    if (entry === undefined) return miss('uri-miss')
+    if (entry.route !== this.route) return miss('uri-miss', 'other-route')
+    const others = versionsBeside(entry, identity.versions, versions)
+    if (others === undefined) return miss('stale', 'invalidated')
+    const now = Date.now()
+    if (freshnessOf(entry, now) <= 0) return miss('stale')
+    if (directives !== undefined && !requestAccepts(directives, entry, now)) return miss('request')
+    if (entry.variesOn !== undefined) return this.#lookUp(this.variantOf(identity, entry.variesOn, request), request, directives)
+    if (others.length === 0) return { entry, identity }
+
+    const current = this.#core.door.pass('current', (store) => store.current(others))
+    const judged = (now: ReadonlyArray<string | undefined> | Unavailable): Look => {
+      if (now === UNAVAILABLE || this.#core.invalidator.blocks(others)) return { bypass: 'unavailable', onlyIfCached }
+      return others.every((version, index) => entry.versions[version] === now[index]) ? { entry, identity } : miss('stale', 'invalidated')
+    }
+    return isPromise(current) ? current.then(judged) : judged(current)
+  }
+}
+
+/**
+ * The versions of an entry that were not asked for together with it (tags of its payload);
+ * undefined when one that was asked for is no longer the one it was filled under.
+ */
+function versionsBeside (entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): string[] | undefined {
+  const filledUnder = Object.keys(entry.versions)
+  let known = 0
+  for (let index = 0; index < asked.length; index++) {
+    const version = entry.versions[asked[index]!]
+    if (version === undefined) continue
+    if (version !== current[index]) return undefined
+    known++
+  }
+  // The first one asked for is the namespace's: an entry without it was never filled by us.
+  if (entry.versions[asked[0]!] === undefined) return undefined
+  return known === filledUnder.length ? [] : filledUnder.filter((version) => !asked.includes(version))
+}
+

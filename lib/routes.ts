@@ -1,0 +1,81 @@
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import type { Core } from './core.js'
+import { WrongMethodError } from './errors.js'
+import { isObject, show } from './policy/fields.js'
+import { compileReadPolicy, type ReadDefaults, type ReadPolicy } from './policy/read-policy.js'
+import { checkWritePolicy, type WritePolicy } from './policy/write-policy.js'
+import { cachedHandler } from './read/cached-handler.js'
+import { finishExchange, seePayload, serveOnRequest } from './read/hooks.js'
+import { Reader } from './read/reader.js'
+import { invalidateOnSend, keepPayload } from './write/hooks.js'
+
+const READING = new Set(['GET', 'HEAD'])
+const WRITING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+
+type HookName = 'onRequest' | 'preSerialization' | 'onSend'
+
+/** Gives a route with a policy its handler and its hooks; a route without one is left as it is. */
+export function equipRoute (core: Core, defaults: ReadDefaults, route: RouteOptions): void {
+  const policy: unknown = route.config?.cache
+  if (policy === undefined) return
+  const methods = [route.method].flat()
+  const what = `${methods.join(',')} ${route.url}`
+  if (!isObject(policy)) throw new WrongMethodError(what, `config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got ${show(policy)}`)
+  if (methods.every((method) => READING.has(method))) equipReading(core, defaults, what, policy as ReadPolicy, route)
+  else equipWriting(core, what, methods, policy as WritePolicy, route)
+}
+
+function equipReading (core: Core, defaults: ReadDefaults, what: string, policy: ReadPolicy, route: RouteOptions): void {
+  if ('invalidate' in policy || 'invalidateTags' in policy) {
+    throw new WrongMethodError(what, "invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; a GET is cached with { namespace: 'user-cache', expire: '15m' }")
+  }
+  const reader = new Reader(compileReadPolicy(what, policy, defaults), route, core)
+  route.handler = cachedHandler(core, reader, route.handler)
+  if (reader.policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(core, reader))
+  addLast(route, 'preSerialization', seePayload)
+  addLast(route, 'onSend', finishExchange)
+}
+
+function equipWriting (core: Core, what: string, methods: string[], policy: WritePolicy, route: RouteOptions): void {
+  if (!methods.every((method) => WRITING.has(method))) {
+    throw new WrongMethodError(what, 'config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; declare one route for each kind')
+  }
+  if ('namespace' in policy || 'expire' in policy) {
+    throw new WrongMethodError(what, "namespace and expire belong on GET; a writing method declares { invalidate: 'user-cache' }")
+  }
+  checkWritePolicy(what, policy)
+  addLast(route, 'preSerialization', keepPayload)
+  addLast(route, 'onSend', invalidateOnSend(core, policy))
+}
+
+/**
+ * Adds a hook behind all others of the route, also behind those that plugins registered later add
+ * in their own onRoute hooks: these have all run once this turn is over.
+ */
+function addLast (route: RouteOptions, name: HookName, hook: unknown): void {
+  const place = (): void => {
+    const others = [route[name] ?? []].flat().filter((other) => other !== hook)
+    Object.assign(route, { [name]: [...others, hook] })
+  }
+  place()
+  queueMicrotask(place)
+}
+
+/**
+ * Routes that were declared before the plugin was loaded never met it. Where there may be such,
+ * each that has a policy is logged when it is first asked.
+ */
+export function watchEarlierRoutes (fastify: FastifyInstance, equipped: WeakSet<object>): void {
+  if (fastify.printRoutes().startsWith('(empty')) return
+  const warned = new WeakSet<object>()
+  fastify.addHook('onRequest', function apiCacheEarlierRoutes (request, _reply, done) {
+    const policy = request.routeOptions.config.cache
+    if (isObject(policy) && !equipped.has(policy) && !warned.has(policy)) {
+      warned.add(policy)
+      request.log.warn({ route: `${request.method} ${request.routeOptions.url}` },
+        'api cache: this route was declared before the plugin was loaded, so its config.cache does nothing; await app.register(apiCache) before declaring routes')
+    }
+    done()
+  })
+}
+

@@ -1,0 +1,38 @@
+/** A stored header: its value, or null where the handler took away what a hook had set. */
+export type StoredHeader = readonly [name: string, value: string | string[] | null]
+
+/** What the body was when the handler sent it, so that hooks meet the same type on a HIT. */
+export type BodyKind = 'text' | 'bytes' | 'empty'
+
+/** One stored response. */
+export interface Entry {
+  /** The route that filled it: two routes may give one key, never one entry. */
+  readonly route: string
+  /** The versions it was filled under, by their keys: it is valid only while all are current. */
+  readonly versions: Readonly<Record<string, string>>
+  readonly status: number
+  readonly headers: readonly StoredHeader[]
+  readonly kind: BodyKind
+  readonly body: Buffer
+  /** When it was filled, in milliseconds since 1970. */
+  readonly filledAt: number
+  /** Seconds of age that it already had then (RFC 9111 section 4.2.3). */
+  readonly age: number
+  /** Seconds that it is fresh for, counted from `filledAt`. */
+  readonly lifetime: number
+  /**
+   * Request headers that choose between the variants of this key (RFC 9111 section 4.1): such an
+   * entry has no body of its own.
+   */
+  readonly variesOn?: readonly string[]
+}
+
+/** Whole seconds since the entry was generated (RFC 9111 section 4.2.3). */
+export function ageOf (entry: Entry, now: number): number {
+  return entry.age + Math.max(0, Math.floor((now - entry.filledAt) / 1000))
+}
+
+/** Whole seconds of freshness left (RFC 9111 section 4.2); none when 0 or less. */
+export function freshnessOf (entry: Entry, now: number): number {
+  return Math.ceil((entry.filledAt - now) / 1000) + entry.lifetime
+}

@@ -1,0 +1,120 @@
+import { crc32 } from 'node:zlib'
+import { isStorableHeader } from '../http/headers.js'
+import { ONE_YEAR_IN_SECONDS } from '../durations.js'
+import type { BodyKind, Entry, StoredHeader } from './entry.js'
+
+/*
+ * An entry as bytes:
+ *
+ *   0  'FAC' and the format's number   4 bytes
+ *   4  CRC-32 of the key and of everything from 8 on
+ *   8  length of the head              4 bytes, big-endian
+ *  12  the head: JSON, the versions first so that a sweep reads only the beginning
+ *   …  the body, as it is
+ */
+const MAGIC = 0x46414301
+const HEAD_AT = 12
+const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
+
+type Head = [
+  versions: Record<string, string>,
+  route: string,
+  status: number,
+  kind: number,
+  filledAt: number,
+  age: number,
+  lifetime: number,
+  headers: StoredHeader[],
+  variesOn?: string[]
+]
+
+/** The bytes under which `key` keeps the entry. */
+export function encodeEntry (key: string, entry: Entry): Buffer {
+  const parts: Head = [
+    entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind), entry.filledAt, entry.age, entry.lifetime,
+    entry.headers as StoredHeader[]
+  ]
+  if (entry.variesOn !== undefined) parts.push(entry.variesOn as string[])
+  const head = Buffer.from(JSON.stringify(parts))
+  const frame = Buffer.allocUnsafe(HEAD_AT + head.length + entry.body.length)
+  frame.writeUInt32BE(MAGIC, 0)
+  frame.writeUInt32BE(head.length, 8)
+  head.copy(frame, HEAD_AT)
+  entry.body.copy(frame, HEAD_AT + head.length)
+  frame.writeUInt32BE(crc32(frame.subarray(8), crc32(key)), 4)
+  return frame
+}
+
+/**
+ * The entry in `frame`, its body a slice of it; undefined when the bytes are not exactly what
+ * this version of the plugin wrote under this key.
+ */
+export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
+  if (frame.length < HEAD_AT || frame.readUInt32BE(0) !== MAGIC) return undefined
+  const bodyAt = HEAD_AT + frame.readUInt32BE(8)
+  if (bodyAt > frame.length) return undefined
+  if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
+  const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
+  if (head === undefined) return undefined
+  const [versions, route, status, kind, filledAt, age, lifetime, headers, variesOn] = head
+  return {
+    route,
+    versions,
+    status,
+    headers,
+    kind: KINDS[kind]!,
+    body: frame.subarray(bodyAt),
+    filledAt,
+    age,
+    lifetime,
+    variesOn
+  }
+}
+
+/** How many bytes from the beginning hold the head; 0 when this is no frame of ours. */
+export function headEnd (beginning: Buffer): number {
+  if (beginning.length < HEAD_AT || beginning.readUInt32BE(0) !== MAGIC) return 0
+  return HEAD_AT + beginning.readUInt32BE(8)
+}
+
+/** The versions in a frame of which at least the head is there; undefined for anything else. */
+export function decodeVersions (beginning: Buffer): Record<string, string> | undefined {
+  const end = headEnd(beginning)
+  if (end === 0 || end > beginning.length) return undefined
+  return parseHead(beginning.toString('utf8', HEAD_AT, end))?.[0]
+}
+
+function parseHead (text: string): Head | undefined {
+  let head: unknown
+  try {
+    head = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  return isHead(head) ? head : undefined
+}
+
+/** A checksum proves that nothing was damaged, not that nobody wrote it on purpose: each field is checked. */
+function isHead (head: unknown): head is Head {
+  if (!Array.isArray(head)) return false
+  const [versions, route, status, kind, filledAt, age, lifetime, headers, variesOn] = head as unknown[]
+  return isVersions(versions) && typeof route === 'string' &&
+    Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599 &&
+    Number.isInteger(kind) && KINDS[kind as number] !== undefined &&
+    Number.isFinite(filledAt) && isSeconds(age) && isSeconds(lifetime) &&
+    Array.isArray(headers) && headers.every(isHeader) &&
+    (variesOn === undefined || isTexts(variesOn))
+}
+
+function isVersions (value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && isTexts(Object.values(value))
+}
+
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string')
+const isSeconds = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= ONE_YEAR_IN_SECONDS
+
+function isHeader (header: unknown): boolean {
+  if (!Array.isArray(header) || header.length !== 2) return false
+  const [name, value] = header as unknown[]
+  return typeof name === 'string' && (value === null ? isStorableHeader(name, '') : isStorableHeader(name, value))
+}

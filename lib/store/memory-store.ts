@@ -1,0 +1,77 @@
+import { LRUCache } from 'lru-cache'
+import { freshnessOf, type Entry } from './entry.js'
+import type { CacheStore, Lookup } from './store.js'
+
+/** Bounds of the memory store. */
+export interface MemoryOptions {
+  /** Bytes of all keys and entries; default 64 MiB. */
+  maxBytes?: number
+  /** Number of entries; default 10,000. */
+  maxEntries?: number
+}
+
+/** Versions are small, and a lost one only makes entries unreachable. */
+const MAX_VERSIONS = 100_000
+/** What an entry costs beside its key, its headers and its body. */
+const ENTRY_OVERHEAD = 512
+
+/** Keeps entries and versions in this process. */
+export class MemoryStore implements CacheStore {
+  readonly name = 'memory'
+  readonly #entries: LRUCache<string, Entry>
+  readonly #versions = new LRUCache<string, string>({ max: MAX_VERSIONS })
+
+  constructor ({ maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: MemoryOptions = {}) {
+    this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: sizeOf })
+  }
+
+  lookup (key: string, versions: readonly string[]): Lookup {
+    const entry = this.#entries.get(key)
+    return {
+      entry: entry !== undefined && freshnessOf(entry, Date.now()) > 0 ? entry : undefined,
+      versions: this.current(versions)
+    }
+  }
+
+  current (versions: readonly string[]): Array<string | undefined> {
+    return versions.map((version) => this.#versions.get(version))
+  }
+
+  claim (versions: readonly string[], fresh: string): string[] {
+    return versions.map((version) => {
+      const current = this.#versions.get(version)
+      if (current === undefined) this.#versions.set(version, fresh)
+      return current ?? fresh
+    })
+  }
+
+  move (versions: readonly string[], fresh: string): void {
+    for (const version of versions) this.#versions.set(version, fresh)
+  }
+
+  set (key: string, entry: Entry): void {
+    this.#entries.set(key, entry)
+  }
+
+  async * keys (prefix: string): AsyncIterable<string> {
+    for (const key of [...this.#entries.keys()]) {
+      const entry = this.#entries.peek(key)
+      if (key.startsWith(prefix) && entry !== undefined && freshnessOf(entry, Date.now()) > 0) yield key
+    }
+  }
+
+  sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): number {
+    let swept = 0
+    for (const [key, entry] of [...this.#entries.entries()]) {
+      if (key.startsWith(prefix) && !isCurrent(entry.versions) && this.#entries.delete(key)) swept++
+    }
+    return swept
+  }
+}
+
+function sizeOf (entry: Entry, key: string): number {
+  let size = ENTRY_OVERHEAD + key.length + entry.body.length
+  for (const [name, value] of entry.headers) size += name.length + (value === null ? 0 : value.length)
+  for (const version of Object.keys(entry.versions)) size += version.length
+  return size
+}

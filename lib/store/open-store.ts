@@ -1,0 +1,63 @@
+import { once } from 'node:events'
+import type { FastifyInstance } from 'fastify'
+import { Redis, type Cluster, type RedisOptions } from 'ioredis'
+import { NoRedisError } from '../errors.js'
+import type { ApiCacheOptions } from '../options.js'
+import { MemoryStore } from './memory-store.js'
+import { RedisStore, type RedisClient } from './redis-store.js'
+import type { CacheStore } from './store.js'
+
+/**
+ * The store that the options ask for, or the nearest one at hand: `fastify.redis`, else memory.
+ * @throws NoRedisError when a Redis is asked for that is not there
+ */
+export async function openStore (fastify: FastifyInstance, options: ApiCacheOptions, timeout: number): Promise<CacheStore> {
+  const { store, redis } = options
+  if (typeof store === 'object') return store
+  if (store === 'memory') return new MemoryStore(options.memory)
+  if (isClient(redis)) return new RedisStore(redis, false)
+  if (redis !== undefined) return new RedisStore(await connect(redis, timeout, fastify), true)
+  const registered = registeredClient(fastify, options.redisNamespace)
+  if (registered !== undefined) return new RedisStore(registered, false)
+  if (store === 'redis') {
+    throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the redis option (a client, a URL or ioredis options)")
+  }
+  fastify.log.warn("api cache: no Redis, so entries are kept in this process's memory and an invalidation reaches no other process")
+  return new MemoryStore(options.memory)
+}
+
+/** A command that cannot be sent now is of no use later. */
+const IMPATIENT = { enableOfflineQueue: false, maxRetriesPerRequest: 0 }
+
+function isClient (redis: ApiCacheOptions['redis']): redis is RedisClient {
+  return typeof redis === 'object' && typeof (redis as Redis).mget === 'function'
+}
+
+/** Waits for the connection, but an API without its cache is better than none. */
+async function connect (redis: string | RedisOptions | Redis | Cluster, timeout: number, fastify: FastifyInstance): Promise<Redis> {
+  const client = typeof redis === 'string' ? new Redis(redis, IMPATIENT) : new Redis({ ...IMPATIENT, ...redis as RedisOptions })
+  // Without a listener ioredis prints each failed attempt; the first is logged, and the door tells the rest.
+  let reported = false
+  client.on('error', (err: Error) => {
+    if (reported) return
+    reported = true
+    fastify.log.warn({ err }, 'api cache: the connection to Redis failed')
+  })
+  client.on('ready', () => { reported = false })
+  try {
+    await once(client, 'ready', { signal: AbortSignal.timeout(timeout) })
+  } catch {
+    fastify.log.warn('api cache: Redis does not answer yet, starting without it')
+  }
+  return client
+}
+
+function registeredClient (fastify: FastifyInstance, namespace: string | undefined): RedisClient | undefined {
+  const decorated = (fastify as FastifyInstance & { redis?: RedisClient & Record<string, RedisClient | undefined> }).redis
+  if (namespace === undefined) return isClient(decorated) ? decorated : undefined
+  const client = decorated?.[namespace]
+  if (!isClient(client)) {
+    throw new NoRedisError(`redisNamespace: @fastify/redis has no namespace '${namespace}'; register it before this plugin`)
+  }
+  return client
+}

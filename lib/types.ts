@@ -1,0 +1,7 @@
+export type { ApiCache, Stats } from './api.js'
+export type { ApiCacheOptions } from './options.js'
+export type { Duration, ReadDefaults, ReadPolicy } from './policy/read-policy.js'
+export type { Invalidation, WritePolicy } from './policy/write-policy.js'
+export type { BodyKind, Entry, StoredHeader } from './store/entry.js'
+export type { MemoryOptions } from './store/memory-store.js'
+export type { CacheStore, Lookup, MaybePromise } from './store/store.js'
