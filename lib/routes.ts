@@ -10,7 +10,8 @@ import { Reader } from './read/reader.js'
 import { invalidateOnSend, keepPayload } from './write/hooks.js'
 
 const READING = new Set(['GET', 'HEAD'])
-const WRITING = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
+/** The other methods that change nothing; what is not known to be safe is a writing one (RFC 9111 section 4.4). */
+const SAFE = new Set(['OPTIONS', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
 
 type HookName = 'onRequest' | 'preSerialization' | 'onSend'
 
@@ -37,7 +38,7 @@ function equipReading (core: Core, defaults: ReadDefaults, what: string, policy:
 }
 
 function equipWriting (core: Core, what: string, methods: string[], policy: WritePolicy, route: RouteOptions): void {
-  if (!methods.every((method) => WRITING.has(method))) {
+  if (methods.some((method) => READING.has(method) || SAFE.has(method))) {
     throw new WrongMethodError(what, 'config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; declare one route for each kind')
   }
   if ('namespace' in policy || 'expire' in policy) {

@@ -27,23 +27,16 @@ declare module 'fastify' {
  */
 export function cachedHandler (core: Core, reader: Reader, handler: RouteHandlerMethod): RouteHandlerMethod {
   return function cached (this: Server, request, reply) {
-    const look = request[kLook] ?? reader.look(request)
-    if (isPromise(look)) {
-      return look.then((found) => {
-        const answer = proceed.call(this, found, request, reply)
-        // The handler has sent, or will send, by itself.
-        return answer === undefined && !('entry' in found) ? reply : answer
-      })
-    }
-    const answer = proceed.call(this, look, request, reply)
-    if (answer === undefined && 'entry' in look) reply.send()
-    return answer
+    // A handler that returns nothing has sent, or will send, by itself.
+    const answer = (look: Look): unknown => proceed.call(this, look, request, reply) ?? reply
+    const look = request[kLook]
+    return look !== undefined ? answer(look) : reader.look(request, answer)
   }
 
   function proceed (this: Server, look: Look, request: FastifyRequest, reply: FastifyReply): unknown {
     if ('entry' in look) {
       core.counters.hits++
-      return serve(core, request, reply, look.entry, false)
+      return serve(core, request, reply, look.entry, false) ?? reply.send()
     }
     if (core.responseHeader !== false) reply.header(core.responseHeader, 'MISS')
     if ('bypass' in look) return bypass.call(this, look.bypass, look.onlyIfCached === true, request, reply)
@@ -86,7 +79,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
       if (outcome === 'abandoned') continue
       if (outcome !== 'unshared' && reader.matches(look.identity, outcome.key, request)) {
         core.counters.collapsed++
-        return serve(core, request, reply, outcome.entry, true)
+        return serve(core, request, reply, outcome.entry, true) ?? reply.send()
       }
       takesOff = false
     }

@@ -46,8 +46,10 @@ export function tell (reply: FastifyReply, status: CacheStatus): void {
  * one of them encoded the body, and no body at all beside a 304 or 416.
  */
 export function completed (reply: FastifyReply, encodingBefore: unknown, payload: unknown): unknown {
-  const etag = textOf(reply.getHeader('etag'))
-  if (etag !== undefined && reply.getHeader('content-encoding') !== encodingBefore) reply.header('etag', weakened(etag))
+  if (reply.getHeader('content-encoding') !== encodingBefore) {
+    const etag = textOf(reply.getHeader('etag'))
+    if (etag !== undefined) reply.header('etag', weakened(etag))
+  }
   if (reply.statusCode !== 304 && reply.statusCode !== 416) return payload
   ;(payload as { destroy?: () => void } | null | undefined)?.destroy?.()
   reply.removeHeader('content-type')

@@ -5,6 +5,9 @@ import { ageOf, freshnessOf, type Entry } from '../store/entry.js'
 import { completed, kExchange, type Exchange } from './exchange.js'
 import { conditioned } from './precondition.js'
 
+/** Up to here a text goes out faster together with its headers, in one string. */
+const SHORT_TEXT = 4_096
+
 /** A stored answer on its way out. */
 class Hit implements Exchange {
   readonly #reply: FastifyReply
@@ -12,16 +15,16 @@ class Hit implements Exchange {
   readonly #body: Buffer
   readonly #encoding: unknown
 
-  constructor (reply: FastifyReply, text: string, body: Buffer) {
+  constructor (reply: FastifyReply, text: string, body: Buffer, encoding: unknown) {
     this.#reply = reply
     this.#text = text
     this.#body = body
-    this.#encoding = reply.getHeader('content-encoding')
+    this.#encoding = encoding
   }
 
   finish (payload: unknown): unknown {
     // Hooks met the text that they meet on a MISS; where they left it alone, its bytes are cheaper to send.
-    return completed(this.#reply, this.#encoding, payload === this.#text && this.#text !== '' ? this.#body : payload)
+    return completed(this.#reply, this.#encoding, payload === this.#text && this.#text.length > SHORT_TEXT ? this.#body : payload)
   }
 }
 
@@ -35,7 +38,9 @@ const texts = new WeakMap<Entry, string>()
 export function serve (core: Core, request: FastifyRequest, reply: FastifyReply, entry: Entry, collapsed: boolean): unknown {
   const now = Date.now()
   if (reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  let encoding: unknown
   for (const [name, value] of entry.headers) {
+    if (name === 'content-encoding') encoding = value
     if (value === null) reply.removeHeader(name)
     else reply.header(name, value)
   }
@@ -46,12 +51,12 @@ export function serve (core: Core, request: FastifyRequest, reply: FastifyReply,
   if (core.responseHeader !== false) reply.header(core.responseHeader, 'HIT')
 
   if (entry.kind === 'empty') {
-    reply[kExchange] = new Hit(reply, '', entry.body)
+    reply[kExchange] = new Hit(reply, '', entry.body, encoding)
     return undefined
   }
   const whole = entry.kind === 'text' ? textOfEntry(entry) : entry.body
   const payload = conditioned(request, reply, whole, entry.body)
-  reply[kExchange] = new Hit(reply, entry.kind === 'text' ? whole as string : '', entry.body)
+  reply[kExchange] = new Hit(reply, entry.kind === 'text' ? whole as string : '', entry.body, encoding)
   // A hook may have set a serializer for what it expected the handler to send.
   if (typeof payload === 'string') reply.serializer(asItIs)
   return payload

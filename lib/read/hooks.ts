@@ -1,6 +1,5 @@
 import type { onRequestHookHandler, onSendHookHandler, preSerializationHookHandler } from 'fastify'
 import type { Core } from '../core.js'
-import { isPromise } from '../store/store.js'
 import { kLook } from './cached-handler.js'
 import { kExchange } from './exchange.js'
 import { serve } from './hit.js'
@@ -9,17 +8,14 @@ import type { Look, Reader } from './reader.js'
 /** For `serveFrom: 'onRequest'`: answers a HIT before anything is parsed, validated or asked. */
 export function serveOnRequest (core: Core, reader: Reader): onRequestHookHandler {
   return function apiCacheOnRequest (request, reply, done) {
-    const proceed = (look: Look): void => {
+    reader.look(request, (look: Look): void => {
       if (!('entry' in look)) {
         request[kLook] = look
         return done()
       }
       core.counters.hits++
       reply.send(serve(core, request, reply, look.entry, false))
-    }
-    const look = reader.look(request)
-    if (isPromise(look)) look.then(proceed)
-    else proceed(look)
+    })
   }
 }
 

@@ -7,7 +7,7 @@ import { requestAccepts, requestDirectives } from '../http/request-directives.js
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { UNAVAILABLE, type Unavailable } from '../store/door.js'
 import { freshnessOf, type Entry } from '../store/entry.js'
-import { isPromise, type Lookup, type MaybePromise } from '../store/store.js'
+import type { Lookup } from '../store/store.js'
 import { identifier, routeName, variant, type Identity } from './identity.js'
 
 /** Keys whose answers are known to vary, and on what: saves the second look. */
@@ -34,17 +34,18 @@ export class Reader {
     this.#identify = identifier(policy, route, core.keyspace)
   }
 
-  look (request: FastifyRequest): MaybePromise<Look> {
+  /** What `proceed` makes of what there is for a request: at once where the store answers at once. */
+  look<R> (request: FastifyRequest, proceed: (look: Look) => R): R | Promise<R> {
     const directives = this.policy.obeysRequest ? requestDirectives(request.headers) : undefined
     const onlyIfCached = directives?.onlyIfCached === true
-    if (directives?.noStore) return { bypass: 'no-store', onlyIfCached }
+    if (directives?.noStore) return proceed({ bypass: 'no-store', onlyIfCached })
     const identity = this.#identify(request)
     if ('bypass' in identity) {
       if (identity.fault !== undefined) this.#core.complain(request.log, this.route, identity.fault)
-      return { bypass: identity.bypass, onlyIfCached }
+      return proceed({ bypass: identity.bypass, onlyIfCached })
     }
     const variesOn = this.#varying.size === 0 ? undefined : this.#varying.get(identity.key)
-    return this.#lookUp(variesOn === undefined ? identity : this.#varied(identity, variesOn, request), request, directives)
+    return this.#lookUp(variesOn === undefined ? identity : this.#varied(identity, variesOn, request), request, directives, proceed)
   }
 
   /** The identity of the variant that a request asks for, once it is known what the answers vary on. */
@@ -68,22 +69,21 @@ export class Reader {
     return { key: this.#core.keyspace.entry(base.key, variants), versions: base.versions, base }
   }
 
-  #lookUp (identity: Identity, request: FastifyRequest, directives: CacheControl | undefined): MaybePromise<Look> {
-    if (this.#core.invalidator.blocks(identity.versions)) return { bypass: 'invalidating' }
-    const found = this.#core.door.pass('lookup', (store) => store.lookup(identity.key, identity.versions))
-    return isPromise(found)
-      ? found.then((lookup) => this.#judge(identity, lookup, request, directives))
-      : this.#judge(identity, found, request, directives)
+  #lookUp<R> (identity: Identity, request: FastifyRequest, directives: CacheControl | undefined, proceed: (look: Look) => R): R | Promise<R> {
+    if (this.#core.invalidator.blocks(identity.versions)) {
+      return proceed({ bypass: 'invalidating', onlyIfCached: directives?.onlyIfCached === true })
+    }
+    return this.#core.door.ask<Lookup, R | Promise<R>>('lookup', (store) => store.lookup(identity.key, identity.versions),
+      (lookup) => this.#judge(identity, lookup, request, directives, proceed)) as R | Promise<R>
   }
 
-  #judge (identity: Identity, lookup: Lookup | Unavailable, request: FastifyRequest, directives: CacheControl | undefined): MaybePromise<Look> {
+  #judge<R> (identity: Identity, lookup: Lookup | Unavailable, request: FastifyRequest, directives: CacheControl | undefined, proceed: (look: Look) => R): R | Promise<R> {
     const onlyIfCached = directives?.onlyIfCached === true
-    if (lookup === UNAVAILABLE) return { bypass: 'unavailable', onlyIfCached }
-    if (this.#core.invalidator.blocks(identity.versions)) return { bypass: 'invalidating', onlyIfCached }
+    if (lookup === UNAVAILABLE) return proceed({ bypass: 'unavailable', onlyIfCached })
+    if (this.#core.invalidator.blocks(identity.versions)) return proceed({ bypass: 'invalidating', onlyIfCached })
     const { entry, versions } = lookup
-    if (onlyIfCached && entry === undefined) return { bypass: 'miss', onlyIfCached }
-    const miss = (why: Forwarded, detail?: string): Look =>
-      onlyIfCached ? { bypass: 'miss', onlyIfCached } : { miss: why, detail, identity, versions }
+    const miss = (why: Forwarded, detail?: string): R =>
+      proceed(onlyIfCached ? { bypass: 'miss', onlyIfCached } : { miss: why, detail, identity, versions })
 
     if (entry === undefined) return miss('uri-miss')
     if (entry.route !== this.route) return miss('uri-miss', 'other-route')
@@ -92,17 +92,21 @@ export class Reader {
     const now = Date.now()
     if (freshnessOf(entry, now) <= 0) return miss('stale')
     if (directives !== undefined && !requestAccepts(directives, entry, now)) return miss('request')
-    if (entry.variesOn !== undefined) return this.#lookUp(this.variantOf(identity, entry.variesOn, request), request, directives)
-    if (others.length === 0) return { entry, identity }
-
-    const current = this.#core.door.pass('current', (store) => store.current(others))
-    const judged = (now: ReadonlyArray<string | undefined> | Unavailable): Look => {
-      if (now === UNAVAILABLE || this.#core.invalidator.blocks(others)) return { bypass: 'unavailable', onlyIfCached }
-      return others.every((version, index) => entry.versions[version] === now[index]) ? { entry, identity } : miss('stale', 'invalidated')
+    if (entry.variesOn !== undefined) {
+      return this.#lookUp(this.variantOf(identity, entry.variesOn, request), request, directives, proceed)
     }
-    return isPromise(current) ? current.then(judged) : judged(current)
+    if (others.length === 0) return proceed({ entry, identity })
+
+    return this.#core.door.ask('current', (store) => store.current(others), (current) => {
+      if (current === UNAVAILABLE || this.#core.invalidator.blocks(others)) return proceed({ bypass: 'unavailable', onlyIfCached })
+      return others.every((version, index) => entry.versions[version] === current[index])
+        ? proceed({ entry, identity })
+        : miss('stale', 'invalidated')
+    })
   }
 }
+
+const NONE: string[] = []
 
 /**
  * The versions of an entry that were not asked for together with it (tags of its payload);
@@ -119,6 +123,6 @@ function versionsBeside (entry: Entry, asked: readonly string[], current: Readon
   }
   // The first one asked for is the namespace's: an entry without it was never filled by us.
   if (entry.versions[asked[0]!] === undefined) return undefined
-  return known === filledUnder.length ? [] : filledUnder.filter((version) => !asked.includes(version))
+  return known === filledUnder.length ? NONE : filledUnder.filter((version) => !asked.includes(version))
 }
 

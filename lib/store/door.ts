@@ -46,12 +46,17 @@ export class Door {
 
   /** What `call` answers, or UNAVAILABLE. */
   pass<T> (operation: string, call: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
-    if (!this.#open) return UNAVAILABLE
+    return this.ask(operation, call, asItIs<T | Unavailable>)
+  }
+
+  /** What `proceed` makes of what `call` answers, or of UNAVAILABLE: at once where the store answers at once. */
+  ask<T, R> (operation: string, call: (store: CacheStore) => MaybePromise<T>, proceed: (answer: T | Unavailable) => R): R | Promise<R> {
+    if (!this.#open) return proceed(UNAVAILABLE)
     if (this.#store.ready?.() === false) {
       this.#shut('not ready')
-      return UNAVAILABLE
+      return proceed(UNAVAILABLE)
     }
-    return this.#try(operation, call)
+    return this.#try(operation, call, proceed)
   }
 
   /** Ends probing; calls in flight still end by their deadlines. */
@@ -70,24 +75,34 @@ export class Door {
     }
   }
 
-  #try<T> (operation: string, call: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
-    let answer: MaybePromise<T>
+  #try<T, R> (operation: string, call: (store: CacheStore) => MaybePromise<T>, proceed: (answer: T | Unavailable) => R): R | Promise<R> {
+    let answer: MaybePromise<T> | Unavailable
     try {
       answer = call(this.#store)
     } catch (error) {
-      return this.#failed(operation, error)
+      answer = this.#failed(operation, error)
     }
-    if (!isPromise(answer)) return answer
+    if (!isPromise(answer)) return proceed(answer)
     const promise = answer
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const settle = (outcome: T | Unavailable): void => {
+        release()
+        try {
+          resolve(proceed(outcome))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      let expired = false
       const release = this.#deadlines.start(() => {
+        expired = true
         this.#failures++
         this.#shut(`${operation} ran out of time`)
-        resolve(UNAVAILABLE)
+        settle(UNAVAILABLE)
       })
       promise.then(
-        (value) => { release(); resolve(value) },
-        (error: unknown) => { release(); resolve(this.#failed(operation, error)) }
+        (value) => { if (!expired) settle(value) },
+        (error: unknown) => { if (!expired) settle(this.#failed(operation, error)) }
       )
     })
   }
@@ -116,10 +131,12 @@ export class Door {
 
   async #probeNow (): Promise<void> {
     if (this.#store.ready?.() === false) return this.#probeLater()
-    const answer = await this.#try('ping', (store) => store.ping?.())
+    const answer = await this.#try('ping', (store) => store.ping?.(), asItIs)
     if (answer === UNAVAILABLE || this.#closed) return this.#probeLater()
     this.#open = true
     this.#log.info({ store: this.#store.name }, 'api cache: store available again')
     await this.onRecovery()
   }
 }
+
+const asItIs = <T>(answer: T): T => answer

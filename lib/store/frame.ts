@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { LRUCache } from 'lru-cache'
 import { isStorableHeader } from '../http/headers.js'
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import type { BodyKind, Entry, StoredHeader } from './entry.js'
@@ -14,6 +15,7 @@ import type { BodyKind, Entry, StoredHeader } from './entry.js'
  */
 const MAGIC = 0x46414301
 const HEAD_AT = 12
+const MAX_HEADS = 4_096
 const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
 
 type Head = [
@@ -54,7 +56,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   const bodyAt = HEAD_AT + frame.readUInt32BE(8)
   if (bodyAt > frame.length) return undefined
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
-  const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
+  const head = headOf(key, frame.subarray(HEAD_AT, bodyAt))
   if (head === undefined) return undefined
   const [versions, route, status, kind, filledAt, age, lifetime, headers, variesOn] = head
   return {
@@ -82,6 +84,17 @@ export function decodeVersions (beginning: Buffer): Record<string, string> | und
   const end = headEnd(beginning)
   if (end === 0 || end > beginning.length) return undefined
   return parseHead(beginning.toString('utf8', HEAD_AT, end))?.[0]
+}
+
+/** The head of an entry that is read again and again is the same bytes: parsed and checked once. */
+const heads = new LRUCache<string, { readonly bytes: Buffer, readonly head: Head }>({ max: MAX_HEADS })
+
+function headOf (key: string, bytes: Buffer): Head | undefined {
+  const known = heads.get(key)
+  if (known !== undefined && known.bytes.equals(bytes)) return known.head
+  const head = parseHead(bytes.toString())
+  if (head !== undefined) heads.set(key, { bytes: Buffer.from(bytes), head })
+  return head
 }
 
 function parseHead (text: string): Head | undefined {

@@ -58,6 +58,9 @@ export class MemoryStore implements CacheStore {
       const entry = this.#entries.peek(key)
       if (key.startsWith(prefix) && entry !== undefined && freshnessOf(entry, Date.now()) > 0) yield key
     }
+    for (const version of [...this.#versions.keys()]) {
+      if (version.startsWith(prefix)) yield version
+    }
   }
 
   sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): number {

@@ -4,6 +4,7 @@ import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import type { Entry } from './entry.js'
 import { decodeEntry, decodeVersions, encodeEntry, headEnd } from './frame.js'
 import type { CacheStore, Lookup } from './store.js'
+import { Turn } from './turn.js'
 
 export type RedisClient = Redis | Cluster
 
@@ -22,6 +23,7 @@ export class RedisStore implements CacheStore {
   readonly #client: RedisClient
   readonly #keyPrefix: string
   readonly #owned: boolean
+  readonly #turn: Turn
   #stopWatching: () => void = () => {}
 
   /**
@@ -35,6 +37,8 @@ export class RedisStore implements CacheStore {
     this.#client = client
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#owned = owned
+    // `stream` is ioredis's own business: where it is not what it is today, commands leave one by one.
+    this.#turn = new Turn(() => this.#clients().map((server) => server.stream))
   }
 
   ready (): boolean {
@@ -45,16 +49,17 @@ export class RedisStore implements CacheStore {
     return this.#client.ping()
   }
 
-  async lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-    const [frame, ...tokens] = await this.#getBuffers([key, ...versions])
-    return {
-      entry: frame != null ? decodeEntry(key, frame) : undefined,
-      versions: tokens.map(asVersion)
-    }
+  lookup (key: string, versions: readonly string[]): Promise<Lookup> {
+    return this.#getBuffers([key, ...versions]).then((found) => {
+      const frame = found[0]
+      const current: Array<string | undefined> = []
+      for (let index = 1; index < found.length; index++) current.push(asVersion(found[index]))
+      return { entry: frame != null ? decodeEntry(key, frame) : undefined, versions: current }
+    })
   }
 
-  async current (versions: readonly string[]): Promise<Array<string | undefined>> {
-    return (await this.#getBuffers(versions)).map(asVersion)
+  current (versions: readonly string[]): Promise<Array<string | undefined>> {
+    return this.#getBuffers(versions).then((found) => found.map(asVersion))
   }
 
   async claim (versions: readonly string[], fresh: string): Promise<string[]> {
@@ -117,9 +122,15 @@ export class RedisStore implements CacheStore {
   }
 
   /** One command on a single server; on a Cluster one for each key, leaving together. */
-  async #getBuffers (keys: readonly string[]): Promise<Array<Buffer | null>> {
-    if (!this.#client.isCluster) return await this.#client.mgetBuffer(...keys)
-    return await Promise.all(keys.map((key) => this.#client.getBuffer(key)))
+  #getBuffers (keys: readonly string[]): Promise<Array<Buffer | null>> {
+    this.#turn.join()
+    if (!this.#client.isCluster) return (this.#client as Redis).mgetBuffer(keys as string[])
+    return Promise.all(keys.map((key) => this.#client.getBuffer(key)))
+  }
+
+  /** The connections to every server that holds a part of the keys. */
+  #clients (): Redis[] {
+    return this.#client.isCluster ? (this.#client as Cluster).nodes('master') : [this.#client as Redis]
   }
 
   /** The versions an entry was filled under; an empty object for an entry that is gone or not ours to keep. */
@@ -136,9 +147,8 @@ export class RedisStore implements CacheStore {
 
   /** SCAN visits one server and knows nothing of the client's keyPrefix: both are seen to here. */
   async * #scan (prefix: string): AsyncIterable<string[]> {
-    const masters = this.#client.isCluster ? (this.#client as Cluster).nodes('master') : [this.#client as Redis]
     const match = `${escapeGlob(this.#keyPrefix + prefix)}*`
-    for (const master of masters) {
+    for (const master of this.#clients()) {
       let cursor = '0'
       do {
         const [next, keys] = await master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)

@@ -38,7 +38,7 @@ export interface CacheStore {
   move(versions: readonly string[], fresh: string): MaybePromise<void>
   /** Keeps the entry for at most `seconds`. */
   set(key: string, entry: Entry, seconds: number): MaybePromise<void>
-  /** The keys that begin with `prefix`, each at least once. */
+  /** The keys of entries and of versions that begin with `prefix`, each at least once. */
   keys(prefix: string): AsyncIterable<string>
   /** Deletes every entry whose key begins with `prefix` and whose versions are not current; how many. */
   sweep(prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): MaybePromise<number>
