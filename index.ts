@@ -30,8 +30,9 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
   checkOptions(options)
   const { prefix = 'api-cache', responseHeader = 'X-API-Cache', timeout = 500, lease = 5_000 } = options
   const defaults = readDefaults(options)
-  const store = await openStore(fastify, options, timeout)
-  const core = new Core(store, new Keyspace(prefix), { timeout, lease, responseHeader }, fastify.log)
+  const keyspace = new Keyspace(prefix)
+  const store = await openStore(fastify, options, keyspace, timeout)
+  const core = new Core(store, keyspace, { timeout, lease, responseHeader }, fastify.log)
   const equipped = new WeakSet<object>()
 
   fastify.decorate('apiCache', new ApiCache(core, store.name))
@@ -44,7 +45,7 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
   watchEarlierRoutes(fastify, equipped)
   fastify.addHook('onClose', async function apiCacheOnClose () {
     await core.close()
-    if (store !== options.store) await store.close?.()
+    await store.close?.()
   })
 }
 

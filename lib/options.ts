@@ -1,6 +1,7 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
-import { checkFields, isObject, isText, isCount, type Fields } from './policy/fields.js'
+import { checkFields, isBoolean, isCount, isObject, isText, oneOf, type Fields } from './policy/fields.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
+import type { LocalOptions } from './store/local/local-tier.js'
 import type { MemoryOptions } from './store/memory-store.js'
 import type { CacheStore } from './store/store.js'
 
@@ -26,6 +27,8 @@ export interface ApiCacheOptions extends ReadDefaults {
   lease?: number
   /** Bounds of the memory store. */
   memory?: MemoryOptions
+  /** Keeps entries in this process, too, in front of the store: true for the defaults. */
+  local?: boolean | LocalOptions
 }
 
 const fields: Fields<ApiCacheOptions> = {
@@ -46,7 +49,8 @@ const fields: Fields<ApiCacheOptions> = {
   },
   timeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   lease: { accepts: isCount, expects: 'whole milliseconds above 0' },
-  memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' }
+  memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' },
+  local: { accepts: (value) => isBoolean(value) || isObject(value), expects: 'true or an object with maxBytes, maxEntries and consistency' }
 }
 
 const memoryFields: Fields<MemoryOptions> = {
@@ -54,12 +58,15 @@ const memoryFields: Fields<MemoryOptions> = {
   maxEntries: { accepts: isCount, expects: 'a number of entries above 0' }
 }
 
+const localFields: Fields<LocalOptions> = { ...memoryFields, consistency: oneOf('strict', 'tracked') }
+
 /**
  * @throws UnknownFieldError, InvalidFieldError
  */
 export function checkOptions (options: ApiCacheOptions): void {
   checkFields('fastify-api-cache', options, fields)
   if (options.memory !== undefined) checkFields('fastify-api-cache: memory', options.memory, memoryFields)
+  if (isObject(options.local)) checkFields('fastify-api-cache: local', options.local, localFields)
 }
 
 /** The part of the options that are defaults for every route. */

@@ -1,13 +1,14 @@
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import { cacheControl } from './cache-control.js'
+import { httpDate } from './date.js'
 import { textOf, type Headers } from './headers.js'
 
 /** Seconds of age that a response already has: what its Age says, or its Date (RFC 9111 section 4.2.3). */
 export function initialAge (headers: Headers, now: number): number {
-  const said = Number(textOf(headers.age)?.split(',')[0])
-  const date = Date.parse(textOf(headers.date) ?? '')
-  const apparent = Number.isNaN(date) ? 0 : Math.floor((now - date) / 1000)
-  return Math.min(Math.max(0, apparent, Number.isInteger(said) ? said : 0), ONE_YEAR_IN_SECONDS)
+  // Of several values the first counts, and one that is not whole seconds does not (section 5.1).
+  const said = /^\s*(\d+)\s*(?:,|$)/.exec(textOf(headers.age) ?? '')?.[1]
+  const apparent = Math.floor((now - generatedAt(headers, now)) / 1000)
+  return Math.min(Math.max(0, apparent, Number(said ?? 0)), ONE_YEAR_IN_SECONDS)
 }
 
 /**
@@ -17,15 +18,17 @@ export function initialAge (headers: Headers, now: number): number {
 export function lifetimeOf (headers: Headers, expire: number, now: number): number {
   const directives = cacheControl(headers['cache-control'])
   const said = directives.sMaxAge ?? directives.maxAge ?? expiresIn(headers, now)
-  return Math.min(Math.floor(said ?? expire), ONE_YEAR_IN_SECONDS)
+  return Math.min(said ?? expire, ONE_YEAR_IN_SECONDS)
 }
 
 /** An invalid Expires, "0" above all, is in the past (RFC 9111 section 5.3). */
 function expiresIn (headers: Headers, now: number): number | undefined {
   const expires = textOf(headers.expires)
   if (expires === undefined) return undefined
-  const at = Date.parse(expires)
-  if (Number.isNaN(at)) return 0
-  const date = Date.parse(textOf(headers.date) ?? '')
-  return Math.floor((at - (Number.isNaN(date) ? now : date)) / 1000)
+  const at = httpDate(expires)
+  return at === undefined ? 0 : Math.floor((at - generatedAt(headers, now)) / 1000)
+}
+
+function generatedAt (headers: Headers, now: number): number {
+  return httpDate(textOf(headers.date) ?? '') ?? now
 }

@@ -4,7 +4,7 @@ import { validateHeaderName, validateHeaderValue } from 'node:http'
 const NEVER_STORED = new Set([
   'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
   'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization',
-  'set-cookie', 'set-cookie2', 'content-length', 'age', 'content-range'
+  'set-cookie', 'set-cookie2', 'content-length', 'age'
 ])
 
 export type HeaderValue = string | string[] | number | undefined

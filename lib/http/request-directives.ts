@@ -1,5 +1,4 @@
-import type { CacheControl } from 'cache-parser'
-import { cacheControl } from './cache-control.js'
+import { cacheControl, type CacheControl } from './cache-control.js'
 import type { Entry } from '../store/entry.js'
 import { ageOf, freshnessOf } from '../store/entry.js'
 

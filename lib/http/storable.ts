@@ -12,7 +12,6 @@ export function refusalToStore (headers: Headers): string | undefined {
   if (directives.private) return 'private'
   if (directives.noCache) return 'no-cache'
   if (listOf(headers.vary).includes('*')) return 'vary-any'
-  if (headers['content-range'] !== undefined) return 'partial'
   if (headers.trailer !== undefined) return 'trailer'
   if (textOf(headers['content-type'])?.startsWith('text/event-stream') === true) return 'event-stream'
   return undefined

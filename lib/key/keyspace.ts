@@ -26,6 +26,11 @@ export class Keyspace {
     return `${this.prefix}|`
   }
 
+  /** The beginning of the key of everything that is kept about entries. */
+  get allBookkeeping (): string {
+    return `${this.prefix}!`
+  }
+
   /** The beginnings of every version's key. */
   get allVersions (): string[] {
     return ['version:', 'tag:', 'tags:'].map((kind) => `${this.prefix}!${kind}`)

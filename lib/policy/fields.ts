@@ -38,3 +38,9 @@ export const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
 export const isTextList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText)
 export const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0
+
+/** A field with a few values to choose from. */
+export const oneOf = (...choices: string[]): Field => ({
+  accepts: (value) => choices.includes(value as string),
+  expects: choices.map((choice) => `'${choice}'`).join(' or ')
+})

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidFieldError, MissingFieldError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS, toSeconds } from '../durations.js'
 import {
-  checkFields, isCount, isFunction, isText, isTextList, show, type Field, type Fields
+  checkFields, isCount, isFunction, isText, isTextList, oneOf, show, type Field, type Fields
 } from './fields.js'
 
 /** Seconds, or a text such as `'15m'` or `'1 day'`: one second to one year. */
@@ -74,11 +74,6 @@ const duration: Field = {
   accepts: (value) => (typeof value === 'number' || typeof value === 'string') && toSeconds(value) !== undefined,
   expects: `whole seconds from 1 to ${ONE_YEAR_IN_SECONDS} or a duration such as '15m' or '1 day'`
 }
-
-const oneOf = (...choices: string[]): Field => ({
-  accepts: (value) => choices.includes(value as string),
-  expects: choices.map((choice) => `'${choice}'`).join(' or ')
-})
 
 const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
 

@@ -60,8 +60,29 @@ export function answerOfResponse (reply: FastifyReply, before: Headers, response
 /** A payload as Fastify would serialize it on this reply. */
 export function serialize (reply: FastifyReply, payload: unknown): string | Buffer {
   const byType = byContentType(reply)
-  const serialized: unknown = byType === undefined ? reply.serialize(payload) : byType(payload)
+  const serialized: unknown = byType === undefined ? reply.serialize(payload) : serializeWith(byType, reply, payload)
   return Buffer.isBuffer(serialized) ? serialized : String(serialized)
+}
+
+/** A serializer of the reply or of the application comes first; where there is none, `reply.serialize` fails here. */
+function serializeWith (byType: (payload: unknown) => string, reply: FastifyReply, payload: unknown): string {
+  try {
+    return reply.serialize(payload)
+  } catch {
+    return byType(payload)
+  }
+}
+
+/**
+ * What Fastify makes of a text that a handler sends: once the reply has a content type, its own
+ * serializer gets texts, too. It is kept behind a symbol that Fastify does not export.
+ */
+export function serializeText (reply: FastifyReply, text: string): unknown {
+  const symbol = Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.serializer')
+  const serializer: unknown = symbol && (reply as unknown as Record<symbol, unknown>)[symbol]
+  if (typeof serializer !== 'function' || !reply.hasHeader('content-type')) return text
+  reply.serializer((serialized) => serialized as string)
+  return serializer(text)
 }
 
 /** The serializer of a response schema that has one for each content type, which `reply.serialize` does not know. */

@@ -8,7 +8,7 @@ import { etagOf } from '../http/validators.js'
 import { UNAVAILABLE } from '../store/door.js'
 import type { BodyKind, Entry } from '../store/entry.js'
 import { newVersion } from '../write/invalidator.js'
-import { answerOf, answerOfResponse, payloadOf, serialize, type Answer } from './answer.js'
+import { answerOf, answerOfResponse, payloadOf, serialize, serializeText, type Answer } from './answer.js'
 import { captureNodeStream, captureWebStream, type Captured } from './capture.js'
 import { completed, tell, type Exchange } from './exchange.js'
 import type { Flight, Outcome } from './flights.js'
@@ -149,13 +149,14 @@ export class Fill implements Exchange {
 
   /** Sees what the handler sends; returns what goes on to the hooks. */
   #sent (payload: unknown): unknown {
-    const seen = payloadOf(payload)
+    const sent = typeof payload === 'string' ? serializeText(this.#reply, payload) : payload
+    const seen = payloadOf(sent)
     switch (seen.as) {
       case 'text':
       case 'bytes':
       case 'empty':
         this.#payload = payload
-        return this.#answered(seen.as, seen.body, payload)
+        return this.#answered(seen.as, seen.body, sent)
       case 'node':
         return this.#streams() ? captureNodeStream(seen.stream, this.#reader.policy.maxBytes, this.#captured) : payload
       case 'web':

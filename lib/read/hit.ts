@@ -8,21 +8,27 @@ import { conditioned } from './precondition.js'
 /** Up to here a text goes out faster together with its headers, in one string. */
 const SHORT_TEXT = 4_096
 
+const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'application/octet-stream'])
+
 /** A stored answer on its way out. */
 class Hit implements Exchange {
   readonly #reply: FastifyReply
   readonly #text: string
   readonly #body: Buffer
   readonly #encoding: unknown
+  readonly #typed: boolean
 
   constructor (reply: FastifyReply, text: string, body: Buffer, encoding: unknown) {
     this.#reply = reply
+    this.#typed = reply.hasHeader('content-type')
     this.#text = text
     this.#body = body
     this.#encoding = encoding
   }
 
   finish (payload: unknown): unknown {
+    // The answer had none, and Fastify gives one to what it sends whole.
+    if (!this.#typed && DEFAULT_TYPES.has(this.#reply.getHeader('content-type'))) this.#reply.removeHeader('content-type')
     // Hooks met the text that they meet on a MISS; where they left it alone, its bytes are cheaper to send.
     return completed(this.#reply, this.#encoding, payload === this.#text && this.#text.length > SHORT_TEXT ? this.#body : payload)
   }

@@ -1,7 +1,7 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
-import type { CacheControl } from 'cache-parser'
 import { LRUCache } from 'lru-cache'
 import type { Core } from '../core.js'
+import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
 import { requestAccepts, requestDirectives } from '../http/request-directives.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'

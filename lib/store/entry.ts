@@ -36,3 +36,14 @@ export function ageOf (entry: Entry, now: number): number {
 export function freshnessOf (entry: Entry, now: number): number {
   return Math.ceil((entry.filledAt - now) / 1000) + entry.lifetime
 }
+
+/** What an entry costs in memory beside its key, its headers and its body. */
+const ENTRY_OVERHEAD = 1024
+
+/** About how many bytes of memory an entry takes under its key: a text is kept as text and as bytes. */
+export function sizeOfEntry (entry: Entry, key: string): number {
+  let size = ENTRY_OVERHEAD + key.length + entry.body.length * (entry.kind === 'text' ? 2 : 1)
+  for (const [name, value] of entry.headers) size += name.length + (value === null ? 0 : value.length)
+  for (const version of Object.keys(entry.versions)) size += version.length
+  return size
+}

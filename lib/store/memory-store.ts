@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { freshnessOf, type Entry } from './entry.js'
+import { freshnessOf, sizeOfEntry, type Entry } from './entry.js'
 import type { CacheStore, Lookup } from './store.js'
 
 /** Bounds of the memory store. */
@@ -12,8 +12,6 @@ export interface MemoryOptions {
 
 /** Versions are small, and a lost one only makes entries unreachable. */
 const MAX_VERSIONS = 100_000
-/** What an entry costs beside its key, its headers and its body. */
-const ENTRY_OVERHEAD = 512
 
 /** Keeps entries and versions in this process. */
 export class MemoryStore implements CacheStore {
@@ -22,7 +20,7 @@ export class MemoryStore implements CacheStore {
   readonly #versions = new LRUCache<string, string>({ max: MAX_VERSIONS })
 
   constructor ({ maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: MemoryOptions = {}) {
-    this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: sizeOf })
+    this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: sizeOfEntry })
   }
 
   lookup (key: string, versions: readonly string[]): Lookup {
@@ -70,11 +68,4 @@ export class MemoryStore implements CacheStore {
     }
     return swept
   }
-}
-
-function sizeOf (entry: Entry, key: string): number {
-  let size = ENTRY_OVERHEAD + key.length + entry.body.length
-  for (const [name, value] of entry.headers) size += name.length + (value === null ? 0 : value.length)
-  for (const version of Object.keys(entry.versions)) size += version.length
-  return size
 }

@@ -1,24 +1,35 @@
 import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
-import { NoRedisError } from '../errors.js'
+import { InvalidFieldError, NoRedisError } from '../errors.js'
+import type { Keyspace } from '../key/keyspace.js'
 import type { ApiCacheOptions } from '../options.js'
+import { show } from '../policy/fields.js'
+import { LocalTier } from './local/local-tier.js'
+import { TrackedVersions } from './local/tracked-versions.js'
+import { TurnVersions } from './local/turn-versions.js'
 import { MemoryStore } from './memory-store.js'
 import { RedisStore, type RedisClient } from './redis-store.js'
 import type { CacheStore } from './store.js'
 
 /**
  * The store that the options ask for, or the nearest one at hand: `fastify.redis`, else memory.
- * @throws NoRedisError when a Redis is asked for that is not there
+ * @throws NoRedisError when a Redis is asked for that is not there; InvalidFieldError when
+ *   `local` asks for what this store cannot give
  */
-export async function openStore (fastify: FastifyInstance, options: ApiCacheOptions, timeout: number): Promise<CacheStore> {
-  const { store, redis } = options
-  if (typeof store === 'object') return store
-  if (store === 'memory') return new MemoryStore(options.memory)
-  if (isClient(redis)) return new RedisStore(redis, false)
-  if (redis !== undefined) return new RedisStore(await connect(redis, timeout, fastify), true)
-  const registered = registeredClient(fastify, options.redisNamespace)
-  if (registered !== undefined) return new RedisStore(registered, false)
+export async function openStore (fastify: FastifyInstance, options: ApiCacheOptions, keyspace: Keyspace, timeout: number): Promise<CacheStore> {
+  const { store, redis, local } = options
+  if (store === 'memory') {
+    if (local) throw new InvalidFieldError('fastify-api-cache', 'local', "left out with store: 'memory', which is local already", show(local))
+    return new MemoryStore(options.memory)
+  }
+  if (typeof store === 'object') return behindLocalTier(store, undefined, options, keyspace)
+  if (redis !== undefined && !isClient(redis)) {
+    const client = await connect(redis, timeout, fastify)
+    return behindLocalTier(new RedisStore(client, true), client, options, keyspace)
+  }
+  const client = redis ?? registeredClient(fastify, options.redisNamespace)
+  if (client !== undefined) return behindLocalTier(new RedisStore(client, false), client, options, keyspace)
   if (store === 'redis') {
     throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the redis option (a client, a URL or ioredis options)")
   }
@@ -26,11 +37,22 @@ export async function openStore (fastify: FastifyInstance, options: ApiCacheOpti
   return new MemoryStore(options.memory)
 }
 
+function behindLocalTier (store: CacheStore, client: RedisClient | undefined, { local }: ApiCacheOptions, keyspace: Keyspace): CacheStore {
+  if (!local) return store
+  const options = local === true ? {} : local
+  const asked = new TurnVersions(store)
+  if (options.consistency !== 'tracked') return new LocalTier(store, asked, options)
+  if (client === undefined || client.isCluster) {
+    throw new InvalidFieldError('fastify-api-cache: local', 'consistency', "'strict' with a Cluster or a store of your own", "'tracked'")
+  }
+  return new LocalTier(store, new TrackedVersions(asked, client as Redis, keyspace.allBookkeeping), options)
+}
+
 /** A command that cannot be sent now is of no use later. */
 const IMPATIENT = { enableOfflineQueue: false, maxRetriesPerRequest: 0 }
 
-function isClient (redis: ApiCacheOptions['redis']): redis is RedisClient {
-  return typeof redis === 'object' && typeof (redis as Redis).mget === 'function'
+function isClient (redis: unknown): redis is RedisClient {
+  return typeof redis === 'object' && redis !== null && typeof (redis as Redis).mget === 'function'
 }
 
 /** Waits for the connection, but an API without its cache is better than none. */

@@ -49,7 +49,7 @@ export interface CacheStore {
   lease?(key: string, holder: string, milliseconds: number): MaybePromise<boolean>
   /** Gives the lease back, when `holder` still has it. */
   release?(key: string, holder: string): MaybePromise<void>
-  /** Frees what the store itself opened. */
+  /** Called when the server closes: frees what the store itself opened. */
   close?(): MaybePromise<void>
 }
 

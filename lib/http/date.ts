@@ -1,0 +1,22 @@
+const RFC_850 = /^(\w{3})\w*, (\d\d)-(\w{3})-(\d\d) (\S+) GMT$/i
+const ASCTIME = /^(\w{3}) (\w{3}) ([ \d]\d) (\S+) (\d{4})$/
+
+/**
+ * The milliseconds that an HTTP-date stands for, in its form of today or one of the two obsolete
+ * ones; undefined for anything else (RFC 9110 section 5.6.7).
+ */
+export function httpDate (text: string): number | undefined {
+  const modern = text
+    .replace(RFC_850, (_, weekday, day, month, year, time) => `${weekday}, ${day} ${month} ${century(Number(year))} ${time} GMT`)
+    .replace(ASCTIME, (_, weekday, month, day: string, time, year) => `${weekday}, ${day.replace(' ', '0')} ${month} ${year} ${time} GMT`)
+  const at = Date.parse(modern)
+  // Date.parse takes nearly everything; only a date that it writes back as it was is one of HTTP's.
+  return new Date(at).toUTCString().toLowerCase() === modern.toLowerCase() ? at : undefined
+}
+
+/** Two digits more than 50 years ahead are the past. */
+function century (year: number): number {
+  const now = new Date().getUTCFullYear()
+  const near = now - (now % 100) + year
+  return near > now + 50 ? near - 100 : near
+}

@@ -1,0 +1,132 @@
+import { LRUCache } from 'lru-cache'
+import { freshnessOf, sizeOfEntry, type Entry } from '../entry.js'
+import { isPromise, type CacheStore, type Lookup, type MaybePromise } from '../store.js'
+
+/** The part of the store that is kept in this process. */
+export interface LocalOptions {
+  /** Bytes of all keys and entries; default 64 MiB. */
+  maxBytes?: number
+  /** Number of entries; default 10,000. */
+  maxEntries?: number
+  /**
+   * `'strict'` (default): each HIT compares versions with the store. `'tracked'`: versions are
+   * kept, too, and Redis tells when one moves.
+   */
+  consistency?: 'strict' | 'tracked'
+}
+
+/** Where the tier learns which versions are current. */
+export interface VersionSource {
+  /** The versions as they are at one moment after the call. */
+  current(versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>>
+  /** These move, or moved, through this process. */
+  moved(versions: readonly string[]): void
+  close(): void
+}
+
+/**
+ * Keeps entries of another store in this process, decoded. Bodies do not travel on a HIT; an
+ * entry counts only while its versions are current, by the word of the version source.
+ */
+export class LocalTier implements CacheStore {
+  readonly name: string
+  readonly #store: CacheStore
+  readonly #versions: VersionSource
+  readonly #entries: LRUCache<string, Entry>
+
+  constructor (store: CacheStore, versions: VersionSource, { maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: LocalOptions) {
+    this.name = `${store.name} behind a local tier`
+    this.#store = store
+    this.#versions = versions
+    this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: sizeOfEntry })
+  }
+
+  ready (): boolean {
+    return this.#store.ready?.() ?? true
+  }
+
+  ping (): MaybePromise<unknown> {
+    return this.#store.ping?.()
+  }
+
+  watch (suspect: () => void): void {
+    this.#store.watch?.(suspect)
+  }
+
+  lookup (key: string, versions: readonly string[]): MaybePromise<Lookup> {
+    const entry = this.#entries.get(key)
+    if (entry === undefined || freshnessOf(entry, Date.now()) <= 0) return this.#fetch(key, versions)
+    const current = this.#versions.current(versions)
+    return isPromise(current)
+      ? current.then((known) => this.#confirm(key, entry, versions, known))
+      : this.#confirm(key, entry, versions, current)
+  }
+
+  current (versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>> {
+    return this.#versions.current(versions)
+  }
+
+  claim (versions: readonly string[], fresh: string): MaybePromise<string[]> {
+    return this.#store.claim(versions, fresh)
+  }
+
+  async move (versions: readonly string[], fresh: string): Promise<void> {
+    this.#versions.moved(versions)
+    try {
+      await this.#store.move(versions, fresh)
+    } finally {
+      // Whatever was read while the move was on its way may be from before it.
+      this.#versions.moved(versions)
+    }
+  }
+
+  set (key: string, entry: Entry, seconds: number): MaybePromise<void> {
+    this.#entries.set(key, entry)
+    return this.#store.set(key, entry, seconds)
+  }
+
+  keys (prefix: string): AsyncIterable<string> {
+    return this.#store.keys(prefix)
+  }
+
+  sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): MaybePromise<number> {
+    for (const [key, entry] of [...this.#entries.entries()]) {
+      if (key.startsWith(prefix) && !isCurrent(entry.versions)) this.#entries.delete(key)
+    }
+    return this.#store.sweep(prefix, isCurrent)
+  }
+
+  lease (key: string, holder: string, milliseconds: number): MaybePromise<boolean> {
+    return this.#store.lease?.(key, holder, milliseconds) ?? true
+  }
+
+  release (key: string, holder: string): MaybePromise<void> {
+    return this.#store.release?.(key, holder)
+  }
+
+  close (): MaybePromise<void> {
+    this.#versions.close()
+    return this.#store.close?.()
+  }
+
+  /** An entry that is old here may have been filled anew by another process. */
+  #confirm (key: string, entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): MaybePromise<Lookup> {
+    const isCurrent = asked.every((version, index) => {
+      const filledUnder = entry.versions[version]
+      return filledUnder === undefined || filledUnder === current[index]
+    })
+    return isCurrent ? { entry, versions: current } : this.#fetch(key, asked)
+  }
+
+  async #fetch (key: string, versions: readonly string[]): Promise<Lookup> {
+    const found = await this.#store.lookup(key, versions)
+    if (found.entry === undefined) {
+      this.#entries.delete(key)
+      return found
+    }
+    // The body is a slice of what came through a socket, and would keep all of that alive.
+    const entry = { ...found.entry, body: Buffer.from(found.entry.body) }
+    this.#entries.set(key, entry)
+    return { entry, versions: found.versions }
+  }
+}
