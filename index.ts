@@ -28,21 +28,17 @@ declare module 'fastify' {
 
 async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Promise<void> {
   checkOptions(options)
-  const { prefix = 'api-cache', responseHeader = 'X-API-Cache', timeout = 500, lease = 5_000 } = options
+  const { prefix = 'api-cache', responseHeader = 'X-API-Cache', timeout = 500, lease = 5_000, explain = false } = options
   const defaults = readDefaults(options)
   const keyspace = new Keyspace(prefix)
   const store = await openStore(fastify, options, keyspace, timeout)
-  const core = new Core(store, keyspace, { timeout, lease, responseHeader }, fastify.log)
-  const equipped = new WeakSet<object>()
+  const core = new Core(store, keyspace, { timeout, lease, responseHeader, explain }, fastify.log)
 
   fastify.decorate('apiCache', new ApiCache(core, store.name))
   fastify.decorateReply(kExchange)
   fastify.decorateRequest(kLook)
-  fastify.addHook('onRoute', function apiCacheOnRoute (route) {
-    equipRoute(core, defaults, route)
-    if (route.config?.cache !== undefined) equipped.add(route.config.cache)
-  })
-  watchEarlierRoutes(fastify, equipped)
+  fastify.addHook('onRoute', function apiCacheOnRoute (route) { equipRoute(core, defaults, route) })
+  watchEarlierRoutes(fastify)
   fastify.addHook('onClose', async function apiCacheOnClose () {
     await core.close()
     await store.close?.()

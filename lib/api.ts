@@ -1,4 +1,4 @@
-import { InvalidNameError, StoreUnavailableError } from './errors.js'
+import { InvalidNameError } from './errors.js'
 import type { Core, Counters } from './core.js'
 import { isText, show } from './policy/fields.js'
 import { namesOf } from './policy/write-policy.js'
@@ -29,9 +29,9 @@ export class ApiCache {
 
   /**
    * Makes everything in the namespaces old.
-   * @returns the number of entries swept
-   * @throws InvalidNameError; StoreUnavailableError when the store could not be told yet: the
-   *   invalidation is kept and delivered later, and the namespaces are bypassed here until then
+   * @returns the number of entries swept; 0 when the store could not be told yet: the invalidation
+   *   is kept and delivered later, and the namespaces are bypassed here until then (`stats().pending`)
+   * @throws InvalidNameError
    */
   async invalidate (namespaces: string | readonly string[]): Promise<number> {
     return await this.#invalidate(namesOf('invalidate', namespaces), [])
@@ -71,8 +71,6 @@ export class ApiCache {
   }
 
   async #invalidate (namespaces: string[], tags: string[]): Promise<number> {
-    const { delivered, swept } = await this.#core.invalidate(namespaces, tags)
-    if (!delivered) throw new StoreUnavailableError('the invalidation could not be delivered yet; it is kept, and what it concerns is bypassed here meanwhile')
-    return await swept
+    return await (await this.#core.invalidate(namespaces, tags)).swept
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Keyspace } from './key/keyspace.js'
+import { Fleet } from './read/fleet.js'
 import { Flights } from './read/flights.js'
 import { Door } from './store/door.js'
 import type { CacheStore } from './store/store.js'
@@ -29,6 +30,7 @@ export interface CoreSettings {
   /** Milliseconds that a request waits for another's fill at the most. */
   readonly lease: number
   readonly responseHeader: string | false
+  readonly explain: boolean
 }
 
 /** Everything that the routes of one registration share. */
@@ -38,23 +40,27 @@ export class Core {
   readonly invalidator: Invalidator
   readonly sweeper: Sweeper
   readonly flights: Flights
+  readonly fleet: Fleet
   /** The name of the response header that says HIT or MISS; false for none. */
   readonly responseHeader: string | false
+  /** Whether each request on a cached route is told why it got what it got. */
+  readonly explains: boolean
   readonly counters: Counters = { hits: 0, misses: 0, bypasses: 0, collapsed: 0, stored: 0, invalidations: 0, swept: 0 }
   readonly #store: CacheStore
   readonly #background = new Set<Promise<unknown>>()
   readonly #complaints = new Map<string, number>()
 
-  constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader }: CoreSettings, log: FastifyBaseLogger) {
+  constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader, explain }: CoreSettings, log: FastifyBaseLogger) {
     this.#store = store
     this.keyspace = keyspace
     this.responseHeader = responseHeader
+    this.explains = explain
     this.door = new Door(store, timeout, log)
     this.invalidator = new Invalidator(this.door, keyspace, log)
     this.sweeper = new Sweeper(this.door)
     this.flights = new Flights(lease)
+    this.fleet = new Fleet(this.door, keyspace, lease)
     this.door.onRecovery = () => this.invalidator.deliver()
-    store.watch?.(() => { this.invalidator.suspect() })
   }
 
   /**
@@ -62,19 +68,30 @@ export class Core {
    * @returns whether the move was delivered, and how many entries the sweep deletes
    */
   async invalidate (namespaces: readonly string[], tags: readonly string[]): Promise<{ delivered: boolean, swept: Promise<number> }> {
-    const spaces = namespaces.map((namespace) => this.keyspace.version(namespace))
-    const marks = tags.map((tag) => this.keyspace.tag(tag))
-    const groups = new Set(tags.map((tag) => this.keyspace.tagGroup(tag)))
-    this.counters.invalidations += spaces.length + marks.length
-    const delivered = await this.invalidator.move([...spaces, ...marks, ...groups])
-    const sweeps = namespaces.map((namespace, index) => this.sweeper.sweep(this.keyspace.entries(namespace), [spaces[index]!]))
-    if (marks.length > 0) sweeps.push(this.sweeper.sweep(this.keyspace.allEntries, marks))
-    const swept = this.inBackground(Promise.all(sweeps).then((counts) => {
+    const delivered = await this.invalidator.move(this.versionsOf(namespaces, tags))
+    return { delivered, swept: this.sweep(namespaces, tags) }
+  }
+
+  /** The keys of the versions that stand for namespaces and tags. */
+  versionsOf (namespaces: readonly string[], tags: readonly string[]): string[] {
+    // Groups first: whoever finds a tag moved has to find that its group has.
+    return [
+      ...new Set(tags.map((tag) => this.keyspace.tagGroup(tag))),
+      ...namespaces.map((namespace) => this.keyspace.version(namespace)),
+      ...tags.map((tag) => this.keyspace.tag(tag))
+    ]
+  }
+
+  /** Sweeps behind an invalidation of namespaces and tags; how many entries are deleted. */
+  sweep (namespaces: readonly string[], tags: readonly string[]): Promise<number> {
+    this.counters.invalidations += namespaces.length + tags.length
+    const sweeps = namespaces.map((namespace) => this.sweeper.sweep(this.keyspace.entries(namespace), [this.keyspace.version(namespace)]))
+    if (tags.length > 0) sweeps.push(this.sweeper.sweep(this.keyspace.allEntries, tags.map((tag) => this.keyspace.tag(tag))))
+    return this.inBackground(Promise.all(sweeps).then((counts) => {
       const total = counts.reduce((sum, count) => sum + count, 0)
       this.counters.swept += total
       return total
     }))
-    return { delivered, swept }
   }
 
   /** Keeps track of work that no response waits for. */
@@ -88,6 +105,11 @@ export class Core {
   /** Resolves when no fill is being stored and no sweep is running. */
   async settled (): Promise<void> {
     while (this.#background.size > 0) await Promise.allSettled(this.#background)
+  }
+
+  /** Whether the store can hold versions for `strict` writes. */
+  get holds (): boolean {
+    return this.#store.hold !== undefined && this.#store.letGo !== undefined
   }
 
   /** The keys that begin with `prefix`. @throws whatever the store throws */

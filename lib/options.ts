@@ -25,6 +25,11 @@ export interface ApiCacheOptions extends ReadDefaults {
   timeout?: number
   /** Milliseconds that a request waits for another request's fill at the most; default 5,000. */
   lease?: number
+  /**
+   * For development: logs why each request on a cached route got what it got, tells it in Cache-Status, too,
+   * and reports once per route what a handler read that its key does not cover; default false.
+   */
+  explain?: boolean
   /** Bounds of the memory store. */
   memory?: MemoryOptions
   /** Keeps entries in this process, too, in front of the store: true for the defaults. */
@@ -49,6 +54,7 @@ const fields: Fields<ApiCacheOptions> = {
   },
   timeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   lease: { accepts: isCount, expects: 'whole milliseconds above 0' },
+  explain: { accepts: isBoolean, expects: 'true or false' },
   memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' },
   local: { accepts: (value) => isBoolean(value) || isObject(value), expects: 'true or an object with maxBytes, maxEntries and consistency' }
 }

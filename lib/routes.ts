@@ -1,6 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { Core } from './core.js'
-import { WrongMethodError } from './errors.js'
+import { InvalidFieldError, WrongMethodError } from './errors.js'
 import { isObject, show } from './policy/fields.js'
 import { compileReadPolicy, type ReadDefaults, type ReadPolicy } from './policy/read-policy.js'
 import { checkWritePolicy, type WritePolicy } from './policy/write-policy.js'
@@ -8,12 +8,22 @@ import { cachedHandler } from './read/cached-handler.js'
 import { finishExchange, seePayload, serveOnRequest } from './read/hooks.js'
 import { Reader } from './read/reader.js'
 import { invalidateOnSend, keepPayload } from './write/hooks.js'
+import { endUnanswered, strictHandler } from './write/strict.js'
 
 const READING = new Set(['GET', 'HEAD'])
 /** The other methods that change nothing; what is not known to be safe is a writing one (RFC 9111 section 4.4). */
 const SAFE = new Set(['OPTIONS', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY'])
 
-type HookName = 'onRequest' | 'preSerialization' | 'onSend'
+/** On the config of each route that met the plugin: policies may be shared between routes. */
+const kEquipped = Symbol('fastify-api-cache.equipped')
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    [kEquipped]?: true
+  }
+}
+
+type HookName = 'onRequest' | 'preSerialization' | 'onSend' | 'onResponse'
 
 /** Gives a route with a policy its handler and its hooks; a route without one is left as it is. */
 export function equipRoute (core: Core, defaults: ReadDefaults, route: RouteOptions): void {
@@ -24,6 +34,7 @@ export function equipRoute (core: Core, defaults: ReadDefaults, route: RouteOpti
   if (!isObject(policy)) throw new WrongMethodError(what, `config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got ${show(policy)}`)
   if (methods.every((method) => READING.has(method))) equipReading(core, defaults, what, policy as ReadPolicy, route)
   else equipWriting(core, what, methods, policy as WritePolicy, route)
+  route.config = { ...route.config, [kEquipped]: true }
 }
 
 function equipReading (core: Core, defaults: ReadDefaults, what: string, policy: ReadPolicy, route: RouteOptions): void {
@@ -31,7 +42,8 @@ function equipReading (core: Core, defaults: ReadDefaults, what: string, policy:
     throw new WrongMethodError(what, "invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; a GET is cached with { namespace: 'user-cache', expire: '15m' }")
   }
   const reader = new Reader(compileReadPolicy(what, policy, defaults), route, core)
-  route.handler = cachedHandler(core, reader, route.handler)
+  const handler = reader.explainer?.watching(route.handler) ?? route.handler
+  route.handler = cachedHandler(core, reader, handler)
   if (reader.policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(core, reader))
   addLast(route, 'preSerialization', seePayload)
   addLast(route, 'onSend', finishExchange)
@@ -45,6 +57,11 @@ function equipWriting (core: Core, what: string, methods: string[], policy: Writ
     throw new WrongMethodError(what, "namespace and expire belong on GET; a writing method declares { invalidate: 'user-cache' }")
   }
   checkWritePolicy(what, policy)
+  if (policy.strict === true) {
+    if (!core.holds) throw new InvalidFieldError(what, 'strict', 'left out with a store that has no hold and letGo', 'true')
+    route.handler = strictHandler(core, policy, route.handler)
+    addLast(route, 'onResponse', endUnanswered)
+  }
   addLast(route, 'preSerialization', keepPayload)
   addLast(route, 'onSend', invalidateOnSend(core, policy))
 }
@@ -66,17 +83,16 @@ function addLast (route: RouteOptions, name: HookName, hook: unknown): void {
  * Routes that were declared before the plugin was loaded never met it. Where there may be such,
  * each that has a policy is logged when it is first asked.
  */
-export function watchEarlierRoutes (fastify: FastifyInstance, equipped: WeakSet<object>): void {
+export function watchEarlierRoutes (fastify: FastifyInstance): void {
   if (fastify.printRoutes().startsWith('(empty')) return
   const warned = new WeakSet<object>()
   fastify.addHook('onRequest', function apiCacheEarlierRoutes (request, _reply, done) {
-    const policy = request.routeOptions.config.cache
-    if (isObject(policy) && !equipped.has(policy) && !warned.has(policy)) {
-      warned.add(policy)
+    const { config } = request.routeOptions
+    if (config.cache !== undefined && config[kEquipped] !== true && !warned.has(config)) {
+      warned.add(config)
       request.log.warn({ route: `${request.method} ${request.routeOptions.url}` },
         'api cache: this route was declared before the plugin was loaded, so its config.cache does nothing; await app.register(apiCache) before declaring routes')
     }
     done()
   })
 }
-

@@ -11,13 +11,18 @@ export interface CacheControl {
   readonly minFresh: number | undefined
 }
 
-/** One directive and the comma behind it: a token, and maybe another or a quoted string as its value. */
-const DIRECTIVE = /[\s,]*([^\s,="]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^,]*))?[^,]*/gy
+/** One directive: a name, a value where there is one (a token or a quoted string), and what does not belong there. */
+const DIRECTIVE = /([^\s,="]+)(?:=("(?:[^"\\]|\\.)*"|[^\s,]*))?[^,]*/g
+
+const NOTHING: CacheControl = {
+  noStore: false, noCache: false, private: false, onlyIfCached: false, maxAge: undefined, sMaxAge: undefined, minFresh: undefined
+}
 
 export function cacheControl (value: HeaderValue): CacheControl {
+  if (value === undefined) return NOTHING
   const given = new Map<string, string[]>()
-  for (const [, name, argument = ''] of (textOf(value) ?? '').toLowerCase().matchAll(DIRECTIVE)) {
-    given.set(name!, [...given.get(name!) ?? [], argument.trim()])
+  for (const [, name, argument = ''] of textOf(value)!.toLowerCase().matchAll(DIRECTIVE)) {
+    given.set(name!, [...given.get(name!) ?? [], argument])
   }
   return {
     noStore: given.has('no-store'),

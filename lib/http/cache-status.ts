@@ -16,11 +16,25 @@ export interface CacheStatus {
   detail?: string
 }
 
+const MAX_MADE = 200
 const CACHE = new Token('fastify-api-cache')
-const HIT = `${serialized({ hit: true })};ttl=`
+
+/** The few that say the same for many requests, made once. */
+const made = new Map<string, string>()
 
 /** One member of a Cache-Status header. */
 export function serialized (status: CacheStatus): string {
+  if (status.ttl !== undefined || status.key !== undefined) return build(status)
+  const same = `${status.hit} ${status.fwd} ${status.stored} ${status.collapsed} ${status.detail}`
+  let member = made.get(same)
+  if (member === undefined) {
+    member = build(status)
+    if (made.size < MAX_MADE) made.set(same, member)
+  }
+  return member
+}
+
+function build (status: CacheStatus): string {
   const parameters = new Map<string, BareItem>()
   if (status.hit) parameters.set('hit', true)
   if (status.fwd !== undefined) parameters.set('fwd', new Token(status.fwd))
@@ -31,6 +45,8 @@ export function serialized (status: CacheStatus): string {
   if (status.detail !== undefined) parameters.set('detail', /^[a-z][a-z0-9-]*$/.test(status.detail) ? new Token(status.detail) : status.detail)
   return serializeItem([CACHE, parameters])
 }
+
+const HIT = `${build({ hit: true })};ttl=`
 
 /** The most frequent one, without building it each time. */
 export const hitStatus = (ttl: number): string => HIT + ttl

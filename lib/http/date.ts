@@ -1,3 +1,5 @@
+/** Which one it is nobody reads, and senders get it wrong. */
+const WEEKDAY = /^(?:mon|tue|wed|thu|fri|sat|sun), /i
 const RFC_850 = /^(\w{3})\w*, (\d\d)-(\w{3})-(\d\d) (\S+) GMT$/i
 const ASCTIME = /^(\w{3}) (\w{3}) ([ \d]\d) (\S+) (\d{4})$/
 
@@ -11,7 +13,7 @@ export function httpDate (text: string): number | undefined {
     .replace(ASCTIME, (_, weekday, month, day: string, time, year) => `${weekday}, ${day.replace(' ', '0')} ${month} ${year} ${time} GMT`)
   const at = Date.parse(modern)
   // Date.parse takes nearly everything; only a date that it writes back as it was is one of HTTP's.
-  return new Date(at).toUTCString().toLowerCase() === modern.toLowerCase() ? at : undefined
+  return WEEKDAY.test(modern) && new Date(at).toUTCString().slice(5).toLowerCase() === modern.slice(5).toLowerCase() ? at : undefined
 }
 
 /** Two digits more than 50 years ahead are the past. */

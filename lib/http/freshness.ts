@@ -6,7 +6,7 @@ import { textOf, type Headers } from './headers.js'
 /** Seconds of age that a response already has: what its Age says, or its Date (RFC 9111 section 4.2.3). */
 export function initialAge (headers: Headers, now: number): number {
   // Of several values the first counts, and one that is not whole seconds does not (section 5.1).
-  const said = /^\s*(\d+)\s*(?:,|$)/.exec(textOf(headers.age) ?? '')?.[1]
+  const said = headers.age === undefined ? 0 : /^\s*(\d+)\s*(?:,|$)/.exec(textOf(headers.age)!)?.[1]
   const apparent = Math.floor((now - generatedAt(headers, now)) / 1000)
   return Math.min(Math.max(0, apparent, Number(said ?? 0)), ONE_YEAR_IN_SECONDS)
 }
@@ -30,5 +30,5 @@ function expiresIn (headers: Headers, now: number): number | undefined {
 }
 
 function generatedAt (headers: Headers, now: number): number {
-  return httpDate(textOf(headers.date) ?? '') ?? now
+  return headers.date === undefined ? now : httpDate(textOf(headers.date)!) ?? now
 }

@@ -34,7 +34,8 @@ export function textOf (value: HeaderValue): string | undefined {
 
 /** The members of a comma-separated list, in lower case (`Vary`, `Connection`). */
 export function listOf (value: HeaderValue): string[] {
-  return (textOf(value) ?? '').toLowerCase().split(',').map((member) => member.trim()).filter((member) => member !== '')
+  if (value === undefined) return []
+  return textOf(value)!.toLowerCase().split(',').map((member) => member.trim()).filter((member) => member !== '')
 }
 
 /**

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import fresh from 'fresh'
 import { textOf, type HeaderValue } from './headers.js'
 
@@ -6,7 +6,7 @@ type RequestHeaders = Record<string, string | string[] | undefined>
 
 /** A strong validator over the bytes (RFC 9110 section 8.8.3). */
 export function etagOf (body: Buffer): string {
-  return `"${createHash('sha1').update(body).digest('base64url')}"`
+  return `"${hash('sha1', body, 'base64url')}"`
 }
 
 /** The same validator for bytes that a later hook encoded: only the content is still the same. */

@@ -18,7 +18,7 @@ export class Keyspace {
 
   constructor (prefix: string) {
     this.prefix = prefix
-    this.tagGroups = Array.from({ length: TAG_GROUPS }, (_, group) => `${prefix}!tags:${group}`)
+    this.tagGroups = Array.from({ length: TAG_GROUPS }, (_, group) => `${prefix}!tags:{${group}}`)
   }
 
   /** The beginning of every entry's key. */
@@ -31,9 +31,9 @@ export class Keyspace {
     return `${this.prefix}!`
   }
 
-  /** The beginnings of every version's key. */
+  /** The beginnings of every version's key, in the order in which they move. */
   get allVersions (): string[] {
-    return ['version:', 'tag:', 'tags:'].map((kind) => `${this.prefix}!${kind}`)
+    return ['tags:', 'version:', 'tag:'].map((kind) => `${this.prefix}!${kind}`)
   }
 
   /** The beginning of every entry's key in a namespace. */
@@ -51,9 +51,9 @@ export class Keyspace {
     return `${this.prefix}!version:${shortened(escape(namespace), MAX_NAME_BYTES)}`
   }
 
-  /** Where a tag's version is kept. */
+  /** Where a tag's version is kept: on a Cluster on the same node as its group's. */
   tag (tag: string): string {
-    return `${this.prefix}!tag:${shortened(escape(tag), MAX_NAME_BYTES)}`
+    return `${this.prefix}!tag:{${groupOf(tag)}}${shortened(escape(tag), MAX_NAME_BYTES)}`
   }
 
   /**
@@ -61,7 +61,7 @@ export class Keyspace {
    * payload's tags are not known yet, and a few groups can be watched where all tags cannot.
    */
   tagGroup (tag: string): string {
-    return this.tagGroups[crc32(tag) % TAG_GROUPS]!
+    return this.tagGroups[groupOf(tag)]!
   }
 
   /** Where a lease to fill an entry is kept. */
@@ -69,6 +69,8 @@ export class Keyspace {
     return `${this.prefix}!lease:${shortened(key, MAX_KEY_BYTES)}`
   }
 }
+
+const groupOf = (tag: string): number => crc32(tag) % TAG_GROUPS
 
 function shortened (text: string, limit: number): string {
   if (text.length <= limit) return text

@@ -1,4 +1,4 @@
-import { canonicalValue } from './canonical.js'
+import { canonicalValue, type IsText } from './canonical.js'
 
 type Params = Record<string, unknown>
 
@@ -8,32 +8,39 @@ const simple = /^(?:\/(?:[^/:*()?]*|:[A-Za-z0-9_]+\??))*(?:\/?\*)?$/
  * A function that fills a route's parameters into its path. Where a path is more than whole
  * segments (regular expressions, several parameters in one), the pattern stays as it is and the
  * parameters follow it, so that two fillings can never be taken for each other.
- * @param typed see `canonicalQuery`
+ * @throws TypeError (the function) for a parameter that is not plain data
  */
-export function routePath (pattern: string, typed: boolean): (params: unknown) => string {
+export function routePath (pattern: string, isText: IsText): (params: unknown) => string {
   if (!simple.test(pattern)) {
     return (params) => {
       const named = params as Params
-      const listed = Object.keys(named).sort().map((name) => `${name}=${canonicalValue(named[name], typed)}`)
+      const listed = Object.keys(named).sort().map((name) => `${name}=${canonicalValue(named[name], isText(name))}`)
       return encodeURI(pattern).replaceAll('~', '%7E') + (listed.length > 0 ? ` params:${listed.join('&')}` : '')
     }
   }
-  const parts = pattern.split(/(:[A-Za-z0-9_]+\??|\*)/)
+  const parts = pattern.split(/(\/?:[A-Za-z0-9_]+\??|\*)/)
   if (parts.length === 1) {
     const path = staticPart(pattern)
     return () => path
   }
   const steps = parts.map((part, index): string | ((params: Params) => string) => {
     if (index % 2 === 0) return staticPart(part)
-    if (part === '*') return (params) => String(params['*'] ?? '').split('/').map((segment) => canonicalValue(segment, typed)).join('/')
-    const name = part.replace(/^:|\?$/g, '')
-    return (params) => params[name] === undefined ? '' : canonicalValue(params[name], typed)
+    if (part === '*') return (params) => wildcard(params['*'], isText('*'))
+    const name = part.replace(/^\/?:|\?$/g, '')
+    // An optional one that is absent takes its slash along, one that is empty leaves it.
+    return (params) => params[name] === undefined ? '' : `/${canonicalValue(params[name], isText(name))}`
   })
   return (params) => {
     let path = ''
     for (const step of steps) path += typeof step === 'string' ? step : step(params as Params)
     return path
   }
+}
+
+function wildcard (value: unknown, isText: boolean): string {
+  return typeof value === 'string'
+    ? value.split('/').map((segment) => canonicalValue(segment, isText)).join('/')
+    : canonicalValue(value, isText)
 }
 
 const staticPart = (text: string): string => encodeURI(text).replaceAll('~', '%7E')

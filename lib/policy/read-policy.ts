@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidFieldError, MissingFieldError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS, toSeconds } from '../durations.js'
+import { matcher } from '../key/pattern.js'
 import {
   checkFields, isCount, isFunction, isText, isTextList, oneOf, show, type Field, type Fields
 } from './fields.js'
@@ -46,7 +47,11 @@ export interface ReadPolicy extends ReadDefaults {
   namespace: string | ((request: FastifyRequest) => string)
   /** Replaces method, path and query as the identity of an answer; `scope` and `vary` still apply. */
   key?: (request: FastifyRequest) => string
-  /** Names for finer invalidation, from the request or from the payload before serialization. */
+  /**
+   * Names for finer invalidation: a list, or a function. One of the request alone is asked before
+   * the handler, and a HIT needs one round trip; one that also declares the payload (as the handler
+   * answered it, before serialization) after it, and a HIT needs two.
+   */
   tags?: readonly string[] | ((request: FastifyRequest, payload: unknown) => string[])
   /** Whether this answer may be stored. */
   when?: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => boolean
@@ -59,7 +64,11 @@ export interface ReadPolicy extends ReadDefaults {
 /** A read policy with every default filled in. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
-  Pick<ReadPolicy, 'key' | 'tags' | 'when'> & {
+  Pick<ReadPolicy, 'key' | 'when'> & {
+    /** The tags that are known from the request. */
+    readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
+    /** The tags that are known from the payload only. */
+    readonly payloadTags: ((request: FastifyRequest, payload: unknown) => string[]) | undefined
     readonly expire: number
     readonly clientCacheControl: string
     readonly vary: readonly string[]
@@ -124,6 +133,8 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     throw new MissingFieldError(what, "a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin")
   }
   const scope = merged.scope ?? 'anonymous'
+  const tags = policy.tags ?? []
+  const fromPayload = typeof tags === 'function' && tags.length >= 2
   return {
     namespace: policy.namespace,
     scope,
@@ -137,7 +148,8 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     serveFrom: policy.serveFrom ?? 'handler',
     coalesce: merged.coalesce ?? 'process',
     key: policy.key,
-    tags: policy.tags,
+    tags: fromPayload ? [] : tags as CompiledReadPolicy['tags'],
+    payloadTags: fromPayload ? tags : undefined,
     when: policy.when
   }
 }
@@ -158,15 +170,12 @@ function clientCacheControl (scope: ReadPolicy['scope'], clientExpire: Duration)
   return typeof scope === 'function' ? `private, ${freshness}` : freshness
 }
 
-function parameterFilter (query?: readonly string[], ignoreQuery?: readonly string[]): ((name: string) => boolean) | undefined {
+function parameterFilter (query?: readonly string[], ignoreQuery: readonly string[] = []): ((name: string) => boolean) | undefined {
   const kept = query && new Set(query)
-  const ignored = ignoreQuery?.length ? new RegExp(`^(?:${ignoreQuery.map(patternSource).join('|')})$`, 'su') : undefined
-  if (kept === undefined && ignored === undefined) return undefined
-  return (name) => (kept === undefined || kept.has(name)) && ignored?.test(name) !== true
+  const ignored = ignoreQuery.map(matcher)
+  if (kept === undefined && ignored.length === 0) return undefined
+  return (name) => (kept === undefined || kept.has(name)) && !ignored.some((matches) => matches(name))
 }
-
-const patternSource = (pattern: string): string =>
-  pattern.split('*').map((text) => text.replace(/[\\^$.|?+()[\]{}/]/g, '\\$&')).join('.*')
 
 function withoutUndefined<T extends object> (value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import { InvalidNameError, MissingFieldError } from '../errors.js'
-import { checkFields, isFunction, isText, isTextList, show, type Field, type Fields } from './fields.js'
+import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
+import { checkFields, isBoolean, isFunction, isText, isTextList, show, type Field, type Fields } from './fields.js'
 
 /** What to invalidate: a name, several, or a function that tells when the answer is known. */
 export type Invalidation =
@@ -14,8 +14,18 @@ interface NoReadFields {
   expire?: never
 }
 
+interface WriteFields {
+  /**
+   * Records in the store what is going to be old before the handler runs: nobody reads it from the
+   * cache while the write is in flight, even if this process dies meanwhile. Where it cannot be
+   * recorded the write is refused with a 503. Functions are asked before the handler, so they
+   * take the request alone. Default false.
+   */
+  strict?: boolean
+}
+
 /** `config.cache` of a route that changes data: at least one of `invalidate` and `invalidateTags`. */
-export type WritePolicy = NoReadFields & (
+export type WritePolicy = NoReadFields & WriteFields & (
   | { invalidate: Invalidation, invalidateTags?: Invalidation }
   | { invalidate?: Invalidation, invalidateTags: Invalidation }
 )
@@ -25,7 +35,11 @@ const names: Field = {
   expects: 'a non-empty string, a list of them or a function of the request and the payload'
 }
 
-const fields = { invalidate: names, invalidateTags: names }
+const fields = {
+  invalidate: names,
+  invalidateTags: names,
+  strict: { accepts: isBoolean, expects: 'true or false' }
+}
 
 /**
  * Checks a write policy.
@@ -37,6 +51,13 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
   if (policy.invalidate === undefined && policy.invalidateTags === undefined) {
     throw new MissingFieldError(what, "a policy on a writing method says what it makes old, such as { invalidate: 'user-cache' }")
   }
+  if (policy.strict !== true) return
+  for (const name of ['invalidate', 'invalidateTags'] as const) {
+    const given: unknown = policy[name]
+    if (typeof given === 'function' && given.length > 1) {
+      throw new InvalidFieldError(what, name, 'a function of the request alone, as a strict write asks it before its handler runs', 'one that declares the payload, too')
+    }
+  }
 }
 
 /**
@@ -47,4 +68,10 @@ export function namesOf (what: string, given: unknown): string[] {
   const list: unknown = typeof given === 'string' ? [given] : given
   if (!isTextList(list)) throw new InvalidNameError(what, show(given))
   return [...new Set(list)]
+}
+
+/** The names that a write makes old; without a payload those that its request tells. */
+export function namesFor (field: string, invalidation: Invalidation | undefined, request: FastifyRequest, payload?: unknown): string[] {
+  if (invalidation === undefined) return []
+  return namesOf(field, typeof invalidation === 'function' ? invalidation(request, payload) : invalidation)
 }

@@ -13,6 +13,8 @@ export interface Answer {
   readonly kind: BodyKind
   /** Undefined while a stream runs. */
   readonly body: Buffer | undefined
+  /** The body as text, of a text. */
+  readonly text?: string
 }
 
 /** The kinds of payload that Fastify sends without serializing them. */
@@ -39,9 +41,9 @@ export function payloadOf (payload: unknown): Payload {
 }
 
 /** The answer as the reply stands now; `before` are the headers from before the handler ran. */
-export function answerOf (reply: FastifyReply, before: Headers, kind: BodyKind, body: Buffer | undefined): Answer {
+export function answerOf (reply: FastifyReply, before: Headers, kind: BodyKind, body?: Buffer, text?: string): Answer {
   const headers = reply.getHeaders() as Headers
-  return { status: reply.statusCode, headers, own: storableDifference(before, headers), kind, body }
+  return { status: reply.statusCode, headers, own: storableDifference(before, headers), kind, body, text }
 }
 
 /** The answer in a `Response`, whose status and headers Fastify puts on the reply later. */
@@ -65,7 +67,7 @@ export function serialize (reply: FastifyReply, payload: unknown): string | Buff
 }
 
 /** A serializer of the reply or of the application comes first; where there is none, `reply.serialize` fails here. */
-function serializeWith (byType: (payload: unknown) => string, reply: FastifyReply, payload: unknown): string {
+function serializeWith (byType: (payload: unknown) => string, reply: FastifyReply, payload: unknown): unknown {
   try {
     return reply.serialize(payload)
   } catch {

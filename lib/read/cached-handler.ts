@@ -2,11 +2,13 @@ import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Core } from '../core.js'
 import type { CacheStatus } from '../http/cache-status.js'
 import { UNAVAILABLE } from '../store/door.js'
-import { isPromise } from '../store/store.js'
+import { CLOSED } from '../store/store.js'
 import { newVersion } from '../write/invalidator.js'
 import { Bypassed, kExchange } from './exchange.js'
-import { Fill } from './fill.js'
+import { Fill, type Beginning } from './fill.js'
+import { Flight, type Landed } from './flights.js'
 import { serve } from './hit.js'
+import type { Identity } from './identity.js'
 import type { Look, Reader } from './reader.js'
 
 type Server = ThisParameterType<RouteHandlerMethod>
@@ -26,6 +28,9 @@ declare module 'fastify' {
  * put before it, and sees the request as the handler would: validated, coerced, with its user.
  */
 export function cachedHandler (core: Core, reader: Reader, handler: RouteHandlerMethod): RouteHandlerMethod {
+  const fleet = reader.policy.coalesce === 'fleet'
+  if (fleet) core.fleet.listen()
+
   return function cached (this: Server, request, reply) {
     // A handler that returns nothing has sent, or will send, by itself.
     const answer = (look: Look): unknown => proceed.call(this, look, request, reply) ?? reply
@@ -58,50 +63,65 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
   }
 
   function miss (this: Server, look: Miss, request: FastifyRequest, reply: FastifyReply): unknown {
+    const { key } = look.identity
     const versions = complete(look.versions)
-    const needsGroups = typeof reader.policy.tags === 'function'
-    if (versions === undefined || needsGroups || (look.miss !== 'request' && core.flights.find(look.identity.key, versions) !== undefined)) {
-      return prepared.call(this, look, versions, request, reply)
+    const shares = look.miss !== 'request'
+    const waits = shares && (fleet || (versions !== undefined && core.flights.find(key, versions) !== undefined))
+    if (versions === undefined || waits || reader.policy.payloadTags !== undefined) {
+      return prepared.call(this, look, versions, shares, request, reply)
     }
-    return fill.call(this, look, versions, undefined, look.miss !== 'request', request, reply)
+    const flight = shares ? core.flights.begin(key, versions) : undefined
+    return fill.call(this, look, { versions, flight }, request, reply)
   }
 
   /** A miss that something has to come before: versions to claim, or another's fill to wait for. */
-  async function prepared (this: Server, look: Miss, known: string[] | undefined, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const { key, versions: names } = look.identity
-    const versions = known ?? await core.door.pass('claim', (store) => store.claim(names, newVersion()))
+  async function prepared (this: Server, look: Miss, known: string[] | undefined, shares: boolean, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const { identity } = look
+    const versions = known ?? await core.door.pass('claim', (store) => store.claim(identity.versions, newVersion()))
     if (versions === UNAVAILABLE) return bypass.call(this, 'unavailable', false, request, reply) ?? reply
-    let takesOff = look.miss !== 'request'
-    while (takesOff) {
-      const flight = core.flights.find(key, versions)
-      if (flight === undefined) break
-      const outcome = await core.flights.wait(flight)
-      if (outcome === 'abandoned') continue
-      if (outcome !== 'unshared' && reader.matches(look.identity, outcome.key, request)) {
-        core.counters.collapsed++
-        return serve(core, request, reply, outcome.entry, true) ?? reply.send()
-      }
-      takesOff = false
+    if (versions.includes(CLOSED)) return bypass.call(this, 'invalidating', false, request, reply) ?? reply
+    const joined = shares ? await join(identity, versions, request) : undefined
+    if (joined !== undefined && !(joined instanceof Flight)) {
+      core.counters.collapsed++
+      return serve(core, request, reply, joined.entry, true) ?? reply.send()
     }
-    // Taken off before the groups are read, so that others wait for this one meanwhile.
-    const groups = typeof reader.policy.tags === 'function' ? core.keyspace.tagGroups : undefined
-    return fill.call(this, look, versions, groups, takesOff, request, reply) ?? reply
+    const tagGroups = reader.policy.payloadTags !== undefined ? await groups() : undefined
+    return fill.call(this, look, { versions, tagGroups, flight: joined }, request, reply) ?? reply
   }
 
-  function fill (this: Server, look: Miss, versions: readonly string[], groups: readonly string[] | undefined, takesOff: boolean, request: FastifyRequest, reply: FastifyReply): unknown {
-    core.counters.misses++
-    const { identity } = look
-    const flight = takesOff ? core.flights.begin(identity.key, versions) : undefined
-    const status: CacheStatus = { fwd: look.miss, detail: look.detail }
-    const run = (tagGroups: readonly string[] | undefined): unknown => {
-      const filling = new Fill(core, reader, request, reply, { identity, versions, tagGroups, flight, status })
-      reply[kExchange] = filling
-      return filling.run(this, handler)
+  /** What another request's fill brings, or the flight of this one. */
+  async function join (identity: Identity, versions: readonly string[], request: FastifyRequest): Promise<Landed | Flight | undefined> {
+    const joined = await core.flights.join(identity.key, versions)
+    if (joined === undefined) return undefined
+    if (!(joined instanceof Flight)) {
+      return reader.matches(identity, joined.key, request) && await reader.confirms(joined.entry, identity) ? joined : undefined
     }
-    if (groups === undefined) return run(undefined)
-    const claimed = core.door.pass('claim', (store) => store.claim(groups, newVersion()))
-    const known = (current: string[] | typeof UNAVAILABLE): unknown => run(current === UNAVAILABLE ? undefined : current) ?? reply
-    return isPromise(claimed) ? claimed.then(known) : known(claimed)
+    if (!fleet) return joined
+    const landed = await core.fleet.join(identity.key, joined, async () => {
+      const look = await reader.lookAgain(identity, request)
+      return 'entry' in look ? { entry: look.entry, key: look.identity.key } : undefined
+    })
+    if (landed === undefined) return joined
+    core.flights.land(identity.key, joined, landed)
+    core.flights.end(identity.key, joined)
+    return landed === 'unshared' ? undefined : landed
+  }
+
+  /**
+   * The versions of all groups of tags, from before the handler runs. The flight has begun, so
+   * that others wait for it meanwhile.
+   */
+  async function groups (): Promise<string[] | undefined> {
+    const claimed = await core.door.pass('claim', (store) => store.claim(core.keyspace.tagGroups, newVersion()))
+    return claimed === UNAVAILABLE ? undefined : claimed
+  }
+
+  function fill (this: Server, look: Miss, beginning: Pick<Beginning, 'versions' | 'tagGroups' | 'flight'>, request: FastifyRequest, reply: FastifyReply): unknown {
+    core.counters.misses++
+    const status: CacheStatus = { fwd: look.miss, detail: look.detail }
+    const filling = new Fill(core, reader, request, reply, { ...beginning, identity: look.identity, status })
+    reply[kExchange] = filling
+    return filling.run(this, handler)
   }
 }
 

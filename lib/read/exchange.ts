@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify'
 import { appended, serialized, type CacheStatus } from '../http/cache-status.js'
 import { weakened } from '../http/validators.js'
 import { textOf } from '../http/headers.js'
+import { kExplanation } from './explain.js'
 
 /** What a reply on a cached route carries from the handler to the end of its hooks. */
 export const kExchange = Symbol('fastify-api-cache.exchange')
@@ -38,7 +39,8 @@ export class Bypassed implements Exchange {
 
 /** Adds what this cache did to the response's Cache-Status. */
 export function tell (reply: FastifyReply, status: CacheStatus): void {
-  reply.header('cache-status', appended(reply.getHeader('cache-status'), serialized(status)))
+  const told = reply.request[kExplanation]?.tell(status) ?? status
+  reply.header('cache-status', appended(reply.getHeader('cache-status'), serialized(told)))
 }
 
 /**

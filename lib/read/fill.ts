@@ -7,12 +7,14 @@ import { refusalToStore } from '../http/storable.js'
 import { etagOf } from '../http/validators.js'
 import { UNAVAILABLE } from '../store/door.js'
 import type { BodyKind, Entry } from '../store/entry.js'
+import { CLOSED } from '../store/store.js'
 import { newVersion } from '../write/invalidator.js'
 import { answerOf, answerOfResponse, payloadOf, serialize, serializeText, type Answer } from './answer.js'
 import { captureNodeStream, captureWebStream, type Captured } from './capture.js'
 import { completed, tell, type Exchange } from './exchange.js'
+import { kExplanation } from './explain.js'
 import type { Flight, Outcome } from './flights.js'
-import { tagsOf, type Identity } from './identity.js'
+import { refused, tagList, type Identity } from './identity.js'
 import { conditioned } from './precondition.js'
 import type { Reader } from './reader.js'
 
@@ -27,7 +29,7 @@ export interface Beginning {
   /** Current before the handler runs, in the order of the identity's. */
   readonly versions: readonly string[]
   /** Those of all groups of tags, where the tags are known from the payload only. */
-  readonly tagGroups: readonly string[] | undefined
+  readonly tagGroups?: readonly string[]
   readonly flight: Flight | undefined
   /** Why the handler runs. */
   readonly status: CacheStatus
@@ -72,7 +74,10 @@ export class Fill implements Exchange {
   run (server: ThisParameterType<RouteHandlerMethod>, handler: RouteHandlerMethod): unknown {
     this.#hideConditions()
     this.#intercept()
-    this.#reply.raw.once('close', () => { if (!this.#finished) this.#land('abandoned') })
+    this.#reply.raw.once('close', () => {
+      // Sent without us: the handler has taken the response into its own hands.
+      if (!this.#finished) this.#land(this.#reply.sent ? 'unshared' : 'abandoned')
+    })
     let result: unknown
     try {
       result = handler.call(server, this.#request, this.#reply)
@@ -108,6 +113,7 @@ export class Fill implements Exchange {
     const answer = this.#answer
     this.#finished = true
     this.#refusal ??= answer === undefined ? 'failed' : this.#lateRefusal()
+    if (this.#refusal === undefined) this.#request[kExplanation]?.filled(this.#variesOn(answer!))
     const stored = this.#refusal === undefined && answer?.body !== undefined
     tell(this.#reply, { ...this.#beginning.status, stored, detail: this.#refusal ?? this.#beginning.status.detail })
     if (stored) this.#store(answer!, answer!.body!)
@@ -172,7 +178,7 @@ export class Fill implements Exchange {
   /** A whole body: gives it validators, and returns what the request's conditions leave of it. */
   #answered (kind: BodyKind, body: Buffer, whole: unknown): unknown {
     const reply = this.#reply
-    const answer = answerOf(reply, this.#before, kind, body)
+    const answer = answerOf(reply, this.#before, kind, body, kind === 'text' ? whole as string : undefined)
     this.#accept(answer)
     if (this.#refusal === undefined && answer.status === 200 && kind !== 'empty') {
       if (!reply.hasHeader('etag')) {
@@ -192,7 +198,7 @@ export class Fill implements Exchange {
 
   /** A stream begins; whether it is worth capturing. */
   #streams (): boolean {
-    this.#accept(answerOf(this.#reply, this.#before, 'bytes', undefined))
+    this.#accept(answerOf(this.#reply, this.#before, 'bytes'))
     this.#sentStatus = this.#reply.statusCode
     return this.#refusal === undefined
   }
@@ -246,7 +252,9 @@ export class Fill implements Exchange {
     const { when } = this.#reader.policy
     if (when === undefined) return undefined
     try {
-      return when(this.#request, reply, this.#payload) === true ? undefined : 'when'
+      const wanted: unknown = when(this.#request, reply, this.#payload)
+      if (typeof wanted !== 'boolean') throw refused('when', 'true or false', wanted)
+      return wanted ? undefined : 'when'
     } catch (error) {
       this.#core.complain(this.#request.log, this.#reader.route, error)
       return 'when'
@@ -255,6 +263,7 @@ export class Fill implements Exchange {
 
   /** The request headers that choose between answers: the handler's Vary, without what a hook put there for itself. */
   #variesOn (answer: Answer): string[] {
+    if (answer.headers.vary === undefined) return []
     const hooks = new Set(listOf(this.#before.vary))
     const known = new Set(this.#reader.policy.vary)
     return [...new Set(listOf(answer.headers.vary))].filter((name) => !hooks.has(name) && !known.has(name)).sort()
@@ -277,9 +286,10 @@ export class Fill implements Exchange {
   #store (answer: Answer, body: Buffer): void {
     const declared = answer.headers['content-length']
     if (declared !== undefined && Number(declared) !== body.length) return this.#land('unshared')
+    const { payloadTags } = this.#reader.policy
     let tags: string[]
     try {
-      tags = tagsOf(this.#reader.policy, this.#request, this.#payload)
+      tags = payloadTags === undefined ? [] : tagList(payloadTags(this.#request, this.#payload))
     } catch (error) {
       this.#core.complain(this.#request.log, this.#reader.route, error)
       return this.#land('unshared')
@@ -287,7 +297,7 @@ export class Fill implements Exchange {
     const entry = this.#entry(answer, body)
     if (tags.length === 0) return this.#write(entry)
     this.#core.inBackground(this.#withTags(entry, tags).then((tagged) => {
-      if (tagged === undefined) this.#land('unshared')
+      if (tagged === undefined) this.#land('overtaken')
       else this.#write(tagged)
     }))
   }
@@ -296,6 +306,7 @@ export class Fill implements Exchange {
     const { identity, versions } = this.#beginning
     const { policy, route } = this.#reader
     const now = Date.now()
+    const age = initialAge(answer.headers, now)
     const type = textOf(this.#reply.getHeader('content-type') ?? answer.headers['content-type'])
     const headers = type === undefined
       ? answer.own
@@ -307,9 +318,10 @@ export class Fill implements Exchange {
       headers,
       kind: answer.kind,
       body,
+      text: answer.text,
       filledAt: now,
-      age: initialAge(answer.headers, now),
-      lifetime: lifetimeOf(answer.headers, policy.expire, now)
+      age,
+      lifetime: lifetimeOf(answer.headers, policy.expire, now) - age
     }
   }
 
@@ -321,10 +333,12 @@ export class Fill implements Exchange {
     const { keyspace, door, invalidator } = this.#core
     const keys = tags.map((tag) => keyspace.tag(tag))
     const groups = [...new Set(tags.map((tag) => keyspace.tagGroup(tag)))]
-    const current = await door.pass('claim', (store) => store.claim([...keys, ...groups], newVersion()))
-    if (current === UNAVAILABLE || invalidator.blocks([...keys, ...groups])) return undefined
-    const unmoved = groups.every((group, index) =>
-      current[keys.length + index] === this.#beginning.tagGroups?.[keyspace.tagGroups.indexOf(group)])
+    const current = await door.pass('claim', (store) => store.claim(keys, newVersion()))
+    if (current === UNAVAILABLE || current.includes(CLOSED)) return undefined
+    // After the tags: a group moves before its tags do.
+    const moved = await door.pass('claim', (store) => store.claim(groups, newVersion()))
+    if (moved === UNAVAILABLE || moved.includes(CLOSED) || invalidator.blocks([...keys, ...groups])) return undefined
+    const unmoved = groups.every((group, index) => moved[index] === this.#beginning.tagGroups?.[keyspace.tagGroups.indexOf(group)])
     if (!unmoved) return undefined
     return { ...entry, versions: { ...entry.versions, ...Object.fromEntries(keys.map((key, index) => [key, current[index]!])) } }
   }
@@ -334,7 +348,7 @@ export class Fill implements Exchange {
     const { flight, identity: asked } = this.#beginning
     const variesOn = this.#variesOn(this.#answer!)
     const identity = this.#reader.variantOf(asked, variesOn, this.#request)
-    const seconds = entry.lifetime - entry.age
+    const seconds = entry.lifetime
     const written = [door.pass('set', (store) => store.set(identity.key, entry, seconds))]
     if (identity.base !== undefined) {
       const marker: Entry = { ...entry, headers: [], kind: 'empty', body: Buffer.alloc(0), variesOn }
@@ -342,7 +356,8 @@ export class Fill implements Exchange {
     }
     counters.stored++
     this.#land({ entry, key: identity.key })
-    this.#core.inBackground(Promise.all(written)).then(() => { flights.end(asked.key, flight) })
+    // One more turn, for those whose look was answered together with this.
+    this.#core.inBackground(Promise.all(written)).then(() => setImmediate(() => { flights.end(asked.key, flight) }))
   }
 
   /** The handler is done; where it took the response into its own hands there is nothing to wait for. */

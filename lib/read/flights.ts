@@ -14,24 +14,33 @@ export interface Landed {
 
 /**
  * How a flight ended for those who waited: with an entry for all; with an answer that is nobody
- * else's (each runs its own handler now, in parallel); or abandoned (one of them takes over).
+ * else's, or that a write overtook (each runs its own handler now, in parallel); or abandoned
+ * (one of them takes over).
  */
-export type Outcome = Landed | 'unshared' | 'abandoned'
+export type Outcome = Landed | 'unshared' | 'overtaken' | 'abandoned'
 
 /** One handler run whose answer others wait for. */
 export class Flight {
   /** The versions that it began under, in the order of the route's lookup. */
   readonly versions: readonly string[]
   readonly outcome: Promise<Outcome>
+  /** Resolves when the entry can be found in the store, or there is none. */
+  readonly ended: Promise<void>
   #land!: (outcome: Outcome) => void
+  #end!: () => void
 
   constructor (versions: readonly string[]) {
     this.versions = versions
     this.outcome = new Promise((resolve) => { this.#land = resolve })
+    this.ended = new Promise((resolve) => { this.#end = resolve })
   }
 
   land (outcome: Outcome): void {
     this.#land(outcome)
+  }
+
+  end (): void {
+    this.#end()
   }
 }
 
@@ -68,18 +77,41 @@ export class Flights {
     return flight
   }
 
-  /** What the flight brings, at the latest when patience has run out: 'unshared' then. */
-  wait (flight: Flight): Promise<Outcome> {
+  /**
+   * What a flight under way brings; or, as soon as there is none, the caller's own flight. Neither
+   * where the answer would be no use to others, or when patience has run out.
+   */
+  join (key: string, versions: readonly string[]): Promise<Landed | Flight | undefined> {
     return new Promise((resolve) => {
-      const release = this.#patience.start(() => resolve('unshared'))
-      flight.outcome.then((outcome) => { release(); resolve(outcome) })
+      let awaited: Flight | undefined
+      let patient = true
+      const deadline = this.#patience.start(() => {
+        patient = false
+        // Whoever comes now would wait as long for nothing.
+        this.#leave(key, awaited)
+        resolve(undefined)
+      })
+      const settle = (outcome: Landed | Flight | undefined): void => {
+        deadline.release()
+        resolve(outcome)
+      }
+      const follow = (): void => {
+        awaited = this.find(key, versions)
+        if (awaited === undefined) return settle(this.begin(key, versions))
+        awaited.outcome.then((outcome) => {
+          if (!patient) return
+          if (outcome === 'abandoned') follow()
+          else settle(typeof outcome === 'string' ? undefined : outcome)
+        })
+      }
+      follow()
     })
   }
 
   /** Tells the waiters; with an entry, later callers still find the flight until `end`. */
   land (key: string, flight: Flight | undefined, outcome: Outcome): void {
     if (outcome === 'unshared') this.#unshared.set(key, true)
-    else if (outcome !== 'abandoned') this.#unshared.delete(key)
+    else if (typeof outcome !== 'string') this.#unshared.delete(key)
     if (flight === undefined) return
     flight.land(outcome)
     if (typeof outcome === 'string') this.end(key, flight)
@@ -87,6 +119,11 @@ export class Flights {
 
   /** The entry can be found in the store now, or there is none. */
   end (key: string, flight: Flight | undefined): void {
+    this.#leave(key, flight)
+    flight?.end()
+  }
+
+  #leave (key: string, flight: Flight | undefined): void {
     if (flight !== undefined && this.#byKey.get(key) === flight) this.#byKey.delete(key)
   }
 }

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Core } from '../core.js'
-import { appended, hitStatus, serialized } from '../http/cache-status.js'
+import { appended, hitStatus, serialized, type CacheStatus } from '../http/cache-status.js'
 import { ageOf, freshnessOf, type Entry } from '../store/entry.js'
 import { completed, kExchange, type Exchange } from './exchange.js'
+import { kExplanation } from './explain.js'
 import { conditioned } from './precondition.js'
 
 /** Up to here a text goes out faster together with its headers, in one string. */
@@ -34,9 +35,6 @@ class Hit implements Exchange {
   }
 }
 
-/** Texts of entries that stay in memory, made once. */
-const texts = new WeakMap<Entry, string>()
-
 /**
  * Puts an entry's status and headers on the reply and returns the payload to send.
  * @param collapsed the entry was another request's fill, waited for
@@ -51,7 +49,7 @@ export function serve (core: Core, request: FastifyRequest, reply: FastifyReply,
     else reply.header(name, value)
   }
   const ttl = freshnessOf(entry, now)
-  const status = collapsed ? serialized({ fwd: 'uri-miss', collapsed: true, ttl }) : hitStatus(ttl)
+  const status = statusOf(request, collapsed, ttl)
   reply.header('age', ageOf(entry, now))
   reply.header('cache-status', appended(reply.getHeader('cache-status'), status))
   if (core.responseHeader !== false) reply.header(core.responseHeader, 'HIT')
@@ -60,21 +58,20 @@ export function serve (core: Core, request: FastifyRequest, reply: FastifyReply,
     reply[kExchange] = new Hit(reply, '', entry.body, encoding)
     return undefined
   }
-  const whole = entry.kind === 'text' ? textOfEntry(entry) : entry.body
+  const text = entry.kind === 'text' ? entry.text ?? entry.body.toString() : ''
+  const whole = entry.kind === 'text' ? text : entry.body
   const payload = conditioned(request, reply, whole, entry.body)
-  reply[kExchange] = new Hit(reply, entry.kind === 'text' ? whole as string : '', entry.body, encoding)
+  reply[kExchange] = new Hit(reply, text, entry.body, encoding)
   // A hook may have set a serializer for what it expected the handler to send.
   if (typeof payload === 'string') reply.serializer(asItIs)
   return payload
 }
 
-const asItIs = (payload: unknown): string => payload as string
-
-function textOfEntry (entry: Entry): string {
-  let text = texts.get(entry)
-  if (text === undefined) {
-    text = entry.body.toString('utf8')
-    texts.set(entry, text)
-  }
-  return text
+function statusOf (request: FastifyRequest, collapsed: boolean, ttl: number): string {
+  const explanation = request[kExplanation]
+  if (!collapsed && explanation === undefined) return hitStatus(ttl)
+  const status: CacheStatus = collapsed ? { fwd: 'uri-miss', collapsed, ttl } : { hit: true, ttl }
+  return serialized(explanation?.tell(status) ?? status)
 }
+
+const asItIs = (payload: unknown): string => payload as string

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
-import { canonicalQuery } from '../key/canonical.js'
+import { canonicalQuery, canonicalValue, type IsText } from '../key/canonical.js'
 import { escape } from '../key/escape.js'
 import type { Keyspace } from '../key/keyspace.js'
 import { routePath } from '../key/route-path.js'
@@ -12,9 +13,14 @@ export interface Identity {
   readonly key: string
   /** The versions that must be current: the namespace's, then those of the tags known from the request. */
   readonly versions: readonly string[]
+  /** What the key says behind the namespace, however long. */
+  readonly text: string
   /** Of a variant: the identity without what the answers vary on. */
   readonly base?: Identity
 }
+
+/** @param unwatched the request itself, where `request` notes what the key is made of */
+export type Identify = (request: FastifyRequest, unwatched?: FastifyRequest) => Identity | Bypass
 
 /** Why a request has nothing to do with the cache; `fault` when a function of the policy is to blame. */
 export interface Bypass {
@@ -31,19 +37,21 @@ export function routeName ({ url, constraints }: Pick<RouteOptions, 'url' | 'con
  * A function that tells which answer a request asks for: made once for a route, so that a
  * request does no work on options.
  */
-export function identifier (policy: CompiledReadPolicy, route: RouteOptions, keyspace: Keyspace): (request: FastifyRequest) => Identity | Bypass {
-  const validated = policy.serveFrom === 'handler'
-  const schema = route.schema as { querystring?: unknown, query?: unknown, params?: unknown } | undefined
-  const typedQuery = validated && (schema?.querystring ?? schema?.query) !== undefined
-  const path = routePath(route.url, validated && schema?.params !== undefined)
+export function identifier (policy: CompiledReadPolicy, route: RouteOptions, keyspace: Keyspace): Identify {
+  const schema = policy.serveFrom === 'handler'
+    ? route.schema as { querystring?: unknown, query?: unknown, params?: unknown } | undefined
+    : undefined
+  const isTextInQuery = textsOf(schema?.querystring ?? schema?.query)
+  const path = routePath(route.url, textsOf(schema?.params))
   const constraints = constraintsOf(route.constraints)
   const hostMatters = route.constraints?.host instanceof RegExp
   const vary = hostMatters ? [...new Set([...policy.vary, 'host'])] : policy.vary
   const fixedNamespace = typeof policy.namespace === 'string' ? inNamespace(keyspace, policy.namespace) : undefined
-  const fixedTags = Array.isArray(policy.tags) ? (policy.tags as string[]).map((tag) => keyspace.tag(tag)) : []
-  const fixedVersions = fixedNamespace && [fixedNamespace.version, ...fixedTags]
+  const { tags } = policy
+  const fixedTags = typeof tags === 'function' ? undefined : tags.map((tag) => keyspace.tag(tag))
+  const fixedVersions = fixedNamespace && fixedTags && [fixedNamespace.version, ...fixedTags]
 
-  return function identify (request) {
+  return function identify (request, unwatched = request) {
     const { scope } = policy
     if (scope === 'anonymous' && (request.headers.authorization !== undefined || request.headers.cookie !== undefined)) {
       return CREDENTIALS
@@ -55,36 +63,41 @@ export function identifier (policy: CompiledReadPolicy, route: RouteOptions, key
       identity += constraints
       if (typeof scope === 'function') identity += ` scope=${escape(text('scope', scope(request)))}`
       for (const name of vary) identity += variant(request, name)
-      if (fixedNamespace !== undefined) {
-        return { key: keyspace.entry(fixedNamespace.entries, identity), versions: fixedVersions! }
-      }
-      const { entries, version } = inNamespace(keyspace, text('namespace', (policy.namespace as (request: FastifyRequest) => string)(request)))
-      return { key: keyspace.entry(entries, identity), versions: [version, ...fixedTags] }
+      const { entries, version } = fixedNamespace ??
+        inNamespace(keyspace, text('namespace', (policy.namespace as (request: FastifyRequest) => string)(request)))
+      const versions = fixedVersions ??
+        [version, ...fixedTags ?? tagList((tags as (request: FastifyRequest) => string[])(unwatched)).map((tag) => keyspace.tag(tag))]
+      return { key: keyspace.entry(entries, identity), versions, text: identity }
     } catch (fault) {
       return { bypass: 'policy', fault }
     }
   }
 
   function defaultIdentity (request: FastifyRequest): string {
-    const query = canonicalQuery(request.query, policy.keepsParameter, typedQuery)
+    const query = canonicalQuery(request.query, policy.keepsParameter, isTextInQuery)
     return query === '' ? `GET ${path(request.params)}` : `GET ${path(request.params)}?${query}`
   }
 }
 
+/** Headers that say who asks: in a key they stand as a hash, since keys are read by more than their owner. */
+export const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization'])
+
 /** The part of a key that one request header makes: absent and empty are two things. */
-export function variant (request: FastifyRequest, name: string): string {
-  const value = textOf(request.headers[name])
-  return value === undefined ? ` ${escape(name)}` : ` ${escape(name)}=${escape(value)}`
+export function variant ({ headers }: FastifyRequest, name: string): string {
+  // HTTP/2 has another name for it.
+  const value = textOf(name === 'host' ? headers.host ?? headers[':authority'] : headers[name])
+  if (value === undefined) return ` ${escape(name)}`
+  return ` ${escape(name)}=${CREDENTIAL_HEADERS.has(name) ? hashed(value) : escape(value)}`
 }
 
+const hashed = (text: string): string => createHash('sha256').update(text).digest('base64url')
+
 /**
- * The tags of an answer that are known once its payload is.
- * @throws TypeError when the function returns anything but a list of non-empty strings
+ * The tags that a policy's function named, each once.
+ * @throws TypeError when it returned anything but a list of non-empty strings
  */
-export function tagsOf (policy: CompiledReadPolicy, request: FastifyRequest, payload: unknown): string[] {
-  if (typeof policy.tags !== 'function') return []
-  const tags: unknown = policy.tags(request, payload)
-  if (!isTextList(tags)) throw new TypeError(`tags must return a list of non-empty strings, got ${show(tags)}`)
+export function tagList (tags: unknown): string[] {
+  if (!isTextList(tags)) throw refused('tags', 'a list of non-empty strings', tags)
   return [...new Set(tags)]
 }
 
@@ -95,13 +108,32 @@ function inNamespace (keyspace: Keyspace, namespace: string): { entries: string,
 }
 
 function text (field: string, value: unknown): string {
-  if (!isText(value)) throw new TypeError(`${field} must return a non-empty string, got ${show(value)}`)
+  if (!isText(value)) throw refused(field, 'a non-empty string', value)
   return value
+}
+
+/** The error for what a function of a policy returned. */
+export function refused (field: string, expected: string, value: unknown): TypeError {
+  // Nobody waits for a promise that was returned by mistake: its rejection must not end the process.
+  if (value instanceof Promise) value.catch(() => {})
+  return new TypeError(`${field} must return ${expected}, got ${value instanceof Promise ? 'a promise' : show(value)}`)
+}
+
+/** The parameters that a JSON schema makes texts, or lists of texts; without a schema all are. */
+function textsOf (schema: unknown): IsText {
+  if (schema === undefined) return () => true
+  const properties = (schema as { properties?: Record<string, { type?: unknown, items?: { type?: unknown } } | undefined> }).properties ?? {}
+  const texts = new Set(Object.keys(properties).filter((name) => (properties[name]?.items?.type ?? properties[name]?.type) === 'string'))
+  return (name) => texts.has(name)
 }
 
 function constraintsOf (constraints: RouteOptions['constraints']): string {
   return Object.entries(constraints ?? {})
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, value]) => ` constraint:${escape(name)}=${escape(String(value))}`)
+    .map(([name, value]) => ` constraint:${escape(name)}=${escape(constraintText(value))}`)
     .join('')
 }
+
+/** A custom constraint may be an object, and two of them must not look the same. */
+const constraintText = (value: unknown): string =>
+  typeof value === 'string' || value instanceof RegExp ? String(value) : canonicalValue(value, true)

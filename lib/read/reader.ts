@@ -8,7 +8,8 @@ import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { UNAVAILABLE, type Unavailable } from '../store/door.js'
 import { freshnessOf, type Entry } from '../store/entry.js'
 import type { Lookup } from '../store/store.js'
-import { identifier, routeName, variant, type Identity } from './identity.js'
+import { Explainer } from './explain.js'
+import { identifier, routeName, variant, type Identify, type Identity } from './identity.js'
 
 /** Keys whose answers are known to vary, and on what: saves the second look. */
 const MAX_VARYING = 10_000
@@ -23,19 +24,24 @@ export type Look =
 export class Reader {
   readonly policy: CompiledReadPolicy
   readonly route: string
+  /** With `explain: true`. */
+  readonly explainer: Explainer | undefined
   readonly #core: Core
-  readonly #identify: (request: FastifyRequest) => Identity | { bypass: string, fault?: unknown }
+  readonly #identify: Identify
   readonly #varying = new LRUCache<string, readonly string[]>({ max: MAX_VARYING })
 
   constructor (policy: CompiledReadPolicy, route: RouteOptions, core: Core) {
     this.policy = policy
     this.route = routeName(route)
     this.#core = core
-    this.#identify = identifier(policy, route, core.keyspace)
+    this.explainer = core.explains ? new Explainer(policy, this.route) : undefined
+    const identify = identifier(policy, route, core.keyspace)
+    this.#identify = this.explainer?.identifying(identify) ?? identify
   }
 
   /** What `proceed` makes of what there is for a request: at once where the store answers at once. */
   look<R> (request: FastifyRequest, proceed: (look: Look) => R): R | Promise<R> {
+    if (this.explainer !== undefined) proceed = this.explainer.looking(request, proceed)
     const directives = this.policy.obeysRequest ? requestDirectives(request.headers) : undefined
     const onlyIfCached = directives?.onlyIfCached === true
     if (directives?.noStore) return proceed({ bypass: 'no-store', onlyIfCached })
@@ -46,6 +52,23 @@ export class Reader {
     }
     const variesOn = this.#varying.size === 0 ? undefined : this.#varying.get(identity.key)
     return this.#lookUp(variesOn === undefined ? identity : this.#varied(identity, variesOn, request), request, directives, proceed)
+  }
+
+  /** Looks once more, for a request that has waited for another process. */
+  async lookAgain (identity: Identity, request: FastifyRequest): Promise<Look> {
+    return await this.#lookUp(identity, request, undefined, (look) => look)
+  }
+
+  /**
+   * Whether an entry that was waited for is current for a request that came while it was filled.
+   * The versions of its flight are; of its payload's tags nobody has asked yet.
+   */
+  async confirms ({ versions }: Entry, identity: Identity): Promise<boolean> {
+    const others = Object.keys(versions).filter((version) => !identity.versions.includes(version))
+    if (others.length === 0) return true
+    const current = await this.#core.door.pass('current', (store) => store.current(others))
+    return current !== UNAVAILABLE && !this.#core.invalidator.blocks(others) &&
+      others.every((version, index) => versions[version] === current[index])
   }
 
   /** The identity of the variant that a request asks for, once it is known what the answers vary on. */
@@ -66,7 +89,7 @@ export class Reader {
     if (variesOn.length === 0) return base
     let variants = ' vary:'
     for (const name of variesOn) variants += variant(request, name)
-    return { key: this.#core.keyspace.entry(base.key, variants), versions: base.versions, base }
+    return { key: this.#core.keyspace.entry(base.key, variants), versions: base.versions, text: base.text + variants, base }
   }
 
   #lookUp<R> (identity: Identity, request: FastifyRequest, directives: CacheControl | undefined, proceed: (look: Look) => R): R | Promise<R> {
@@ -93,6 +116,8 @@ export class Reader {
     if (freshnessOf(entry, now) <= 0) return miss('stale')
     if (directives !== undefined && !requestAccepts(directives, entry, now)) return miss('request')
     if (entry.variesOn !== undefined) {
+      // A variant has none: a chain of such would never end.
+      if (identity.base !== undefined) return miss('uri-miss')
       return this.#lookUp(this.variantOf(identity, entry.variesOn, request), request, directives, proceed)
     }
     if (others.length === 0) return proceed({ entry, identity })
@@ -117,12 +142,10 @@ function versionsBeside (entry: Entry, asked: readonly string[], current: Readon
   let known = 0
   for (let index = 0; index < asked.length; index++) {
     const version = entry.versions[asked[index]!]
-    if (version === undefined) continue
-    if (version !== current[index]) return undefined
+    // One without it was filled by a route that did not declare the tag yet.
+    if (version === undefined || version !== current[index]) return undefined
     known++
   }
-  // The first one asked for is the namespace's: an entry without it was never filled by us.
-  if (entry.versions[asked[0]!] === undefined) return undefined
   return known === filledUnder.length ? NONE : filledUnder.filter((version) => !asked.includes(version))
 }
 

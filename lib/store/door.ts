@@ -8,8 +8,24 @@ export type Unavailable = typeof UNAVAILABLE
 
 /** Milliseconds between two tries to reach a store that did not answer. */
 const PROBE_INTERVAL = 200
-/** Milliseconds in which an error of the same operation is logged once. */
+/**
+ * Milliseconds from the first answer until the store is read again. Other processes may have
+ * invalidations to deliver from the same outage, and notice its end a little later.
+ */
+const HEAD_START = 750
+/** What those invalidations need. */
+const DELIVERING = new Set(['move', 'hold', 'letGo'])
+/** Milliseconds in which the same thing is logged once. */
 const LOG_INTERVAL = 10_000
+/** An error that took longer, in milliseconds, is one that others should not wait for. */
+const PROMPT = 50
+
+/**
+ * A GET may need several operations one after the other, which share its time. A store has to
+ * answer a ping as fast as the shortest of them.
+ */
+const HALF = ['lookup']
+const QUARTER = ['current', 'claim', 'lease', 'ping']
 
 /**
  * The one way from the plugin to its store. Whatever a store does (hang, throw, answer an
@@ -20,18 +36,28 @@ export class Door {
   readonly #store: CacheStore
   readonly #log: FastifyBaseLogger
   readonly #deadlines: Deadlines
+  /** Those of operations that have only a part of the time. */
+  readonly #deadlinesOf: Readonly<Record<string, Deadlines>>
   readonly #logged = new Map<string, number>()
   #open = true
+  /** The store answers again, but is not read yet. */
+  #recovering = false
   #closed = false
   #probe: NodeJS.Timeout | undefined
   #failures = 0
-  /** Runs after the store answered again and before it is used again. */
+  /** Runs after the store answered again and before it is read again. */
   onRecovery: () => Promise<unknown> = async () => {}
 
   constructor (store: CacheStore, timeout: number, log: FastifyBaseLogger) {
     this.#store = store
     this.#log = log
     this.#deadlines = new Deadlines(timeout)
+    const half = new Deadlines(timeout / 2)
+    const quarter = new Deadlines(timeout / 4)
+    this.#deadlinesOf = Object.fromEntries([
+      ...HALF.map((operation) => [operation, half] as const),
+      ...QUARTER.map((operation) => [operation, quarter] as const)
+    ])
   }
 
   /** Whether calls go through to the store. */
@@ -51,7 +77,7 @@ export class Door {
 
   /** What `proceed` makes of what `call` answers, or of UNAVAILABLE: at once where the store answers at once. */
   ask<T, R> (operation: string, call: (store: CacheStore) => MaybePromise<T>, proceed: (answer: T | Unavailable) => R): R | Promise<R> {
-    if (!this.#open) return proceed(UNAVAILABLE)
+    if (!this.#open && !(this.#recovering && DELIVERING.has(operation))) return proceed(UNAVAILABLE)
     if (this.#store.ready?.() === false) {
       this.#shut('not ready')
       return proceed(UNAVAILABLE)
@@ -59,19 +85,20 @@ export class Door {
     return this.#try(operation, call, proceed)
   }
 
-  /** Ends probing; calls in flight still end by their deadlines. */
+  /** Nothing passes any more; calls in flight still end by their deadlines. */
   close (): void {
     this.#closed = true
+    this.#open = this.#recovering = false
     clearTimeout(this.#probe)
   }
 
   /** For work off the requests' path that takes as long as it takes: errors become UNAVAILABLE, nothing else changes. */
   async work<T> (operation: string, call: (store: CacheStore) => MaybePromise<T>): Promise<T | Unavailable> {
-    if (!this.#open) return UNAVAILABLE
+    if (!this.#open && !this.#recovering) return UNAVAILABLE
     try {
       return await call(this.#store)
     } catch (error) {
-      return this.#failed(operation, error)
+      return this.#failed(operation, error, 0)
     }
   }
 
@@ -80,13 +107,12 @@ export class Door {
     try {
       answer = call(this.#store)
     } catch (error) {
-      answer = this.#failed(operation, error)
+      answer = this.#failed(operation, error, 0)
     }
     if (!isPromise(answer)) return proceed(answer)
     const promise = answer
     return new Promise((resolve, reject) => {
       const settle = (outcome: T | Unavailable): void => {
-        release()
         try {
           resolve(proceed(outcome))
         } catch (error) {
@@ -94,48 +120,68 @@ export class Door {
         }
       }
       let expired = false
-      const release = this.#deadlines.start(() => {
+      const deadline = (this.#deadlinesOf[operation] ?? this.#deadlines).start(() => {
         expired = true
         this.#failures++
         this.#shut(`${operation} ran out of time`)
         settle(UNAVAILABLE)
       })
-      promise.then(
-        (value) => { if (!expired) settle(value) },
-        (error: unknown) => { if (!expired) settle(this.#failed(operation, error)) }
-      )
+      promise.then((value) => {
+        if (expired) return
+        deadline.release()
+        settle(value)
+      }, (error: unknown) => {
+        if (expired) return
+        deadline.release()
+        settle(this.#failed(operation, error, deadline.elapsed))
+      })
     })
   }
 
-  #failed (operation: string, error: unknown): Unavailable {
+  #failed (operation: string, error: unknown, milliseconds: number): Unavailable {
     this.#failures++
-    const now = performance.now()
-    if (now - (this.#logged.get(operation) ?? -Infinity) >= LOG_INTERVAL) {
-      this.#logged.set(operation, now)
+    if (this.#open && this.#mayLog(operation)) {
       this.#log.warn({ err: error, store: this.#store.name, operation }, 'api cache: a store operation failed')
     }
+    if (milliseconds > PROMPT) this.#shut(`${operation} failed after ${Math.round(milliseconds)} ms`)
     return UNAVAILABLE
   }
 
+  #mayLog (what: string): boolean {
+    const now = performance.now()
+    if (now - (this.#logged.get(what) ?? -Infinity) < LOG_INTERVAL) return false
+    this.#logged.set(what, now)
+    return true
+  }
+
   #shut (reason: string): void {
-    if (!this.#open) return
-    this.#open = false
-    this.#log.warn({ store: this.#store.name, reason }, 'api cache: store unavailable, answering from the handlers')
+    if (!this.#open && !this.#recovering) return
+    this.#open = this.#recovering = false
+    if (this.#mayLog('shut')) {
+      this.#log.warn({ store: this.#store.name, reason }, 'api cache: store unavailable, answering from the handlers')
+    }
     this.#probeLater()
   }
 
   #probeLater (): void {
     if (this.#closed) return
+    clearTimeout(this.#probe)
     this.#probe = setTimeout(() => { this.#probeNow() }, PROBE_INTERVAL).unref()
   }
 
   async #probeNow (): Promise<void> {
-    if (this.#store.ready?.() === false) return this.#probeLater()
     const answer = await this.#try('ping', (store) => store.ping?.(), asItIs)
-    if (answer === UNAVAILABLE || this.#closed) return this.#probeLater()
-    this.#open = true
-    this.#log.info({ store: this.#store.name }, 'api cache: store available again')
+    if (this.#closed) return
+    if (answer === UNAVAILABLE || this.#store.ready?.() === false) return this.#probeLater()
+    this.#recovering = true
+    this.#probe = setTimeout(() => { this.#reopen() }, HEAD_START).unref()
     await this.onRecovery()
+  }
+
+  #reopen (): void {
+    this.#recovering = false
+    this.#open = true
+    if (this.#mayLog('open')) this.#log.info({ store: this.#store.name }, 'api cache: store available again')
   }
 }
 

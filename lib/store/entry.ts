@@ -14,6 +14,8 @@ export interface Entry {
   readonly headers: readonly StoredHeader[]
   readonly kind: BodyKind
   readonly body: Buffer
+  /** The same as text, where it was one and somebody has made it text already. */
+  readonly text?: string | undefined
   /** When it was filled, in milliseconds since 1970. */
   readonly filledAt: number
   /** Seconds of age that it already had then (RFC 9111 section 4.2.3). */

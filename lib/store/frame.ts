@@ -15,6 +15,12 @@ import type { BodyKind, Entry, StoredHeader } from './entry.js'
  */
 const MAGIC = 0x46414301
 const HEAD_AT = 12
+/** More than any answer needs: what somebody else wrote must not cost us our time. */
+const MAX_HEAD_BYTES = 256 * 1024
+const MAX_HEADERS = 1_000
+const MAX_VARIES_ON = 100
+/** Never stored, as they are no answer to a whole GET. */
+const PARTIAL = new Set<unknown>([206, 304])
 const MAX_HEADS = 4_096
 const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
 
@@ -52,9 +58,8 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
  * this version of the plugin wrote under this key.
  */
 export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
-  if (frame.length < HEAD_AT || frame.readUInt32BE(0) !== MAGIC) return undefined
-  const bodyAt = HEAD_AT + frame.readUInt32BE(8)
-  if (bodyAt > frame.length) return undefined
+  const bodyAt = headEnd(frame)
+  if (bodyAt === 0 || bodyAt > frame.length) return undefined
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = headOf(key, frame.subarray(HEAD_AT, bodyAt))
   if (head === undefined) return undefined
@@ -66,6 +71,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     headers,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
+    text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
     filledAt,
     age,
     lifetime,
@@ -76,7 +82,8 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
 /** How many bytes from the beginning hold the head; 0 when this is no frame of ours. */
 export function headEnd (beginning: Buffer): number {
   if (beginning.length < HEAD_AT || beginning.readUInt32BE(0) !== MAGIC) return 0
-  return HEAD_AT + beginning.readUInt32BE(8)
+  const length = beginning.readUInt32BE(8)
+  return length <= MAX_HEAD_BYTES ? HEAD_AT + length : 0
 }
 
 /** The versions in a frame of which at least the head is there; undefined for anything else. */
@@ -112,11 +119,11 @@ function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
   const [versions, route, status, kind, filledAt, age, lifetime, headers, variesOn] = head as unknown[]
   return isVersions(versions) && typeof route === 'string' &&
-    Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599 &&
+    Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599 && !PARTIAL.has(status) &&
     Number.isInteger(kind) && KINDS[kind as number] !== undefined &&
-    Number.isFinite(filledAt) && isSeconds(age) && isSeconds(lifetime) &&
-    Array.isArray(headers) && headers.every(isHeader) &&
-    (variesOn === undefined || isTexts(variesOn))
+    Number.isSafeInteger(filledAt) && isSeconds(age) && isSeconds(lifetime) &&
+    Array.isArray(headers) && headers.length <= MAX_HEADERS && headers.every(isHeader) &&
+    (variesOn === undefined || (isTexts(variesOn) && (variesOn as string[]).length <= MAX_VARIES_ON))
 }
 
 function isVersions (value: unknown): boolean {
@@ -124,7 +131,7 @@ function isVersions (value: unknown): boolean {
 }
 
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string')
-const isSeconds = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= ONE_YEAR_IN_SECONDS
+const isSeconds = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= ONE_YEAR_IN_SECONDS
 
 function isHeader (header: unknown): boolean {
   if (!Array.isArray(header) || header.length !== 2) return false

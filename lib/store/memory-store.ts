@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { freshnessOf, sizeOfEntry, type Entry } from './entry.js'
-import type { CacheStore, Lookup } from './store.js'
+import { CLOSED, type CacheStore, type Lookup } from './store.js'
 
 /** Bounds of the memory store. */
 export interface MemoryOptions {
@@ -13,11 +13,20 @@ export interface MemoryOptions {
 /** Versions are small, and a lost one only makes entries unreachable. */
 const MAX_VERSIONS = 100_000
 
+/** A version that strict writes hold. */
+interface Hold {
+  /** Until when each holds it, in milliseconds since 1970. */
+  readonly writers: Map<string, number>
+  /** The version to go back to where none of the writers moves it. */
+  before: string | undefined
+}
+
 /** Keeps entries and versions in this process. */
 export class MemoryStore implements CacheStore {
   readonly name = 'memory'
   readonly #entries: LRUCache<string, Entry>
   readonly #versions = new LRUCache<string, string>({ max: MAX_VERSIONS })
+  readonly #held = new Map<string, Hold>()
 
   constructor ({ maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: MemoryOptions = {}) {
     this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: sizeOfEntry })
@@ -37,6 +46,7 @@ export class MemoryStore implements CacheStore {
 
   claim (versions: readonly string[], fresh: string): string[] {
     return versions.map((version) => {
+      if (this.#holdOn(version) !== undefined) return CLOSED
       const current = this.#versions.get(version)
       if (current === undefined) this.#versions.set(version, fresh)
       return current ?? fresh
@@ -44,7 +54,45 @@ export class MemoryStore implements CacheStore {
   }
 
   move (versions: readonly string[], fresh: string): void {
-    for (const version of versions) this.#versions.set(version, fresh)
+    for (const version of versions) {
+      const hold = this.#holdOn(version)
+      if (hold === undefined) this.#versions.set(version, fresh)
+      else hold.before = undefined
+    }
+  }
+
+  hold (versions: readonly string[], writer: string, milliseconds: number): void {
+    for (const version of versions) {
+      const hold = this.#holdOn(version) ?? { writers: new Map<string, number>(), before: this.#versions.get(version) }
+      hold.writers.set(writer, Date.now() + milliseconds)
+      this.#held.set(version, hold)
+      this.#versions.delete(version)
+    }
+  }
+
+  letGo (versions: readonly string[], writer: string, fresh: string, moved: boolean): void {
+    if (moved) this.move(versions, fresh)
+    for (const version of versions) {
+      const hold = this.#holdOn(version)
+      if (hold?.writers.delete(writer) !== true || hold.writers.size > 0) continue
+      this.#held.delete(version)
+      this.#versions.set(version, hold.before ?? fresh)
+    }
+  }
+
+  /** The hold on a version without the writers whose time is over: what they wrote is not known. */
+  #holdOn (version: string): Hold | undefined {
+    if (this.#held.size === 0) return undefined
+    const hold = this.#held.get(version)
+    if (hold === undefined) return undefined
+    for (const [writer, until] of hold.writers) {
+      if (until > Date.now()) continue
+      hold.writers.delete(writer)
+      hold.before = undefined
+    }
+    if (hold.writers.size > 0) return hold
+    this.#held.delete(version)
+    return undefined
   }
 
   set (key: string, entry: Entry): void {

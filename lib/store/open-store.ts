@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { InvalidFieldError, NoRedisError } from '../errors.js'
@@ -25,11 +24,11 @@ export async function openStore (fastify: FastifyInstance, options: ApiCacheOpti
   }
   if (typeof store === 'object') return behindLocalTier(store, undefined, options, keyspace)
   if (redis !== undefined && !isClient(redis)) {
-    const client = await connect(redis, timeout, fastify)
-    return behindLocalTier(new RedisStore(client, true), client, options, keyspace)
+    const client = connect(redis, fastify)
+    return behindLocalTier(await open(new RedisStore(client, true), timeout, fastify), client, options, keyspace)
   }
   const client = redis ?? registeredClient(fastify, options.redisNamespace)
-  if (client !== undefined) return behindLocalTier(new RedisStore(client, false), client, options, keyspace)
+  if (client !== undefined) return behindLocalTier(await open(new RedisStore(client, false), timeout, fastify), client, options, keyspace)
   if (store === 'redis') {
     throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the redis option (a client, a URL or ioredis options)")
   }
@@ -48,15 +47,32 @@ function behindLocalTier (store: CacheStore, client: RedisClient | undefined, { 
   return new LocalTier(store, new TrackedVersions(asked, client as Redis, keyspace.allBookkeeping), options)
 }
 
-/** A command that cannot be sent now is of no use later. */
-const IMPATIENT = { enableOfflineQueue: false, maxRetriesPerRequest: 0 }
+/** Longest wait, in milliseconds, between two tries of a connection of the plugin's own. */
+const MAX_RETRY = 500
+
+/** A command that cannot be sent now is of no use later; nor is a farewell to a server that hangs. */
+const IMPATIENT: RedisOptions = {
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  disconnectTimeout: 200,
+  retryStrategy: (times) => Math.min(times * 50, MAX_RETRY)
+}
 
 function isClient (redis: unknown): redis is RedisClient {
   return typeof redis === 'object' && redis !== null && typeof (redis as Redis).mget === 'function'
 }
 
 /** Waits for the connection, but an API without its cache is better than none. */
-async function connect (redis: string | RedisOptions | Redis | Cluster, timeout: number, fastify: FastifyInstance): Promise<Redis> {
+async function open (store: RedisStore, timeout: number, fastify: FastifyInstance): Promise<RedisStore> {
+  try {
+    await store.opened(timeout)
+  } catch (err) {
+    fastify.log.warn({ err }, 'api cache: Redis does not answer yet, starting without it')
+  }
+  return store
+}
+
+function connect (redis: string | RedisOptions | Redis | Cluster, fastify: FastifyInstance): Redis {
   const client = typeof redis === 'string' ? new Redis(redis, IMPATIENT) : new Redis({ ...IMPATIENT, ...redis as RedisOptions })
   // Without a listener ioredis prints each failed attempt; the first is logged, and the door tells the rest.
   let reported = false
@@ -66,11 +82,6 @@ async function connect (redis: string | RedisOptions | Redis | Cluster, timeout:
     fastify.log.warn({ err }, 'api cache: the connection to Redis failed')
   })
   client.on('ready', () => { reported = false })
-  try {
-    await once(client, 'ready', { signal: AbortSignal.timeout(timeout) })
-  } catch {
-    fastify.log.warn('api cache: Redis does not answer yet, starting without it')
-  }
   return client
 }
 

@@ -5,15 +5,18 @@ import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
 import { decodeEntry, decodeVersions, encodeEntry, headEnd } from './frame.js'
-import { HELD, HOLD, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
+import { HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
 import { adopt, believes, RunsOfCluster, runOfServer, type ServerRun, type ServerRuns } from './server-run.js'
-import { CLOSED, type CacheStore, type Lookup } from './store.js'
+import { CLOSED, isPromise, type CacheStore, type Lookup } from './store.js'
+import { Turn } from './turn.js'
 
 export type RedisClient = Redis | Cluster
 
 /** No entry outlives a year, so neither needs a version: what nobody reads again goes by itself. */
 const VERSION_SECONDS = ONE_YEAR_IN_SECONDS
 const SCAN_COUNT = 1000
+/** Where it is told that a lease has been given back. */
+const NEWS_CHANNEL = 'fastify-api-cache:leases'
 /** Entries that a sweep looks at together: those that wait behind it are answered in between. */
 const SWEEP_BATCH = 100
 /** Of a frame's beginning, what is read first to learn its versions: nearly always all of them. */
@@ -30,6 +33,11 @@ export class RedisStore implements CacheStore {
   readonly #keyPrefix: string
   readonly #owned: boolean
   readonly #runs: ServerRuns
+  readonly #turn: Turn
+  /** The lookups of this turn of the event loop, by key. */
+  readonly #looking = new Map<string, { readonly versions: readonly string[], readonly lookup: Promise<Lookup> }>()
+  /** A connection that only listens, where somebody wants to be told. */
+  #ear: RedisClient | undefined
   readonly #patience = new Deadlines(PATIENCE)
   /** On a Cluster the last key asked for at each master, so that a ping reaches all that are in use. */
   readonly #asked = new Map<string, string>()
@@ -49,6 +57,291 @@ export class RedisStore implements CacheStore {
     this.#client = client
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#owned = owned
+    // `stream` is ioredis's own business: where it is not what it is today, commands leave one by one.
+    this.#turn = new Turn(() => this.#servers().map((server) => server.stream), () => { this.#looking.clear() })
     this.#runs = client.isCluster ? new RunsOfCluster(client as Cluster) : runOfServer(client as Redis)
   }
+
+  /** Waits until the connection is there and it is known to what, for `milliseconds` at the most. */
+  async opened (milliseconds: number): Promise<void> {
+    const client = this.#client
+    if (client.status === 'wait') client.connect().catch(() => {})
+    const signal = AbortSignal.timeout(milliseconds)
+    if (client.status !== 'ready') await once(client, 'ready', { signal })
+    await new Deadlines(milliseconds).within(this.#runs.open())
+  }
+
+  ready (): boolean {
+    return this.#client.status === 'ready' && this.#runs.known
+  }
+
+  async ping (): Promise<void> {
+    if (this.#client.status !== 'ready') throw new Error(`the connection to Redis is in status '${this.#client.status}'`)
+    if (this.#owned && ++this.#unanswered > MAX_UNANSWERED) {
+      // Nothing tells a hung server from a connection that only this end still has.
+      this.#unanswered = 0
+      this.#client.disconnect(true)
+      throw new Error('Redis does not answer on this connection')
+    }
+    // One at a time: a client that keeps what it cannot send would keep every one.
+    this.#ping ??= this.#reach().finally(() => { this.#ping = undefined })
+    await this.#ping
+    this.#unanswered = 0
+  }
+
+  lookup (key: string, versions: readonly string[]): Promise<Lookup> {
+    // A read that leaves when the turn is over is as good for all who asked for the same in this turn.
+    if (!this.#turn.join()) return this.#look(key, versions)
+    const shared = this.#looking.get(key)
+    if (shared !== undefined && sameTexts(shared.versions, versions)) return shared.lookup
+    const lookup = this.#look(key, versions)
+    this.#looking.set(key, { versions, lookup })
+    return lookup
+  }
+
+  current (versions: readonly string[]): Promise<Array<string | undefined>> {
+    return this.#getBuffers(versions).then((values) => this.#latest(versions, values))
+  }
+
+  async claim (versions: readonly string[], fresh: string): Promise<string[]> {
+    const writtenIn = await this.#runsOf(versions)
+    // Only a read after all writes tells what everybody sees.
+    const [, values] = await Promise.all([
+      Promise.all(versions.map((version, index) =>
+        this.#writing(version, this.#client.set(version, fresh + writtenIn[index]!.mark, 'EX', VERSION_SECONDS, 'NX')))),
+      this.#getBuffers(versions)
+    ])
+    const runs = await this.#runsOf(versions)
+    const current = latest(versions, values, runs)
+    return await Promise.all(versions.map(async (version, index) => {
+      if (isHeld(values[index])) return CLOSED
+      if (current[index] !== undefined) return current[index]
+      if (!await this.#moveOne(version, fresh + runs[index]!.mark)) return CLOSED
+      adopt(runs[index]!, version)
+      return fresh
+    }))
+  }
+
+  async move (versions: readonly string[], fresh: string): Promise<void> {
+    const runs = await this.#runsOf(versions)
+    await Promise.all(versions.map((version, index) => this.#moveOne(version, fresh + runs[index]!.mark)))
+  }
+
+  async hold (versions: readonly string[], writer: string, milliseconds: number): Promise<void> {
+    await Promise.all(versions.map((version) => this.#writing(version, this.#client.eval(HOLD, 1, version, writer, milliseconds))))
+  }
+
+  async letGo (versions: readonly string[], writer: string, fresh: string, moved: boolean): Promise<void> {
+    const runs = await this.#runsOf(versions)
+    await Promise.all(versions.map((version, index) => this.#writing(version,
+      this.#client.eval(LET_GO, 1, version, writer, fresh + runs[index]!.mark, VERSION_SECONDS, moved ? '1' : '0'))))
+  }
+
+  async set (key: string, entry: Entry, seconds: number): Promise<void> {
+    this.#turn.join()
+    await this.#writing(key, this.#client.set(key, encodeEntry(key, entry), 'EX', seconds))
+  }
+
+  async * keys (prefix: string): AsyncIterable<string> {
+    for await (const keys of this.#scan(prefix)) yield * keys
+  }
+
+  async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
+    let swept = 0
+    for await (const found of this.#scan(prefix)) {
+      for (let start = 0; start < found.length; start += SWEEP_BATCH) {
+        const keys = found.slice(start, start + SWEEP_BATCH)
+        const versions = await this.#patience.within(Promise.all(keys.map((key) => this.#versionsOf(key))))
+        const unreachable = keys.filter((_key, index) => {
+          const filledUnder = versions[index]
+          return filledUnder === undefined || !isCurrent(filledUnder)
+        })
+        const counts = await this.#patience.within(Promise.all(unreachable.map((key) => this.#delete(key))))
+        for (const count of counts) swept += count
+      }
+    }
+    return swept
+  }
+
+  async lease (key: string, holder: string, milliseconds: number): Promise<boolean> {
+    return await this.#client.eval(LEASE, 1, key, holder, milliseconds) === 1
+  }
+
+  async release (key: string, holder: string, news: string): Promise<void> {
+    await this.#client.eval(RELEASE, 1, key, holder)
+    await this.#client.publish(this.#keyPrefix + NEWS_CHANNEL, `${news} ${key}`)
+  }
+
+  listen (told: (key: string, news: string) => void): void {
+    if (this.#ear !== undefined) return
+    // Waits for its connection however long, and subscribes anew on each one.
+    this.#ear = this.#client.isCluster
+      ? (this.#client as Cluster).duplicate()
+      : (this.#client as Redis).duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: true })
+    // Whoever is told nothing asks; what is wrong with Redis is told by the connection that it has.
+    this.#ear.on('error', () => {})
+    this.#ear.on('message', (_channel: string, message: string) => {
+      const keyAt = message.indexOf(' ') + 1
+      told(message.slice(keyAt), message.slice(0, keyAt - 1))
+    })
+    this.#ear.subscribe(this.#keyPrefix + NEWS_CHANNEL).catch(() => {})
+  }
+
+  close (): void {
+    this.#closed = true
+    this.#runs.stop()
+    this.#ear?.disconnect()
+    if (this.#owned) this.#client.disconnect()
+  }
+
+  /** Something that only a server which can serve again answers to. */
+  async #reach (): Promise<void> {
+    if (this.#client.isCluster) {
+      // A PING would go to any node.
+      await Promise.all([...this.#asked.values()].map((key) => this.#client.exists(key)))
+    } else if (!this.#runs.known) {
+      await this.#runs.open()
+    } else {
+      await this.#client.ping()
+    }
+  }
+
+  #look (key: string, versions: readonly string[]): Promise<Lookup> {
+    return this.#getBuffers([key, ...versions]).then((values) => {
+      const frame = values.shift()
+      const entry = frame != null ? decodeEntry(key, frame) : undefined
+      const current = this.#latest(versions, values)
+      return isPromise(current) ? current.then((versions) => ({ entry, versions })) : { entry, versions: current }
+    })
+  }
+
+  /** One command on a single server; on a Cluster one for each key, leaving together. */
+  #getBuffers (keys: readonly string[]): Promise<Array<Buffer | null>> {
+    this.#turn.join()
+    if (!this.#client.isCluster) return (this.#client as Redis).mgetBuffer(keys as string[])
+    return Promise.all(keys.map((key) => this.#client.getBuffer(key)))
+  }
+
+  /** Every server that holds a part of the keys. */
+  #servers (): Redis[] {
+    return this.#client.isCluster ? (this.#client as Cluster).nodes('master') : [this.#client as Redis]
+  }
+
+  #latest (versions: readonly string[], values: ReadonlyArray<Buffer | null>): Array<string | undefined> | Promise<Array<string | undefined>> {
+    const runs = this.#runsOf(versions)
+    return isPromise(runs) ? runs.then((known) => latest(versions, values, known)) : latest(versions, values, runs)
+  }
+
+  /** The runs that answer for these keys: at once, but for the first question to a server. */
+  #runsOf (keys: readonly string[]): ServerRun[] | Promise<ServerRun[]> {
+    const runs: ServerRun[] = []
+    for (const key of keys) {
+      const run = this.#runs.of(key)
+      if (run === undefined) return Promise.all(keys.map((key) => this.#runs.learn(key)))
+      if (this.#client.isCluster) this.#asked.set(run.mark, key)
+      runs.push(run)
+    }
+    return runs
+  }
+
+  /** False where a strict write holds the version: there it will be a new one anyway. */
+  async #moveOne (version: string, token: string): Promise<boolean> {
+    try {
+      return await this.#writing(version, this.#client.eval(MOVE, 1, version, token, VERSION_SECONDS)) !== 0
+    } catch (error) {
+      if (!isReply(error)) throw error
+    }
+    try {
+      // To a user who may not run scripts.
+      await this.#client.set(version, token, 'EX', VERSION_SECONDS)
+    } catch (error) {
+      if (!isReply(error)) throw error
+      // A Redis that is full still deletes, and a lost version is as good as a new one.
+      await this.#client.del(version)
+    }
+    return true
+  }
+
+  /** A write that a replica refuses: the server was a master when the connection began. */
+  async #writing<T> (key: string, write: Promise<T>): Promise<T> {
+    try {
+      return await write
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('READONLY')) this.#runs.forget(key)
+      throw error
+    }
+  }
+
+  /** The versions an entry was filled under; undefined for what is not ours to keep. */
+  async #versionsOf (key: string): Promise<Record<string, string> | undefined> {
+    try {
+      const beginning = await this.#client.getrangeBuffer(key, 0, BEGINNING_BYTES - 1)
+      const end = headEnd(beginning)
+      return decodeVersions(end <= beginning.length ? beginning : await this.#client.getrangeBuffer(key, 0, end - 1))
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return undefined
+      throw error
+    }
+  }
+
+  async #delete (key: string): Promise<number> {
+    if (this.#unlinks) {
+      try {
+        return await this.#client.unlink(key)
+      } catch (error) {
+        if (!isReply(error)) throw error
+        this.#unlinks = false
+      }
+    }
+    return await this.#client.del(key)
+  }
+
+  /** SCAN visits one server and knows nothing of the client's keyPrefix: both are seen to here. */
+  async * #scan (prefix: string): AsyncIterable<string[]> {
+    const match = `${escapeGlob(this.#keyPrefix + prefix)}*`
+    const errors: unknown[] = []
+    for (const master of this.#servers()) {
+      let cursor = '0'
+      do {
+        let keys: string[]
+        try {
+          ;[cursor, keys] = await this.#patience.within(master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT))
+        } catch (error) {
+          // The other nodes have keys, too.
+          errors.push(error)
+          break
+        }
+        if (keys.length > 0) yield keys.map((key) => key.slice(this.#keyPrefix.length))
+      } while (cursor !== '0' && !this.#closed)
+    }
+    if (errors.length > 0) throw errors[0]
+  }
+}
+
+/** The versions that can be relied on, as they were when they were moved. */
+function latest (keys: readonly string[], values: ReadonlyArray<Buffer | null>, runs: readonly ServerRun[]): Array<string | undefined> {
+  const versions: Array<string | undefined> = []
+  for (let index = 0; index < values.length; index++) versions.push(reliable(keys[index]!, values[index], runs[index]!))
+  return versions
+}
+
+function reliable (key: string, value: Buffer | null | undefined, run: ServerRun): string | undefined {
+  if (value == null || value.length > MAX_VERSION_BYTES) return undefined
+  const text = value.toString('latin1')
+  const markAt = text.lastIndexOf('.')
+  if (markAt <= 0 || text.startsWith(HELD) || !believes(run, key, text.slice(markAt))) return undefined
+  return text.slice(0, markAt)
+}
+
+function sameTexts (a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((text, index) => text === b[index]))
+}
+
+const isHeld = (value: Buffer | null | undefined): boolean => value != null && /^~[^~]*~/.test(value.toString('latin1'))
+
+/** What Redis itself answered, in time. */
+const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
+
+function escapeGlob (text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&')
 }

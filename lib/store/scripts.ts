@@ -64,6 +64,13 @@ elseif list or ARGV[4] == '1' then
 end
 return 1`
 
+/** Holder, milliseconds: takes a lease that nobody has, or prolongs the holder's own. */
+export const LEASE = `
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1`
+
 /** Holder: gives a lease back that the holder still has. */
 export const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end

@@ -100,6 +100,10 @@ class Connection {
 
 /** Knows which run answers for a key. */
 export interface ServerRuns {
+  /** Whether asking is of any use. */
+  readonly known: boolean
+  /** Learns what there is to learn before the first question. */
+  open(): Promise<unknown>
   /** Undefined until it is known. */
   of(key: string): ServerRun | undefined
   /** @throws when the server cannot be asked, or is not one to rely on */
@@ -114,6 +118,8 @@ export interface ServerRuns {
 export function runOfServer (redis: Redis): ServerRuns {
   const connection = new Connection(redis, true)
   return {
+    get known () { return connection.run !== undefined },
+    open: () => connection.learn(),
     of: () => connection.run,
     learn: () => connection.learn(),
     forget: () => { connection.forget() },
@@ -123,6 +129,8 @@ export function runOfServer (redis: Redis): ServerRuns {
 
 /** The masters of a Cluster: a key's server is whichever its slot is at when the answer is there. */
 export class RunsOfCluster implements ServerRuns {
+  /** Each of its servers is asked when it is met. */
+  readonly known = true
   readonly #cluster: Cluster
   readonly #keyPrefix: string
   readonly #connections = new Map<Redis, Connection>()
@@ -135,6 +143,10 @@ export class RunsOfCluster implements ServerRuns {
     this.#keyPrefix = cluster.options.keyPrefix ?? ''
     cluster.on('+node', this.#added).on('-node', this.#removed)
     for (const redis of cluster.nodes()) this.#add(redis)
+  }
+
+  async open (): Promise<void> {
+    await Promise.all([...this.#connections.values()].map((connection) => connection.learn()))
   }
 
   of (key: string): ServerRun | undefined {

@@ -2,6 +2,9 @@ import type { Entry } from './entry.js'
 
 export type MaybePromise<T> = T | Promise<T>
 
+/** Instead of a version to fill under: a strict write holds it. */
+export const CLOSED = '~'
+
 /** What one look into a store found. */
 export interface Lookup {
   readonly entry: Entry | undefined
@@ -23,19 +26,31 @@ export interface CacheStore {
   ready?(): boolean
   /** Resolves when the store answers: asked from time to time after it did not. */
   ping?(): MaybePromise<unknown>
-  /**
-   * Calls `suspect` whenever the store may have fallen back to an older state (a failover, a
-   * restart from disk): versions read before count as lost then.
-   */
-  watch?(suspect: () => void): void
   /** The entry and the versions as they are at one moment after the call: one round trip. */
   lookup(key: string, versions: readonly string[]): MaybePromise<Lookup>
   /** The versions as they are at one moment after the call; undefined where there is none. */
   current(versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>>
-  /** The current versions; one that does not exist becomes `fresh` first, atomically for each. */
+  /**
+   * The current versions; one that does not exist becomes `fresh` first, atomically for each.
+   * `CLOSED` for one that is held.
+   */
   claim(versions: readonly string[], fresh: string): MaybePromise<string[]>
-  /** Replaces the versions by `fresh`, whatever they were. One round trip. */
+  /**
+   * Replaces the versions by `fresh`, whatever they were; one that is held stays so. In this
+   * order: nobody sees one moved and one before it not. One round trip.
+   */
   move(versions: readonly string[], fresh: string): MaybePromise<void>
+  /**
+   * Holds the versions for a writer: until all who hold one have let it go, or `milliseconds`
+   * have passed, it counts as one that does not exist and cannot be claimed.
+   * Only needed for `strict` writes.
+   */
+  hold?(versions: readonly string[], writer: string, milliseconds: number): MaybePromise<void>
+  /**
+   * The writer lets go of the versions. The last one makes each `fresh`; or, where no writer has
+   * `moved` it and none was heard of no more, what it was before.
+   */
+  letGo?(versions: readonly string[], writer: string, fresh: string, moved: boolean): MaybePromise<void>
   /** Keeps the entry for at most `seconds`. */
   set(key: string, entry: Entry, seconds: number): MaybePromise<void>
   /** The keys of entries and of versions that begin with `prefix`, each at least once. */
@@ -43,12 +58,14 @@ export interface CacheStore {
   /** Deletes every entry whose key begins with `prefix` and whose versions are not current; how many. */
   sweep(prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): MaybePromise<number>
   /**
-   * Takes the lease on a key for `milliseconds` unless somebody holds it.
-   * Only needed for `coalesce: 'fleet'`.
+   * Takes the lease on a key for `milliseconds`, or prolongs it for its holder; false while it is
+   * somebody else's. Only needed for `coalesce: 'fleet'`, like the next two.
    */
   lease?(key: string, holder: string, milliseconds: number): MaybePromise<boolean>
-  /** Gives the lease back, when `holder` still has it. */
-  release?(key: string, holder: string): MaybePromise<void>
+  /** Gives the lease back, when `holder` still has it, and tells `news` to everybody who listens. */
+  release?(key: string, holder: string, news: string): MaybePromise<void>
+  /** Calls `told` for each lease that is given back from now on, as far as the store learns of it. */
+  listen?(told: (key: string, news: string) => void): void
   /** Called when the server closes: frees what the store itself opened. */
   close?(): MaybePromise<void>
 }

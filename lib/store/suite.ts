@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Entry } from './entry.js'
-import type { CacheStore, MaybePromise } from './store.js'
+import { CLOSED, type CacheStore, type MaybePromise } from './store.js'
 
 /** One sentence of the contract of a store, and what proves it. */
 export interface StoreCase {
@@ -50,14 +50,6 @@ const cases: Record<string, Case> = {
   async 'an opened store is ready and answers a ping' (store) {
     await store.ping?.()
     assert.notEqual(store.ready?.(), false)
-  },
-
-  async 'a store that is watched raises no suspicion while nothing happens to it' (store, prefix) {
-    let suspicions = 0
-    store.watch?.(() => { suspicions++ })
-    await store.move([`${prefix}!version:a`], 'token')
-    await store.current([`${prefix}!version:a`])
-    assert.equal(suspicions, 0)
   },
 
   async 'lookup finds neither an entry nor versions where there are none' (store, prefix) {
@@ -228,27 +220,137 @@ const cases: Record<string, Case> = {
   async 'sweep shows all versions that an entry was filled under, however many' (store, prefix) {
     const versions = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`${prefix}!tag:${index}`, `token-${index}`]))
     await store.set(`${prefix}|a:GET /`, entryOf({ versions }), 60)
-    const seen: unknown[] = []
-    await store.sweep(`${prefix}|`, (filledUnder) => { seen.push({ ...filledUnder }); return true })
-    assert.deepEqual(seen, [versions])
+    let asked = 0
+    await store.sweep(`${prefix}|`, (filledUnder) => {
+      asked++
+      assert.deepEqual({ ...filledUnder }, versions)
+      return true
+    })
+    assert.notEqual(asked, 0)
+  },
+
+  async 'a version that is held counts as none, and nobody can claim it until its writer lets go' (store, prefix) {
+    const holds = holdsOf(store)
+    if (holds === undefined) return
+    const [held, missing, other] = [`${prefix}!version:held`, `${prefix}!version:missing`, `${prefix}!version:other`]
+    await store.move([held, other], 'token-before')
+    await holds.hold([held, missing], 'writer', 60_000)
+    assert.deepEqual([...await store.current([held, other, missing])], [undefined, 'token-before', undefined])
+    assert.deepEqual([...(await store.lookup(`${prefix}|a:GET /`, [held])).versions], [undefined])
+    assert.deepEqual(await store.claim([held, other, missing], 'token-claimed'), [CLOSED, 'token-before', CLOSED])
+    await holds.letGo([held, missing], 'writer', 'token-after', true)
+    assert.deepEqual([...await store.current([held, missing])], ['token-after', 'token-after'])
+  },
+
+  async 'a held version that no writer has moved is what it was before, once all have let go' (store, prefix) {
+    const holds = holdsOf(store)
+    if (holds === undefined) return
+    const version = `${prefix}!version:a`
+    await store.move([version], 'token-before')
+    await holds.hold([version], 'one', 60_000)
+    await holds.hold([version], 'two', 60_000)
+    await holds.letGo([version], 'two', 'token-two', false)
+    assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
+    await holds.letGo([version], 'one', 'token-one', false)
+    assert.deepEqual([...await store.current([version])], ['token-before'])
+  },
+
+  async 'a held version that one of its writers has moved is a new one, once all have let go' (store, prefix) {
+    const holds = holdsOf(store)
+    if (holds === undefined) return
+    const version = `${prefix}!version:a`
+    await store.move([version], 'token-before')
+    await holds.hold([version], 'one', 60_000)
+    await holds.hold([version], 'two', 60_000)
+    await holds.letGo([version], 'one', 'token-one', true)
+    assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
+    await holds.letGo([version], 'two', 'token-two', false)
+    assert.deepEqual([...await store.current([version])], ['token-two'])
+  },
+
+  async 'a move of a held version leaves it held, and what was before never comes back' (store, prefix) {
+    const holds = holdsOf(store)
+    if (holds === undefined) return
+    const version = `${prefix}!version:a`
+    await store.move([version], 'token-before')
+    await holds.hold([version], 'writer', 60_000)
+    await store.move([version], 'token-moved')
+    assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
+    await holds.letGo([version], 'writer', 'token-after', false)
+    assert.deepEqual([...await store.current([version])], ['token-after'])
+  },
+
+  async 'a hold ends with its time, and what was before never comes back' (store, prefix) {
+    const holds = holdsOf(store)
+    if (holds === undefined) return
+    const [version, shared] = [`${prefix}!version:a`, `${prefix}!version:shared`]
+    await store.move([version, shared], 'token-before')
+    await holds.hold([shared], 'lost', 100)
+    await holds.hold([version], 'late', 100)
+    await holds.hold([shared], 'writer', 60_000)
+    await until('the hold is over', async () => (await store.claim([version], 'token-claimed'))[0] !== CLOSED)
+    assert.deepEqual([...await store.current([version])], ['token-claimed'])
+    await holds.letGo([version], 'late', 'token-late', true)
+    assert.deepEqual([...await store.current([version])], ['token-late'])
+    await holds.letGo([shared], 'writer', 'token-after', false)
+    assert.deepEqual([...await store.current([shared])], ['token-after'])
   },
 
   async 'a lease has one holder at a time, until it gives it back or the time is over' (store, prefix) {
-    const { lease, release } = store
-    if (lease === undefined && release === undefined) return
-    assert.ok(lease !== undefined && release !== undefined, 'a store has both lease and release, or neither')
+    const leases = leasesOf(store)
+    if (leases === undefined) return
     const key = `${prefix}!lease:a`
-    const taken = await Promise.all(['one', 'two', 'three'].map((holder) => lease.call(store, key, holder, 60_000)))
+    const taken = await Promise.all(['one', 'two', 'three'].map(async (holder) => await leases.lease(key, holder, 60_000)))
     assert.equal(taken.filter(Boolean).length, 1)
     const holder = ['one', 'two', 'three'][taken.indexOf(true)]!
-    assert.equal(await lease.call(store, `${prefix}!lease:b`, 'another', 60_000), true)
+    assert.equal(await leases.lease(`${prefix}!lease:b`, 'another', 60_000), true)
 
-    await release.call(store, key, 'another')
-    assert.equal(await lease.call(store, key, 'another', 60_000), false)
-    await release.call(store, key, holder)
-    assert.equal(await lease.call(store, key, 'another', 100), true)
-    await until('the lease is over', async () => await lease.call(store, key, 'a third', 60_000))
+    await leases.release(key, 'another', 'news')
+    assert.equal(await leases.lease(key, 'another', 60_000), false)
+    await leases.release(key, holder, 'news')
+    assert.equal(await leases.lease(key, 'another', 100), true)
+    await until('the lease is over', async () => await leases.lease(key, 'a third', 60_000))
+  },
+
+  async 'the holder of a lease can prolong it' (store, prefix) {
+    const leases = leasesOf(store)
+    if (leases === undefined) return
+    const [prolonged, left] = [`${prefix}!lease:prolonged`, `${prefix}!lease:left`]
+    assert.equal(await leases.lease(prolonged, 'holder', 100), true)
+    assert.equal(await leases.lease(prolonged, 'holder', 60_000), true)
+    assert.equal(await leases.lease(left, 'holder', 100), true)
+    await until('the lease is over', async () => await leases.lease(left, 'another', 60_000))
+    assert.equal(await leases.lease(prolonged, 'another', 60_000), false)
+  },
+
+  async 'a lease that is given back is told to those who listen' (store, prefix) {
+    const leases = leasesOf(store)
+    if (leases === undefined || store.listen === undefined) return
+    const key = `${prefix}!lease:a`
+    const told: Array<[string, string]> = []
+    store.listen((released, news) => { told.push([released, news]) })
+    // It may take a store a moment before it hears.
+    await until('the lease that is given back is told', async () => {
+      await leases.lease(key, 'holder', 60_000)
+      await leases.release(key, 'holder', 'news')
+      return told.some(([released]) => released === key)
+    })
+    for (const [released, news] of told) if (released === key) assert.equal(news, 'news')
   }
+}
+
+/** Only stores for `strict` writes have them. */
+function holdsOf (store: CacheStore): Pick<Required<CacheStore>, 'hold' | 'letGo'> | undefined {
+  if (store.hold === undefined && store.letGo === undefined) return undefined
+  assert.ok(store.hold !== undefined && store.letGo !== undefined, 'a store has both hold and letGo, or neither')
+  return { hold: store.hold.bind(store), letGo: store.letGo.bind(store) }
+}
+
+/** Only stores for `coalesce: 'fleet'` have them. */
+function leasesOf (store: CacheStore): Pick<Required<CacheStore>, 'lease' | 'release'> | undefined {
+  if (store.lease === undefined && store.release === undefined) return undefined
+  assert.ok(store.lease !== undefined && store.release !== undefined, 'a store has both lease and release, or neither')
+  return { lease: store.lease.bind(store), release: store.release.bind(store) }
 }
 
 function entryOf (fields: Partial<Entry>): Entry {

@@ -11,23 +11,38 @@ interface Corkable {
 export class Turn {
   readonly #sockets: () => unknown[]
   #corked: Corkable[] | undefined
+  #holdsAll = false
 
-  /** @param sockets the sockets in use now; whatever cannot be corked is left alone */
-  constructor (sockets: () => unknown[]) {
+  readonly #over: () => void
+
+  /**
+   * @param sockets the sockets in use now; whatever cannot be corked is left alone
+   * @param over called when the turn is over
+   */
+  constructor (sockets: () => unknown[], over: () => void) {
     this.#sockets = sockets
+    this.#over = over
   }
 
-  /** To be called before a command is sent. */
-  join (): void {
-    if (this.#corked !== undefined) return
-    this.#corked = this.#sockets().filter(isCorkable)
-    for (const socket of this.#corked) socket.cork()
-    setImmediate(this.#end)
+  /**
+   * To be called before a command is sent.
+   * @returns whether the command leaves when the turn is over, and not before
+   */
+  join (): boolean {
+    if (this.#corked === undefined) {
+      const sockets = this.#sockets()
+      this.#corked = sockets.filter(isCorkable)
+      this.#holdsAll = this.#corked.length === sockets.length
+      for (const socket of this.#corked) socket.cork()
+      setImmediate(this.#end)
+    }
+    return this.#holdsAll
   }
 
   readonly #end = (): void => {
     const corked = this.#corked!
     this.#corked = undefined
+    this.#over()
     for (const socket of corked) socket.uncork()
   }
 }

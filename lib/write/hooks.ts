@@ -1,6 +1,7 @@
-import type { FastifyRequest, onSendHookHandler, preSerializationHookHandler } from 'fastify'
+import type { onSendHookHandler, preSerializationHookHandler } from 'fastify'
 import type { Core } from '../core.js'
-import { namesOf, type Invalidation, type WritePolicy } from '../policy/write-policy.js'
+import { namesFor, type WritePolicy } from '../policy/write-policy.js'
+import { kIntent } from './strict.js'
 
 const kPayload = Symbol('fastify-api-cache.payload')
 
@@ -19,10 +20,15 @@ export const keepPayload: preSerializationHookHandler<unknown> = function apiCac
 /** Moves the versions of what a successful write made old, before its response leaves. */
 export function invalidateOnSend (core: Core, policy: WritePolicy): onSendHookHandler<unknown> {
   return async function apiCacheOnSend (request, reply, payload) {
-    if (!succeeded(reply.statusCode) || !succeeded(statusOf(payload) ?? 200)) return payload
-    const given = reply[kPayload] ?? payload
-    const namespaces = named('invalidate', policy.invalidate, request, given)
-    const tags = named('invalidateTags', policy.invalidateTags, request, given)
+    const hasWritten = succeeded(reply.statusCode) && succeeded(statusOf(payload) ?? 200)
+    if (policy.strict === true) {
+      await reply[kIntent]?.end(hasWritten)
+      return payload
+    }
+    if (!hasWritten) return payload
+    const given = reply[kPayload] === undefined ? payload : reply[kPayload]
+    const namespaces = namesFor('invalidate', policy.invalidate, request, given)
+    const tags = namesFor('invalidateTags', policy.invalidateTags, request, given)
     if (namespaces.length + tags.length > 0) await core.invalidate(namespaces, tags)
     return payload
   }
@@ -33,9 +39,4 @@ const succeeded = (status: number): boolean => status >= 200 && status < 400
 /** A `Response` brings a status of its own, which Fastify puts on the reply later. */
 function statusOf (payload: unknown): number | undefined {
   return Object.prototype.toString.call(payload) === '[object Response]' ? (payload as Response).status : undefined
-}
-
-function named (field: string, invalidation: Invalidation | undefined, request: FastifyRequest, payload: unknown): string[] {
-  if (invalidation === undefined) return []
-  return namesOf(field, typeof invalidation === 'function' ? invalidation(request, payload) : invalidation)
 }

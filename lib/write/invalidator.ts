@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as startTimer } from 'node:timers'
+import { setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Keyspace } from '../key/keyspace.js'
 import { UNAVAILABLE, type Door } from '../store/door.js'
 
 /** Undelivered invalidations that are remembered one by one; beyond, all versions are to move. */
 const MAX_PENDING = 10_000
-/** Versions known to have moved since the store was last suspected; forgetting them costs MISSes only. */
-const MAX_TRUSTED = 100_000
 /** Milliseconds between two tries to deliver what is pending. */
 const RETRY_INTERVAL = 200
+/** Longest wait, in milliseconds, for the last try when the server closes. */
+const LAST_TRY = 1_000
+/** Milliseconds in which undelivered invalidations are logged once. */
+const LOG_INTERVAL = 10_000
 const BATCH = 500
 
 /** A text that nobody can guess and no two moves share. */
@@ -26,10 +30,9 @@ export class Invalidator {
   readonly #pending = new Map<string, number>()
   #sequence = 0
   #everything = false
-  #suspicious = false
-  readonly #trusted = new Set<string>()
   #retry: NodeJS.Timeout | undefined
   #delivering: Promise<boolean> | undefined
+  #loggedAt = -Infinity
   #closed = false
 
   constructor (door: Door, keyspace: Keyspace, log: FastifyBaseLogger) {
@@ -40,21 +43,22 @@ export class Invalidator {
 
   /** How many invalidations wait for delivery. */
   get pending (): number {
-    return this.#everything ? Infinity : this.#pending.size
+    return this.#pending.size + (this.#everything ? MAX_PENDING : 0)
   }
 
   /** Moves the versions; false when that is still to be delivered. Never throws. */
   async move (versions: readonly string[]): Promise<boolean> {
-    if (await this.#door.pass('move', (store) => store.move(versions, newVersion())) !== UNAVAILABLE) {
-      if (this.#suspicious) this.#trust(versions)
-      return true
-    }
+    if (await this.#door.pass('move', (store) => store.move(versions, newVersion())) !== UNAVAILABLE) return true
     for (const version of versions) this.#pending.set(version, ++this.#sequence)
     if (this.#pending.size > MAX_PENDING) {
       this.#pending.clear()
       this.#everything = true
     }
-    this.#log.error({ versions: versions.slice(0, 10), pending: this.pending }, 'api cache: an invalidation could not be delivered yet')
+    const now = performance.now()
+    if (now - this.#loggedAt >= LOG_INTERVAL) {
+      this.#loggedAt = now
+      this.#log.error({ versions: versions.slice(0, 10), pending: this.pending }, 'api cache: an invalidation could not be delivered yet')
+    }
     this.#retryLater()
     return false
   }
@@ -62,26 +66,11 @@ export class Invalidator {
   /** Whether entries under these versions must not be served or filled here and now. */
   blocks (versions: Iterable<string>): boolean {
     if (this.#everything) return true
-    if (this.#pending.size === 0 && !this.#suspicious) return false
-    let blocked = false
+    if (this.#pending.size === 0) return false
     for (const version of versions) {
-      if (this.#pending.has(version)) blocked = true
-      else if (this.#suspicious && !this.#trusted.has(version)) {
-        blocked = true
-        this.#pending.set(version, ++this.#sequence)
-        this.#retryLater(0)
-      }
+      if (this.#pending.has(version)) return true
     }
-    return blocked
-  }
-
-  /**
-   * The store may have fallen back to an older state, and versions with it: each one that is
-   * used from now on moves first.
-   */
-  suspect (): void {
-    this.#suspicious = true
-    this.#trusted.clear()
+    return false
   }
 
   /** Delivers what is pending; whether nothing is left. */
@@ -94,7 +83,9 @@ export class Invalidator {
   async close (): Promise<void> {
     this.#closed = true
     clearTimeout(this.#retry)
-    if (this.pending === 0 || await this.deliver()) return
+    if (this.pending === 0) return
+    const delivered = await Promise.race([this.deliver(), setTimeout(LAST_TRY, false, { ref: false })])
+    if (delivered) return
     this.#log.error({ versions: [...this.#pending.keys()].slice(0, 100), pending: this.pending },
       'api cache: closed with invalidations that could not be delivered')
   }
@@ -102,17 +93,26 @@ export class Invalidator {
   async #deliverAll (): Promise<boolean> {
     if (this.#everything && !await this.#moveEverything()) return this.#retryLater()
     while (this.#pending.size > 0) {
-      const batch = [...this.#pending].slice(0, BATCH)
+      const batch = this.#groupsFirst([...this.#pending]).slice(0, BATCH)
       const versions = batch.map(([version]) => version)
       const moved = await this.#door.pass('move', (store) => store.move(versions, newVersion()))
       if (moved === UNAVAILABLE) return this.#retryLater()
-      this.#trust(versions)
       for (const [version, sequence] of batch) {
         // Invalidated again meanwhile: this move may have come before that write.
         if (this.#pending.get(version) === sequence) this.#pending.delete(version)
       }
     }
+    if (this.#loggedAt !== -Infinity) {
+      this.#loggedAt = -Infinity
+      this.#log.info('api cache: all invalidations are delivered')
+    }
     return true
+  }
+
+  /** A tag's group moves before or with the tag, as in every move. */
+  #groupsFirst (moves: Array<[version: string, sequence: number]>): Array<[version: string, sequence: number]> {
+    const groups = new Set(this.#keyspace.tagGroups)
+    return moves.sort(([a], [b]) => Number(groups.has(b)) - Number(groups.has(a)))
   }
 
   async #moveEverything (): Promise<boolean> {
@@ -133,18 +133,12 @@ export class Invalidator {
     return true
   }
 
-  #trust (versions: readonly string[]): void {
-    if (!this.#suspicious) return
-    if (this.#trusted.size > MAX_TRUSTED) this.#trusted.clear()
-    for (const version of versions) this.#trusted.add(version)
-  }
-
-  #retryLater (milliseconds = RETRY_INTERVAL): false {
+  #retryLater (): false {
     if (this.#closed || this.#retry !== undefined) return false
-    this.#retry = setTimeout(() => {
+    this.#retry = startTimer(() => {
       this.#retry = undefined
       this.deliver()
-    }, milliseconds).unref()
+    }, RETRY_INTERVAL).unref()
     return false
   }
 }

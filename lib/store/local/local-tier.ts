@@ -30,6 +30,8 @@ export interface VersionSource {
  */
 export class LocalTier implements CacheStore {
   readonly name: string
+  readonly hold: CacheStore['hold']
+  readonly letGo: CacheStore['letGo']
   readonly #store: CacheStore
   readonly #versions: VersionSource
   readonly #entries: LRUCache<string, Entry>
@@ -38,6 +40,9 @@ export class LocalTier implements CacheStore {
     this.name = `${store.name} behind a local tier`
     this.#store = store
     this.#versions = versions
+    const { hold, letGo } = store
+    this.hold = hold && ((versions, ...rest) => this.#changing(versions, () => hold.call(store, versions, ...rest)))
+    this.letGo = letGo && ((versions, ...rest) => this.#changing(versions, () => letGo.call(store, versions, ...rest)))
     this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: sizeOfEntry })
   }
 
@@ -47,10 +52,6 @@ export class LocalTier implements CacheStore {
 
   ping (): MaybePromise<unknown> {
     return this.#store.ping?.()
-  }
-
-  watch (suspect: () => void): void {
-    this.#store.watch?.(suspect)
   }
 
   lookup (key: string, versions: readonly string[]): MaybePromise<Lookup> {
@@ -71,13 +72,7 @@ export class LocalTier implements CacheStore {
   }
 
   async move (versions: readonly string[], fresh: string): Promise<void> {
-    this.#versions.moved(versions)
-    try {
-      await this.#store.move(versions, fresh)
-    } finally {
-      // Whatever was read while the move was on its way may be from before it.
-      this.#versions.moved(versions)
-    }
+    await this.#changing(versions, () => this.#store.move(versions, fresh))
   }
 
   set (key: string, entry: Entry, seconds: number): MaybePromise<void> {
@@ -100,13 +95,27 @@ export class LocalTier implements CacheStore {
     return this.#store.lease?.(key, holder, milliseconds) ?? true
   }
 
-  release (key: string, holder: string): MaybePromise<void> {
-    return this.#store.release?.(key, holder)
+  release (key: string, holder: string, news: string): MaybePromise<void> {
+    return this.#store.release?.(key, holder, news)
+  }
+
+  listen (told: (key: string, news: string) => void): void {
+    this.#store.listen?.(told)
   }
 
   close (): MaybePromise<void> {
     this.#versions.close()
     return this.#store.close?.()
+  }
+
+  async #changing (versions: readonly string[], change: () => MaybePromise<void>): Promise<void> {
+    this.#versions.moved(versions)
+    try {
+      await change()
+    } finally {
+      // Whatever was read while the change was on its way may be from before it.
+      this.#versions.moved(versions)
+    }
   }
 
   /** An entry that is old here may have been filled anew by another process. */
