@@ -63,7 +63,7 @@ const apiCache: typeof registered & typeof durations & {
   decodeEntry
 })
 
-// eslint-disable-next-line @typescript-eslint/no-namespace, no-redeclare -- types beside an `export =`
+// eslint-disable-next-line @typescript-eslint/no-redeclare -- the types beside an `export =`
 namespace apiCache {
   export type ApiCache = Types.ApiCache
   export type ApiCacheOptions = Types.ApiCacheOptions

@@ -1,0 +1,117 @@
+// Makes a fresh clone ready: node_modules as the lock file says and, for each
+// name given, a program the tests drive. It runs before anything is installed,
+// so it depends on Node alone.
+import { existsSync, readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
+
+const programs = {
+  redis: {
+    title: 'A Redis server',
+    commands: ['redis-server'],
+    variable: 'REDIS_SERVER_BIN',
+    packages: { 'apt-get': ['redis-server'], apk: ['redis'], dnf: ['redis'], brew: ['redis'] }
+  },
+  chromium: {
+    title: 'A Chromium browser',
+    commands: ['chromium', 'chromium-browser', 'google-chrome'],
+    variable: 'CHROME_PATH',
+    packages: { 'apt-get': ['chromium'], apk: ['chromium'], dnf: ['chromium'], brew: ['--cask', 'chromium'] }
+  }
+}
+
+const managers = {
+  'apt-get': { root: true, commands: [['apt-get', 'update'], ['apt-get', 'install', '--yes', '--no-install-recommends']] },
+  apk: { root: true, commands: [['apk', 'add', '--no-cache']] },
+  dnf: { root: true, commands: [['dnf', 'install', '--assumeyes']] },
+  brew: { root: false, commands: [['brew', 'install']] }
+}
+
+function say (line) {
+  console.log(`setup: ${line}`)
+}
+
+function run (command, args) {
+  say([command, ...args].join(' '))
+  return spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] }).status === 0
+}
+
+function onPath (command) {
+  const found = spawnSync('sh', ['-c', 'command -v "$1"', 'sh', command], { encoding: 'utf8' })
+  return found.status === 0 ? found.stdout.trim() : undefined
+}
+
+function lockedPackages (file) {
+  const { '': project, ...packages } = JSON.parse(readFileSync(file, 'utf8')).packages
+  return packages
+}
+
+// npm keeps a lock file of what it has really installed; times would tell a
+// fresh checkout from an old one no better than chance.
+function modulesAreCurrent () {
+  const installedLock = 'node_modules/.package-lock.json'
+  if (!existsSync(installedLock)) return false
+  const installed = lockedPackages(installedLock)
+  return Object.entries(lockedPackages('package-lock.json')).every(([path, wanted]) =>
+    installed[path] === undefined ? wanted.optional === true : installed[path].version === wanted.version)
+}
+
+function installModules () {
+  if (modulesAreCurrent()) return say('node_modules is current')
+  if (!run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'])) fail('npm ci failed')
+}
+
+// The variable comes first: whoever sets it wants that one and no other.
+function find ({ commands, variable }) {
+  const named = process.env[variable]
+  if (named === undefined) return commands.map(onPath).find(Boolean)
+  return onPath(named) ?? fail(`${variable} is ${named}, which is no program`)
+}
+
+// The words that make a command run as root, or undefined where this user may not.
+function asRoot () {
+  if (process.getuid?.() === 0) return []
+  return spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0 ? ['sudo', '-n'] : undefined
+}
+
+function install ({ packages }) {
+  const name = Object.keys(managers).find(onPath)
+  if (name === undefined) return
+  const { root, commands } = managers[name]
+  const prefix = root ? asRoot() : []
+  if (prefix === undefined) return say(`${name} needs root, and sudo asks for a password`)
+  // An update that could not reach every source may still know the package.
+  commands.forEach((command, index) => {
+    const last = index === commands.length - 1
+    const [program, ...args] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', ...command, ...(last ? packages[name] : [])]
+    run(program, args)
+  })
+}
+
+function provide (name) {
+  const program = programs[name]
+  let path = find(program)
+  if (path === undefined) {
+    install(program)
+    path = find(program)
+  }
+  if (path === undefined) {
+    fail([
+      `${program.title} is needed and was not found. Three ways to get one:`,
+      `  1. put one on PATH as ${program.commands.join(', ')}`,
+      `  2. set ${program.variable} to the path of one`,
+      `  3. run this as a user who may install packages with ${Object.keys(managers).join(', ')}`
+    ].join('\n'))
+  }
+  say(`${name} is ${path}`)
+}
+
+function fail (message) {
+  console.error(`setup: ${message}`)
+  process.exit(1)
+}
+
+installModules()
+process.argv.slice(2).forEach(provide)

@@ -1,0 +1,29 @@
+/** The same numbers for the same seed (mulberry32). */
+export class Random {
+  #state: number
+
+  constructor (seed: number) {
+    this.#state = seed >>> 0
+  }
+
+  /** From 0 up to, and without, 1. */
+  next (): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0
+    let bits = this.#state
+    bits = Math.imul(bits ^ (bits >>> 15), bits | 1)
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
+  }
+
+  below (limit: number): number {
+    return Math.floor(this.next() * limit)
+  }
+
+  chance (probability: number): boolean {
+    return this.next() < probability
+  }
+
+  of<T> (list: readonly T[]): T {
+    return list[this.below(list.length)]!
+  }
+}

@@ -1,0 +1,139 @@
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { Cluster, Redis } from 'ioredis'
+import { expectTypeOf } from 'expect-type'
+import apiCache, {
+  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Invalidation, type ReadDefaults,
+  type ReadPolicy, type Stats, type WritePolicy, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
+} from 'fastify-api-cache'
+
+const app = Fastify()
+declare const store: CacheStore
+
+// The plugin, by each of its names
+expectTypeOf(apiCache.default).toEqualTypeOf(apiCache.apiCache)
+expectTypeOf(apiCache).parameter(1).toEqualTypeOf<ApiCacheOptions>()
+expectTypeOf(apiCache).returns.toEqualTypeOf<Promise<void>>()
+
+// Options
+app.register(apiCache)
+app.register(apiCache, {})
+app.register(apiCache, { prefix: 'api-cache', responseHeader: 'X-API-Cache', timeout: 500 })
+app.register(apiCache, { responseHeader: false })
+app.register(apiCache, { redis: new Redis() })
+app.register(apiCache, { redis: new Cluster([]) })
+app.register(apiCache, { redis: 'redis://127.0.0.1' })
+app.register(apiCache, { redis: { host: '127.0.0.1', port: 6379 } })
+app.register(apiCache, { store: 'memory', memory: { maxBytes: 1024, maxEntries: 10 } })
+app.register(apiCache, { store: 'redis', redisNamespace: 'cache' })
+app.register(apiCache, { store })
+app.register(apiCache, { expire: '15m', scope: 'shared', query: ['skip'], ignoreQuery: ['utm_*'], vary: ['accept-language'], maxBytes: 1024, statuses: [200, 404] })
+// @ts-expect-error no such option
+app.register(apiCache, { prefixes: 'api-cache' })
+// @ts-expect-error true names no header
+app.register(apiCache, { responseHeader: true })
+// @ts-expect-error no such store
+app.register(apiCache, { store: 'disk' })
+// @ts-expect-error a store lacks its methods
+app.register(apiCache, { store: { name: 'mine' } })
+// @ts-expect-error a number of milliseconds
+app.register(apiCache, { timeout: '500ms' })
+// @ts-expect-error no such bound
+app.register(apiCache, { memory: { maxSize: 1024 } })
+// @ts-expect-error a namespace is a route's
+app.register(apiCache, { namespace: 'user-cache' })
+
+// What a route declares for reading
+async function handler (): Promise<object> { return {} }
+const read = (cache: ReadPolicy): FastifyInstance => app.get('/', { config: { cache } }, handler)
+read({ namespace: 'user-cache' })
+read({ namespace: 'user-cache', expire: ONE_DAY_IN_SECONDS })
+read({ namespace: 'user-cache', expire: '1 day' })
+read({ namespace: 'user-cache', scope: 'anonymous', serveFrom: 'onRequest' })
+read({ namespace: 'user-cache', tags: ['one'], when: () => true })
+app.get<{ Params: { id: string } }>('/:id', { config: { cache: oneDay({ namespace: 'user-cache' }) } }, handler)
+app.get('/', {
+  config: {
+    cache: {
+      namespace: (request) => {
+        expectTypeOf(request).toEqualTypeOf<FastifyRequest>()
+        return request.ip
+      },
+      scope: (request) => request.ip,
+      key: (request) => request.url,
+      tags: (request, payload) => {
+        expectTypeOf(request).toEqualTypeOf<FastifyRequest>()
+        expectTypeOf(payload).toBeUnknown()
+        return [request.id]
+      },
+      when: (request, reply, payload) => {
+        expectTypeOf(reply).toEqualTypeOf<FastifyReply>()
+        expectTypeOf(payload).toBeUnknown()
+        return reply.statusCode === 200
+      }
+    }
+  }
+}, handler)
+// @ts-expect-error a namespace is required
+app.get('/', { config: { cache: { expire: 60 } } }, handler)
+// @ts-expect-error no such field
+read({ namespace: 'user-cache', expires: 60 })
+// @ts-expect-error no such field
+app.get<{ Params: { id: string } }>('/:id', { config: { cache: { namespace: 'user-cache', expires: 60 } } }, handler)
+// @ts-expect-error no such field
+app.get('/', { config: { cache: { namespace: 'user-cache', ttl: 60 } satisfies ReadPolicy } }, handler)
+// @ts-expect-error neither seconds nor a text
+app.get('/', { config: { cache: { namespace: 'user-cache', expire: new Date() } } }, handler)
+// @ts-expect-error no such scope
+app.get('/', { config: { cache: { namespace: 'user-cache', scope: 'private' } } }, handler)
+// @ts-expect-error no such place
+app.get('/', { config: { cache: { namespace: 'user-cache', serveFrom: 'preHandler' } } }, handler)
+// @ts-expect-error statuses are numbers
+app.get('/', { config: { cache: { namespace: 'user-cache', statuses: ['200'] } } }, handler)
+// @ts-expect-error reading or writing, not both
+app.get('/', { config: { cache: { namespace: 'user-cache', invalidate: 'user-cache' } } }, handler)
+
+// What a route declares for writing
+const write = (cache: WritePolicy): FastifyInstance => app.post('/', { config: { cache } }, handler)
+write({ invalidate: 'user-cache' })
+write({ invalidate: ['user-cache', 'post-cache'] })
+write({ invalidate: (request, payload) => [request.id, String(payload)], invalidateTags: (request) => request.id })
+write({ invalidateTags: ['user:1'] })
+// @ts-expect-error says nothing
+app.post('/', { config: { cache: {} } }, handler)
+// @ts-expect-error no such field
+app.post('/', { config: { cache: { invalidates: 'user-cache' } } }, handler)
+// @ts-expect-error a name is a text
+app.post('/', { config: { cache: { invalidate: 1 } } }, handler)
+
+app.get('/policy', async (request) => {
+  expectTypeOf(request.routeOptions.config.cache).toEqualTypeOf<ReadPolicy | WritePolicy | undefined>()
+  return {}
+})
+
+// Durations
+expectTypeOf(ONE_DAY_IN_SECONDS).toExtend<number>()
+expectTypeOf(oneDay({ namespace: 'user-cache' })).toEqualTypeOf<ReadPolicy>()
+// @ts-expect-error oneDay is the expire
+oneDay({ namespace: 'user-cache', expire: 60 })
+// @ts-expect-error a namespace is required
+oneDay({})
+// @ts-expect-error no such field
+oneDay({ namespace: 'user-cache', querys: ['skip'] })
+
+// fastify.apiCache
+expectTypeOf(app.apiCache).toEqualTypeOf<ApiCache>()
+expectTypeOf(app.apiCache.invalidate).parameter(0).toEqualTypeOf<string | readonly string[]>()
+expectTypeOf(app.apiCache.invalidate).returns.toEqualTypeOf<Promise<number>>()
+expectTypeOf(app.apiCache.invalidateTags).returns.toEqualTypeOf<Promise<number>>()
+expectTypeOf(app.apiCache.keys('user-cache')).toExtend<AsyncIterable<string>>()
+expectTypeOf(app.apiCache.stats()).toEqualTypeOf<Stats>()
+expectTypeOf(app.apiCache.ready()).toEqualTypeOf<Promise<void>>()
+// @ts-expect-error a name is a text
+app.apiCache.invalidate(1)
+
+// The rest of the names
+expectTypeOf(redisFromEnvironment()).toExtend<ApiCacheOptions['redis']>()
+expectTypeOf<ApiCacheOptions>().toExtend<ReadDefaults>()
+expectTypeOf<'user-cache'>().toExtend<Invalidation>()
+expectTypeOf(apiCache.decodeEntry).returns.toExtend<Entry | undefined>()
+expectTypeOf(new apiCache.MemoryStore({ maxBytes: 1024 })).toExtend<CacheStore>()
