@@ -1,0 +1,24 @@
+import type { FastifyInstance } from 'fastify'
+import { listOf } from '../schemas.js'
+
+const NAMESPACES = ['user-cache', 'post-cache', 'image-cache'] as const
+
+/** What the cache holds and has done, for the page to show. */
+export async function cache (app: FastifyInstance): Promise<void> {
+  app.get('/cache/keys', {
+    schema: { response: { 200: { type: 'object', additionalProperties: listOf({ type: 'string' }) } } }
+  }, async () => {
+    // What an invalidation left behind is swept after its response.
+    await app.apiCache.ready()
+    const keys: Record<string, string[]> = {}
+    for (const namespace of NAMESPACES) {
+      keys[namespace] = []
+      for await (const key of app.apiCache.keys(namespace)) keys[namespace].push(key)
+    }
+    return keys
+  })
+
+  app.get('/cache/stats', {
+    schema: { response: { 200: { type: 'object', additionalProperties: true } } }
+  }, async () => app.apiCache.stats())
+}

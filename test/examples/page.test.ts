@@ -1,0 +1,95 @@
+import { chromium, type Locator } from 'playwright-core'
+import t from 'tap'
+import { chromiumPath } from '../support/programs.js'
+import { startExample } from './example.js'
+
+const FLAGS = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'
+]
+const USERS_KEY = 'api-cache|user-cache:GET /users?limit=100&skip=0'
+
+t.test('the page shows what the cache does', async (t) => {
+  const example = await startExample()
+  t.teardown(() => example.stop())
+  const browser = await chromium.launch({ executablePath: chromiumPath(), args: FLAGS })
+  t.teardown(() => browser.close())
+
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
+  const complaints: string[] = []
+  page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()) })
+  page.on('pageerror', (error) => { complaints.push(error.message) })
+  const foreign: string[] = []
+  page.on('request', (request) => { if (!/^(data:|blob:)/.test(request.url()) && !request.url().startsWith(example.url)) foreign.push(request.url()) })
+
+  const requests = page.getByRole('list', { name: 'Requests' }).getByRole('listitem')
+  const keys = page.getByRole('region', { name: 'Keys in the cache' })
+  const plot = page.getByRole('region', { name: 'Speed-up' })
+  const answer = page.getByRole('region', { name: 'Last answer' })
+
+  async function press (name: string, wanted: number): Promise<void> {
+    await page.getByRole('button', { name: new RegExp(`^${name} `) }).click()
+    await requests.nth(wanted - 1).waitFor()
+  }
+  const newest = async (): Promise<string> => await requests.first().innerText()
+  const shown = async (locator: Locator): Promise<void> => { await locator.waitFor({ timeout: 10_000 }) }
+
+  await page.goto(example.url)
+  await shown(keys.getByText('image-cache'))
+  t.equal(await requests.count(), 0)
+
+  await t.test('a thing read twice is a MISS, then a HIT', async (t) => {
+    await press('Users', 1)
+    t.match(await newest(), /MISS\s+GET \/users\?limit=100&skip=0\s+200\s+\d+\.\d ms/)
+    await press('Users', 2)
+    t.match(await newest(), /HIT\s+GET \/users\?limit=100&skip=0\s+200\s+\d+\.\d ms/)
+    await shown(answer.getByText('x-api-cache: HIT'))
+  })
+
+  await t.test('its key is among those in the cache', async () => {
+    await shown(keys.getByText(USERS_KEY, { exact: true }))
+  })
+
+  await t.test('the plot shows how much faster the HIT was', async (t) => {
+    const [, miss, hit, factor] = /skip=0: MISS ([\d.]+) ms, HIT ([\d.]+) ms ([\d.]+)×/.exec(
+      await plot.getByRole('img').getAttribute('aria-label') ?? '') ?? []
+    t.ok(Math.abs(Number(factor) - Number(miss) / Number(hit)) <= 0.1 * Number(factor), `${factor} is about ${miss} / ${hit}`)
+    await shown(plot.getByText(`${factor}×`, { exact: true }))
+  })
+
+  await t.test('a write takes the key away, and the next read is a MISS', async (t) => {
+    await press('Rename user', 3)
+    t.match(await newest(), /WRITE\s+PATCH \/users\/42\s+200/)
+    await keys.getByText(USERS_KEY, { exact: true }).waitFor({ state: 'detached' })
+    await press('Users', 4)
+    t.match(await newest(), /MISS\s+GET \/users/)
+  })
+
+  await t.test('every thing can be read at once', async (t) => {
+    await press('Read all', 10)
+    await shown(page.getByRole('status').getByText('6 reads: 1 HIT, 5 MISS'))
+    t.match(await newest(), /MISS\s+GET \/images\/7/)
+    await shown(answer.getByRole('img', { name: '/images/7' }))
+  })
+
+  await t.test('100 reads are 100 requests of which the cache answers all', async (t) => {
+    await press('Read 100 times', 110)
+    await shown(page.getByRole('status').getByText('100 reads: 100 HIT, 0 MISS'))
+    const factors = /(×.*){6}/.test(await plot.getByRole('img').getAttribute('aria-label') ?? '')
+    t.ok(factors, 'a factor for each of the six')
+  })
+
+  await t.test('it fits a narrow screen and a dark one', async (t) => {
+    for (const [width, colorScheme] of [[400, 'dark'], [1280, 'light']] as const) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.emulateMedia({ colorScheme })
+      const scrollWidth = await page.evaluate('document.documentElement.scrollWidth')
+      const ground = await page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
+      t.equal(scrollWidth, width)
+      t.equal(Number(/\d+/.exec(ground)) < 128, colorScheme === 'dark')
+    }
+  })
+
+  t.same(complaints, [])
+  t.same(foreign, [])
+})
