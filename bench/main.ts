@@ -1,0 +1,80 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { loadCore, moveToCore, pinning } from './cores.js'
+import { loadGenerator } from './load.js'
+import { fullMatrix, quickMatrix, targets, type Setting } from './matrix.js'
+import { measureInterleaved } from './measure.js'
+import { project } from './paths.js'
+import { installPeers } from './peers.js'
+import { lastingLine } from './progress.js'
+import { startBenchRedis } from './redis.js'
+import { environment, markdown, plot, verdicts, type Measured } from './report.js'
+import { subjectNamed, subjects } from './subjects/index.js'
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    rounds: { type: 'string' },
+    out: { type: 'string', default: join(project, 'docs', 'bench') }
+  }
+})
+
+function chosen (): Setting[] {
+  const only = values.only?.split(',')
+  only?.forEach(subjectNamed)
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
+  if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) throw new Error('--rounds takes a whole number above 0')
+  return (values.quick ? quickMatrix : fullMatrix)
+    .map((setting) => ({
+      ...setting,
+      subjects: setting.subjects.filter((name) => only === undefined || only.includes(name)),
+      timing: rounds === undefined ? setting.timing : { ...setting.timing, rounds }
+    }))
+    .filter(({ subjects }) => subjects.length > 0)
+}
+
+async function main (): Promise<void> {
+  const settings = chosen()
+  const out = resolve(values.out)
+  if (settings.some(({ subjects }) => subjects.some((name) => subjectNamed(name).group === 'peer'))) installPeers()
+  lastingLine(`${pinning}; load by ${loadGenerator}`)
+  moveToCore(loadCore, process.pid)
+  const redis = await startBenchRedis()
+  const measured: Measured[] = []
+  for (const setting of settings) {
+    const { bodyBytes, keys, connections } = setting
+    // In the order of the list of subjects, where neighbours are what is compared.
+    const cases = subjects
+      .filter(({ name }) => setting.subjects.includes(name))
+      .map((subject) => ({ subject, scenario: { bodyBytes }, keys, connections }))
+    const outcome = await measureInterleaved(setting.title, cases, redis, setting.timing)
+    measured.push({ setting, outcome })
+  }
+  await redis.stop()
+
+  const facts = environment(redis.version)
+  const all = verdicts(targets, measured)
+  const text = markdown(facts, measured, all)
+  mkdirSync(out, { recursive: true })
+  writeFileSync(join(out, 'results.md'), text)
+  writeFileSync(join(out, 'results.json'), JSON.stringify({
+    environment: facts,
+    settings: measured.map(({ setting, outcome }) => ({
+      ...setting,
+      samples: Object.fromEntries(outcome.samples),
+      leftOut: Object.fromEntries(outcome.refused)
+    })),
+    targets: all
+  }, null, 2) + '\n')
+  for (const one of measured) writeFileSync(join(out, `hit-${one.setting.name}.svg`), plot(one))
+  lastingLine('')
+  console.log(text)
+  process.exit(measured.some(({ outcome }) => outcome.wrong) ? 1 : 0)
+}
+
+main().catch((error: unknown) => {
+  console.error(error)
+  process.exit(1)
+})

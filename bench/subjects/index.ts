@@ -1,0 +1,42 @@
+import { apicache } from './apicache.js'
+import { asyncCacheDedupe } from './async-cache-dedupe.js'
+import { bentocacheRedis, bentocacheTiered } from './bentocache.js'
+import { fastifyCaching } from './fastify-caching.js'
+import { fastifyStatic } from './fastify-static.js'
+import { nest } from './nest.js'
+import { nodeHttp } from './node-http.js'
+import { pluginMemory, pluginMiss, pluginRedis, pluginStrict, pluginTracked, pluginUnused } from './plugin.js'
+import { redisGet } from './redis-get.js'
+import type { Subject } from './subject.js'
+import { truthRedis, truthStrict, truthTracked } from './truth.js'
+import { twoNamespaces } from './two-namespaces.js'
+import { uncached, uncachedSet } from './uncached.js'
+
+/** The table's, in the order of a round: what is compared stands side by side. */
+export const subjects: Subject[] = [
+  nodeHttp,
+  fastifyStatic,
+  pluginUnused,
+  pluginMemory,
+  pluginTracked,
+  pluginStrict,
+  pluginRedis,
+  redisGet,
+  uncached,
+  uncachedSet,
+  pluginMiss,
+  fastifyCaching,
+  asyncCacheDedupe,
+  bentocacheRedis,
+  bentocacheTiered,
+  nest,
+  apicache
+]
+
+const all = [...subjects, twoNamespaces, truthRedis, truthStrict, truthTracked]
+
+export function subjectNamed (name: string): Subject {
+  const subject = all.find((subject) => subject.name === name)
+  if (subject === undefined) throw new Error(`no subject is named ${name}; there are: ${all.map(({ name }) => name).join(', ')}`)
+  return subject
+}
