@@ -16,7 +16,7 @@ export function redisFromEnvironment (env: NodeJS.ProcessEnv = process.env): str
     throw new RangeError(`REDIS_PORT must be a port number, got '${REDIS_PORT}'`)
   }
   const seconds = Number(REDIS_TIMEOUT || 5)
-  if (!(seconds > 0)) throw new RangeError(`REDIS_TIMEOUT must be seconds above 0, got '${REDIS_TIMEOUT}'`)
+  if (!(seconds > 0 && seconds < Infinity)) throw new RangeError(`REDIS_TIMEOUT must be seconds above 0, got '${REDIS_TIMEOUT}'`)
   return {
     host: REDIS_SERVER || 'redis',
     port,

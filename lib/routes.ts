@@ -2,7 +2,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { Core } from './core.js'
 import { InvalidFieldError, WrongMethodError } from './errors.js'
 import { isObject, show } from './policy/fields.js'
-import { compileReadPolicy, type ReadDefaults, type ReadPolicy } from './policy/read-policy.js'
+import { compileReadPolicy, isReadField, type ReadDefaults, type ReadPolicy } from './policy/read-policy.js'
 import { checkWritePolicy, type WritePolicy } from './policy/write-policy.js'
 import { cachedHandler } from './read/cached-handler.js'
 import { finishExchange, seePayload, serveOnRequest } from './read/hooks.js'
@@ -53,8 +53,9 @@ function equipWriting (core: Core, what: string, methods: string[], policy: Writ
   if (methods.some((method) => READING.has(method) || SAFE.has(method))) {
     throw new WrongMethodError(what, 'config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; declare one route for each kind')
   }
-  if ('namespace' in policy || 'expire' in policy) {
-    throw new WrongMethodError(what, "namespace and expire belong on GET; a writing method declares { invalidate: 'user-cache' }")
+  const readField = Object.keys(policy).find(isReadField)
+  if (readField !== undefined) {
+    throw new WrongMethodError(what, `'${readField}' belongs on GET; a writing method declares { invalidate: 'user-cache' }`)
   }
   checkWritePolicy(what, policy)
   if (policy.strict === true) {

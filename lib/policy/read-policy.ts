@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { InvalidFieldError, MissingFieldError } from '../errors.js'
+import { MissingFieldError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS, toSeconds } from '../durations.js'
 import { matcher } from '../key/pattern.js'
 import {
-  checkFields, isCount, isFunction, isText, isTextList, oneOf, show, type Field, type Fields
+  checkFields, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
 /** Seconds, or a text such as `'15m'` or `'1 day'`: one second to one year. */
@@ -118,6 +118,8 @@ const policyFields: Fields<Omit<ReadPolicy, 'invalidate' | 'invalidateTags'>> = 
   serveFrom: oneOf('handler', 'onRequest')
 }
 
+export const isReadField = (name: string): boolean => Object.hasOwn(policyFields, name)
+
 /**
  * Checks a read policy and fills in what it leaves to the plugin's defaults.
  * @param what the route, as errors name it
@@ -154,16 +156,6 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
   }
 }
 
-/** @throws InvalidFieldError */
-export function checkDefaults (what: string, defaults: ReadDefaults): void {
-  for (const name of Object.keys(defaultsFields) as Array<keyof ReadDefaults>) {
-    const value = defaults[name]
-    if (value !== undefined && !defaultsFields[name].accepts(value)) {
-      throw new InvalidFieldError(what, name, defaultsFields[name].expects, show(value))
-    }
-  }
-}
-
 /** An entry of one user is no other's, in the caches behind us too. */
 function clientCacheControl (scope: ReadPolicy['scope'], clientExpire: Duration): string {
   const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
@@ -180,4 +172,3 @@ function parameterFilter (query?: readonly string[], ignoreQuery: readonly strin
 function withoutUndefined<T extends object> (value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T
 }
-

@@ -94,7 +94,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
     const joined = await core.flights.join(identity.key, versions)
     if (joined === undefined) return undefined
     if (!(joined instanceof Flight)) {
-      return reader.matches(identity, joined.key, request) && await reader.confirms(joined.entry, identity) ? joined : undefined
+      return reader.matches(identity, joined, request) && await reader.confirms(joined.entry, identity) ? joined : undefined
     }
     if (!fleet) return joined
     const landed = await core.fleet.join(identity.key, joined, async () => {

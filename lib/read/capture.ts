@@ -15,6 +15,7 @@ class Collector {
 
   add (chunk: Uint8Array | string): void {
     if (this.#chunks === undefined) return
+    // Copied: its owner may write to it again.
     const bytes = Buffer.from(chunk)
     this.#size += bytes.length
     if (this.#size > this.#limit) this.#chunks = undefined
@@ -59,4 +60,17 @@ export function captureWebStream (source: ReadableStream, limit: number, ended: 
     },
     flush () { ended(collector.body()) }
   }))
+}
+
+/** Reads to its end a stream that no client waits for; what is too large to be kept is let go. */
+export async function drain (stream: AsyncIterable<Uint8Array | string>, limit: number): Promise<void> {
+  let size = 0
+  try {
+    for await (const chunk of stream) {
+      size += chunk.length
+      if (size > limit) return
+    }
+  } catch {
+    // A source that failed was not captured either.
+  }
 }

@@ -1,16 +1,17 @@
+import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Core } from '../core.js'
 import type { CacheStatus } from '../http/cache-status.js'
 import { initialAge, lifetimeOf } from '../http/freshness.js'
 import { listOf, textOf, type Headers } from '../http/headers.js'
 import { refusalToStore } from '../http/storable.js'
-import { etagOf } from '../http/validators.js'
+import { etagOf, isNotModified } from '../http/validators.js'
 import { UNAVAILABLE } from '../store/door.js'
 import type { BodyKind, Entry } from '../store/entry.js'
 import { CLOSED } from '../store/store.js'
 import { newVersion } from '../write/invalidator.js'
 import { answerOf, answerOfResponse, payloadOf, serialize, serializeText, type Answer } from './answer.js'
-import { captureNodeStream, captureWebStream, type Captured } from './capture.js'
+import { captureNodeStream, captureWebStream, drain, type Captured } from './capture.js'
 import { completed, tell, type Exchange } from './exchange.js'
 import { kExplanation } from './explain.js'
 import type { Flight, Outcome } from './flights.js'
@@ -164,9 +165,9 @@ export class Fill implements Exchange {
         this.#payload = payload
         return this.#answered(seen.as, seen.body, sent)
       case 'node':
-        return this.#streams() ? captureNodeStream(seen.stream, this.#reader.policy.maxBytes, this.#captured) : payload
+        return this.#streams() ? this.#unlessHeld(captureNodeStream(seen.stream, this.#reader.policy.maxBytes, this.#captured)) : payload
       case 'web':
-        return this.#streams() ? captureWebStream(seen.stream, this.#reader.policy.maxBytes, this.#captured) : payload
+        return this.#streams() ? this.#unlessHeld(captureWebStream(seen.stream, this.#reader.policy.maxBytes, this.#captured)) : payload
       case 'response':
         return this.#responds(seen.response)
       case 'error':
@@ -201,6 +202,17 @@ export class Fill implements Exchange {
     this.#accept(answerOf(this.#reply, this.#before, 'bytes'))
     this.#sentStatus = this.#reply.statusCode
     return this.#refusal === undefined
+  }
+
+  /** The stream, unless the client holds what it brings: then it is only read to be stored. */
+  #unlessHeld (stream: Readable | ReadableStream): Readable | ReadableStream | undefined {
+    const reply = this.#reply
+    const { headers } = this.#request
+    if (this.#sentStatus !== 200 || !isNotModified(headers, reply.getHeader('etag'), reply.getHeader('last-modified'))) return stream
+    this.#sentStatus = 304
+    reply.code(304)
+    this.#core.inBackground(drain(stream, this.#reader.policy.maxBytes))
+    return undefined
   }
 
   #responds (response: Response): Response {
@@ -261,12 +273,13 @@ export class Fill implements Exchange {
     }
   }
 
-  /** The request headers that choose between answers: the handler's Vary, without what a hook put there for itself. */
+  /** The request headers that choose between answers: the handler's Vary, and not one that only hooks set for themselves. */
   #variesOn (answer: Answer): string[] {
     if (answer.headers.vary === undefined) return []
-    const hooks = new Set(listOf(this.#before.vary))
+    const { vary } = answer.headers
+    if (textOf(vary) === textOf(this.#before.vary)) return []
     const known = new Set(this.#reader.policy.vary)
-    return [...new Set(listOf(answer.headers.vary))].filter((name) => !hooks.has(name) && !known.has(name)).sort()
+    return [...new Set(listOf(vary))].filter((name) => !known.has(name)).sort()
   }
 
   readonly #captured = (body: Captured): void => {

@@ -9,6 +9,7 @@ import { UNAVAILABLE, type Unavailable } from '../store/door.js'
 import { freshnessOf, type Entry } from '../store/entry.js'
 import type { Lookup } from '../store/store.js'
 import { Explainer } from './explain.js'
+import type { Landed } from './flights.js'
 import { identifier, routeName, variant, type Identify, type Identity } from './identity.js'
 
 /** Keys whose answers are known to vary, and on what: saves the second look. */
@@ -47,7 +48,7 @@ export class Reader {
     if (directives?.noStore) return proceed({ bypass: 'no-store', onlyIfCached })
     const identity = this.#identify(request)
     if ('bypass' in identity) {
-      if (identity.fault !== undefined) this.#core.complain(request.log, this.route, identity.fault)
+      if ('fault' in identity) this.#core.complain(request.log, this.route, identity.fault)
       return proceed({ bypass: identity.bypass, onlyIfCached })
     }
     const variesOn = this.#varying.size === 0 ? undefined : this.#varying.get(identity.key)
@@ -79,10 +80,10 @@ export class Reader {
     return this.#varied(base, variesOn, request)
   }
 
-  /** Whether what was stored under `key` answers this request too, now that it is known what the answers vary on. */
-  matches (identity: Identity, key: string, request: FastifyRequest): boolean {
+  /** Whether a fill that was waited for answers this request too, now that it is known what the answers vary on. */
+  matches (identity: Identity, { key, entry }: Landed, request: FastifyRequest): boolean {
     const base = identity.base ?? identity
-    return this.#varied(base, this.#varying.get(base.key) ?? [], request).key === key
+    return entry.route === this.route && this.#varied(base, this.#varying.get(base.key) ?? [], request).key === key
   }
 
   #varied (base: Identity, variesOn: readonly string[], request: FastifyRequest): Identity {
@@ -148,4 +149,3 @@ function versionsBeside (entry: Entry, asked: readonly string[], current: Readon
   }
   return known === filledUnder.length ? NONE : filledUnder.filter((version) => !asked.includes(version))
 }
-

@@ -12,7 +12,7 @@ const PROBE_INTERVAL = 200
  * Milliseconds from the first answer until the store is read again. Other processes may have
  * invalidations to deliver from the same outage, and notice its end a little later.
  */
-const HEAD_START = 750
+const HEAD_START = 500
 /** What those invalidations need. */
 const DELIVERING = new Set(['move', 'hold', 'letGo'])
 /** Milliseconds in which the same thing is logged once. */

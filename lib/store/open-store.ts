@@ -48,7 +48,7 @@ function behindLocalTier (store: CacheStore, client: RedisClient | undefined, { 
 }
 
 /** Longest wait, in milliseconds, between two tries of a connection of the plugin's own. */
-const MAX_RETRY = 500
+const MAX_RETRY = 250
 
 /** A command that cannot be sent now is of no use later; nor is a farewell to a server that hangs. */
 const IMPATIENT: RedisOptions = {

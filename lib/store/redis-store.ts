@@ -114,7 +114,8 @@ export class RedisStore implements CacheStore {
     const runs = await this.#runsOf(versions)
     const current = latest(versions, values, runs)
     return await Promise.all(versions.map(async (version, index) => {
-      if (isHeld(values[index])) return CLOSED
+      // A hold of ours expires; what looks like one and does not is damaged.
+      if (isHeld(values[index]) && await this.#client.pttl(version) !== -1) return CLOSED
       if (current[index] !== undefined) return current[index]
       if (!await this.#moveOne(version, fresh + runs[index]!.mark)) return CLOSED
       adopt(runs[index]!, version)

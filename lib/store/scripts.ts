@@ -38,7 +38,7 @@ end
 
 /** Version, seconds: replaces the version; where it is held, what was before is no more. Answers 1, or 0 where it is held. */
 export const MOVE = `${READ}
-if list then
+if list and redis.call('PTTL', KEYS[1]) > 0 then
   redis.call('SET', KEYS[1], '~~' .. list, 'KEEPTTL')
   return 0
 end

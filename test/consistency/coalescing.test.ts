@@ -1,0 +1,199 @@
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
+import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { eachStore } from '../support/each-store.js'
+import { gate } from '../support/gate.js'
+import { serving } from '../support/serving.js'
+
+const each = eachStore()
+const shared = { namespace: 'things', expire: '1h', scope: 'shared' } as const
+const LEASE = 700
+
+/**
+ * Lets the test wait until so many requests for /things have come as far as they can: all go the
+ * same way to the store and back, and one that sets out after them comes back after them.
+ */
+function arrivals (app: FastifyInstance): (count: number) => Promise<void> {
+  let arrived = 0
+  let probes = 0
+  let check = (): void => {}
+  app.addHook('preHandler', async (request) => {
+    if (request.url !== '/things') return
+    arrived++
+    check()
+  })
+  app.get('/probe/:id', { config: { cache: { ...shared, namespace: (request) => `probe-${(request.params as { id: string }).id}` } } }, async () => 'ok')
+  return async (count) => {
+    await new Promise<void>((resolve) => {
+      check = () => { if (arrived >= count) resolve() }
+      check()
+    })
+    await app.inject(`/probe/${++probes}`)
+  }
+}
+
+const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => make(index))
+
+each('of 500 concurrent cold callers one runs the handler, and all get what it answered', async (t, options) => {
+  let runs = 0
+  const { app, request } = await serving(t, options, (app) => {
+    app.get('/things', { config: { cache: shared } }, async () => {
+      await delay(50)
+      return { run: ++runs }
+    })
+  })
+  const answers = await Promise.all(times(500, () => request('/things')))
+  t.equal(runs, 1)
+  t.ok(answers.every(({ text }) => text === '{"run":1}'))
+  t.equal(answers.filter(({ cache }) => cache === 'MISS').length, 1)
+  await app.apiCache.ready()
+  t.equal(app.apiCache.stats().filling, 0)
+})
+
+each('callers that come while an entry is on its way to the store run no handler', async (t, options) => {
+  let runs = 0
+  const { request } = await serving(t, options, (app) => {
+    app.get('/things', { config: { cache: shared } }, async () => ({ run: ++runs }))
+  })
+  for (let round = 0; round < 20; round++) await Promise.all(times(25, () => request('/things')))
+  t.equal(runs, 1)
+})
+
+each('50 concurrent callers of a private answer that takes 100 ms each get their own, in the time of two', async (t, options) => {
+  let runs = 0
+  const { request } = await serving(t, options, (app) => {
+    app.get('/mine', { config: { cache: shared } }, async (_request, reply) => {
+      const run = ++runs
+      await delay(100)
+      return reply.header('cache-control', 'private').send({ run })
+    })
+  })
+  const began = performance.now()
+  const answers = await Promise.all(times(50, () => request('/mine')))
+  const took = performance.now() - began
+  t.comment(`${took.toFixed(0)} ms`)
+  t.equal(new Set(answers.map(({ text }) => text)).size, 50)
+  t.ok(took < 1_000, `${took} ms: not one after the other`)
+})
+
+each('a key whose answer was nobody else\'s is not waited for again for a moment', async (t, options) => {
+  let running = 0
+  const both = gate()
+  const { request } = await serving(t, options, (app) => {
+    app.get('/mine', { config: { cache: shared } }, async (_request, reply) => {
+      // The second and the third run meet here, or the test runs out of time.
+      if (++running === 3) both.open()
+      if (running > 1) await both.opened
+      return reply.header('set-cookie', 'a=1').send({ ok: true })
+    })
+  })
+  await request('/mine')
+  await Promise.all([request('/mine'), request('/mine')])
+  t.equal(running, 3)
+})
+
+/** Answers that go to one caller only. The first run of each waits until others do. */
+const unshared: Record<string, (reply: FastifyReply, run: number) => unknown> = {
+  'one that sets a cookie': (reply, run) => reply.header('set-cookie', `run=${run}`).send({ run }),
+  'one that must not be stored': (reply, run) => reply.header('cache-control', 'no-store').send({ run }),
+  'one that is too large': (reply, run) => reply.send({ run, large: 'x'.repeat(2_000) }),
+  'one with another status': (reply, run) => reply.code(202).send({ run }),
+  'one that failed': (_reply, run) => { throw new Error(`run ${run}`) },
+  'one that is written by hand': (reply, run) => {
+    reply.hijack()
+    reply.raw.end(`run ${run}`)
+  },
+  'a stream': (reply, run) => reply.send(Readable.from([`run ${run}`]))
+}
+
+for (const [what, answer] of Object.entries(unshared)) {
+  each(`those who waited for an answer that is no use to them run their own together: ${what}`, async (t, options) => {
+    let runs = 0
+    const first = gate()
+    const allOthers = gate()
+    let haveArrived!: (count: number) => Promise<void>
+    const { request } = await serving(t, options, (app) => {
+      haveArrived = arrivals(app)
+      app.get('/things', { config: { cache: { ...shared, maxBytes: 1_000 } } }, async (_request, reply) => {
+        const run = ++runs
+        if (run === 1) await first.opened
+        if (run === 10) allOthers.open()
+        if (run > 1) await allOthers.opened
+        return answer(reply, run)
+      })
+    })
+    const answering = times(10, () => request('/things'))
+    await haveArrived(10)
+    t.equal(runs, 1)
+    first.open()
+    const answers = await Promise.all(answering)
+    t.equal(new Set(answers.map(({ text }) => text)).size, 10)
+  })
+}
+
+each('when the client of the one who fills goes away, one of those who wait takes over', async (t, options) => {
+  let runs = 0
+  const started = gate()
+  let haveArrived!: (count: number) => Promise<void>
+  const { request, origin } = await serving(t, options, (app) => {
+    haveArrived = arrivals(app)
+    app.get('/things', { config: { cache: shared } }, async () => {
+      if (++runs > 1) return { run: runs }
+      started.open()
+      return await new Promise(() => {})
+    })
+  })
+  const leader = httpRequest(`${origin}/things`)
+  leader.on('error', () => {}).end()
+  await started.opened
+  const answering = times(20, () => request('/things'))
+  await haveArrived(21)
+  leader.destroy()
+  const answers = await Promise.all(answering)
+  t.equal(runs, 2)
+  t.ok(answers.every(({ text }) => text === '{"run":2}'))
+})
+
+each('nobody waits for one that hangs longer than the lease, nor for one behind it', async (t, options) => {
+  let runs = 0
+  const started = gate()
+  const { request, origin } = await serving(t, { ...options, lease: LEASE }, (app) => {
+    app.get('/things', { config: { cache: shared } }, async () => {
+      if (++runs > 1) return { ok: true }
+      started.open()
+      return await new Promise(() => {})
+    })
+  })
+  const leader = httpRequest(`${origin}/things`)
+  leader.on('error', () => {}).end()
+  await started.opened
+  const began = performance.now()
+  const answers = await Promise.all(times(20, () => request('/things')))
+  const took = performance.now() - began
+  t.ok(answers.every(({ status }) => status === 200))
+  t.ok(took >= LEASE - 50 && took < LEASE + 1_000, `${took.toFixed(0)} ms`)
+  t.equal((await request('/things')).cache, 'HIT')
+  leader.destroy()
+})
+
+each('a stream reaches its own client only, and those who waited answer for themselves before it ends', async (t, options) => {
+  const streams: Readable[] = []
+  const { request, origin } = await serving(t, options, (app) => {
+    app.get('/things', { config: { cache: shared } }, async (_request, reply) => {
+      const stream = new Readable({ read () {} })
+      streams.push(stream)
+      stream.push('begun')
+      if (streams.length > 1) stream.push(null)
+      return reply.send(stream)
+    })
+  })
+  const leader = httpRequest(`${origin}/things`).end()
+  const [response] = await once(leader, 'response') as [NodeJS.ReadableStream]
+  t.equal((await request('/things')).text, 'begun')
+  streams[0]!.push(null)
+  response.resume()
+  await once(response, 'end')
+  t.equal((await request('/things')).cache, 'HIT')
+})

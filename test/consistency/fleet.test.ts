@@ -1,0 +1,138 @@
+import { once } from 'node:events'
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { fileRedis } from '../support/each-store.js'
+import { see, serving, type Seen } from '../support/serving.js'
+import { startProcesses, type ServerProcess } from './processes.js'
+
+const redis = fileRedis()
+let client: Redis
+t.before(() => { client = new Redis(redis().url) })
+t.teardown(() => { client.disconnect() })
+t.beforeEach(() => client.flushall())
+
+/** Asks the processes in turn, so that all have callers waiting. */
+const ask = (servers: readonly ServerProcess[], count: number, path: string): Array<Promise<Seen>> =>
+  Array.from({ length: count }, (_, index) => see(servers[index % servers.length]!.hello.origin + path))
+
+t.test('of 500 concurrent cold callers of four processes one runs the handler', async (t) => {
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', takes: 100 })
+  const answers = await Promise.all(ask(servers, 500, '/things'))
+  t.equal(await counters.get('runs'), 1)
+  t.ok(answers.every(({ text }) => text === '{"value":0,"tag":"thing"}'))
+  t.equal(answers.filter(({ cache }) => cache === 'MISS').length, 1)
+})
+
+t.test('without it each of four processes runs the handler', async (t) => {
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'process', takes: 300 })
+  await Promise.all(ask(servers, 500, '/things'))
+  t.equal(await counters.get('runs'), 4)
+})
+
+t.test('a fill that takes longer than a term of the lease is still the only one', async (t) => {
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', lease: 4_000, takes: 2_000 })
+  const began = performance.now()
+  await Promise.all(ask(servers, 40, '/things'))
+  t.comment(`${(performance.now() - began).toFixed(0)} ms`)
+  t.equal(await counters.get('runs'), 1)
+})
+
+t.test('when the process that fills is killed, one of the others takes over before anybody has waited for the whole lease', async (t) => {
+  const lease = 4_000
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', lease })
+  const [leader, ...others] = servers as [ServerProcess, ...ServerProcess[]]
+  see(`${leader.hello.origin}/things?slow=1`).catch(() => {})
+  await once(leader.process, 'message')
+
+  const began = performance.now()
+  const answering = ask(others, 300, '/things')
+  await leader.kill()
+  const answers = await Promise.all(answering)
+  const took = performance.now() - began
+  t.comment(`${took.toFixed(0)} ms`)
+  t.equal(await counters.get('runs'), 2)
+  t.ok(answers.every(({ status }) => status === 200))
+  t.ok(took < lease, `${took} ms`)
+})
+
+t.test('nobody waits longer than the lease for a process that hangs', async (t) => {
+  const lease = 1_000
+  const { servers } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', lease })
+  const [leader, other] = servers as [ServerProcess, ServerProcess]
+  see(`${leader.hello.origin}/things?slow=1`).catch(() => {})
+  await once(leader.process, 'message')
+  const began = performance.now()
+  const answers = await Promise.all(ask([other], 20, '/things'))
+  const took = performance.now() - began
+  t.ok(answers.every(({ status }) => status === 200))
+  t.ok(took < lease + 1_000, `${took.toFixed(0)} ms`)
+})
+
+t.test('callers of an answer that nobody else may have run their own in all processes together', async (t) => {
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', takes: 100 })
+  const began = performance.now()
+  const answers = await Promise.all(ask(servers, 50, '/private'))
+  const took = performance.now() - began
+  t.comment(`${took.toFixed(0)} ms`)
+  t.equal(new Set(answers.map(({ text }) => text)).size, 50)
+  t.equal(await counters.get('runs'), 50)
+  t.ok(took < 1_500, `${took} ms: not one after the other`)
+})
+
+t.test('a caller that came after a write is not given what another process began to fill before it', async (t) => {
+  for (const tags of [undefined, 'request', 'payload'] as const) {
+    await client.flushall()
+    const { servers } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', tags })
+    const [leader, other] = servers as [ServerProcess, ServerProcess]
+    const slow = see(`${leader.hello.origin}/things?slow=1`)
+    await once(leader.process, 'message')
+    await see(`${other.hello.origin}/things`, { method: 'POST' })
+    const answering = ask([other], 20, '/things')
+    leader.process.send('go on')
+    t.match(JSON.parse((await slow).text), { value: 0 })
+    for (const { text } of await Promise.all(answering)) t.match(JSON.parse(text), { value: 1 }, String(tags))
+  }
+})
+
+t.test('where nothing is told of a lease, those who wait ask for it now and then', async (t) => {
+  const { servers, counters } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', lease: 2_000, takes: 300 })
+  // Every subscription ends, again and again.
+  const deaf = setInterval(() => { client.client('KILL', 'TYPE', 'PUBSUB').catch(() => {}) }, 5)
+  const answers = await Promise.all(ask(servers, 20, '/things'))
+  clearInterval(deaf)
+  t.ok(answers.every(({ status }) => status === 200))
+  t.equal(await counters.get('runs'), 1)
+})
+
+t.test('where Redis has no lease to give, each process fills for itself', async (t) => {
+  await client.config('SET', 'maxmemory', '1')
+  t.teardown(() => client.config('SET', 'maxmemory', '0'))
+  const { servers, counters } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', takes: 50 })
+  const answers = await Promise.all(ask(servers, 20, '/things'))
+  t.ok(answers.every(({ status }) => status === 200))
+  t.ok(await counters.get('runs') >= 2)
+})
+
+t.test('a memory store coalesces within its process', async (t) => {
+  let runs = 0
+  const { request } = await serving(t, { store: 'memory', coalesce: 'fleet', scope: 'shared', expire: '1h' }, (app) => {
+    app.get('/things', { config: { cache: { namespace: 'things' } } }, async () => ({ run: ++runs }))
+  })
+  await Promise.all(Array.from({ length: 50 }, () => request('/things')))
+  t.equal(runs, 1)
+})
+
+t.test('only a server that needs it listens, on a connection that ends with it', async (t) => {
+  const connections = async (): Promise<number> => Number(/^pubsub_clients:(\d+)/m.exec(await client.info())?.[1] ??
+    String(await client.client('LIST')).split('\n').filter((line) => /\bsub=1\b/.test(line)).length)
+  for (const [coalesce, expected] of [['process', 0], ['fleet', 1]] as const) {
+    const { app } = await serving(t, { redis: redis().url, coalesce, expire: '1h' }, (app) => {
+      app.get('/things', { config: { cache: { namespace: 'things' } } }, async () => ({ ok: true }))
+    })
+    for (let tries = 0; await connections() < expected && tries < 100; tries++) await client.ping()
+    t.equal(await connections(), expected)
+    await app.close()
+  }
+  for (let tries = 0; await connections() > 0 && tries < 100; tries++) await client.ping()
+  t.equal(await connections(), 0)
+})

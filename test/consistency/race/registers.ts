@@ -1,0 +1,31 @@
+/** How a counter is cached, and what a write to it makes old. */
+export const KINDS = {
+  /** A namespace for several counters; a write invalidates that. */
+  plain: { count: 32 },
+  /** The same with one fill for all processes. */
+  fleet: { count: 16 },
+  /** Two namespaces show each counter; a write invalidates both. */
+  twice: { count: 16 },
+  /** One namespace; a write invalidates a tag that is known from the request. */
+  tagged: { count: 32 },
+  /** One namespace; a write invalidates a tag that is known from the payload. */
+  payload: { count: 32 }
+} as const
+
+export type Kind = keyof typeof KINDS
+
+/** A counter, and the paths of what shows it. */
+export interface Register {
+  readonly name: string
+  readonly reads: readonly string[]
+  readonly write: string
+}
+
+export const registers: readonly Register[] = Object.entries(KINDS).flatMap(([kind, { count }]) =>
+  Array.from({ length: count }, (_, index) => ({
+    name: `${kind}-${index}`,
+    reads: kind === 'twice' ? [`/twice/left/${index}`, `/twice/right/${index}`] : [`/${kind}/${index}`],
+    write: `/${kind}/${index}`
+  })))
+
+export const NAMESPACE_SIZE = 8

@@ -1,0 +1,75 @@
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import Fastify, { type FastifyRequest } from 'fastify'
+import apiCache from '../../../index.js'
+import { sayHello } from '../../support/child-process.js'
+import { Random } from '../../support/random.js'
+import { Counters } from './counters.js'
+import { NAMESPACE_SIZE } from './registers.js'
+import { delayed, openStore, pause, trusting, type StoreName } from './stores.js'
+
+/** What the driver tells a server. */
+export interface ServerSettings {
+  readonly store: StoreName
+  readonly seed: number
+  readonly redisPort: number
+  readonly countersPort: number
+  /** Begins the names of this server's counters: only a memory store has its own. */
+  readonly owner: string
+  readonly broken: boolean
+}
+
+interface Shown {
+  readonly name: string
+  readonly value: number
+}
+
+async function main ({ store: storeName, seed, redisPort, countersPort, owner, broken }: ServerSettings): Promise<void> {
+  const random = new Random(seed)
+  const counters = await Counters.open(countersPort)
+  const opened = await openStore(storeName, redisPort)
+  const store = delayed(broken ? trusting(opened) : opened, random)
+
+  const app = Fastify()
+  await app.register(apiCache, { store, scope: 'shared', expire: '1h', timeout: 4_000, lease: 1_000 })
+
+  const nameOf = (request: FastifyRequest, kind: string): string => `${owner}${kind}-${(request.params as { index: string }).index}`
+  const namespaceOf = (request: FastifyRequest, kind: string): string =>
+    `${kind}-${Math.floor(Number((request.params as { index: string }).index) / NAMESPACE_SIZE)}`
+
+  const read = (kind: string) => async (request: FastifyRequest): Promise<Shown> => {
+    const name = nameOf(request, kind)
+    await pause(random)
+    const value = await counters.get(name)
+    await pause(random)
+    if (random.chance(0.02)) await delay(random.next() * 150)
+    return { name, value }
+  }
+  const write = (kind: string) => async (request: FastifyRequest): Promise<Shown> => {
+    const name = nameOf(request, kind)
+    await pause(random)
+    const value = await counters.increment(name)
+    await pause(random)
+    return { name, value }
+  }
+
+  for (const [kind, coalesce] of [['plain', 'process'], ['fleet', 'fleet']] as const) {
+    app.get(`/${kind}/:index`, { config: { cache: { namespace: (request) => namespaceOf(request, kind), coalesce } } }, read(kind))
+    app.post(`/${kind}/:index`, { config: { cache: { invalidate: (request) => namespaceOf(request, kind) } } }, write(kind))
+  }
+
+  app.get('/twice/left/:index', { config: { cache: { namespace: 'left' } } }, read('twice'))
+  app.get('/twice/right/:index', { config: { cache: { namespace: (request) => namespaceOf(request, 'right') } } }, read('twice'))
+  app.post('/twice/:index', { config: { cache: { invalidate: (request) => ['left', namespaceOf(request, 'right')] } } }, write('twice'))
+
+  app.get('/tagged/:index', { config: { cache: { namespace: 'tagged', tags: (request) => [nameOf(request, 'tagged'), 'any'] } } }, read('tagged'))
+  app.post('/tagged/:index', { config: { cache: { invalidateTags: (request) => nameOf(request, 'tagged') } } }, write('tagged'))
+
+  app.get('/payload/:index', { config: { cache: { namespace: 'payload', tags: (_request, payload) => [(payload as Shown).name, 'any'] } } }, read('payload'))
+  app.post('/payload/:index', { config: { cache: { invalidateTags: (_request, payload) => [(payload as Shown).name] } } }, write('payload'))
+
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  sayHello({ port: (app.server.address() as AddressInfo).port })
+}
+
+void main(JSON.parse(process.argv[2]!) as ServerSettings)

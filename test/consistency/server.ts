@@ -1,0 +1,57 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import Fastify from 'fastify'
+import apiCache from '../../index.js'
+import { sayHello } from '../support/child-process.js'
+import { Counters } from './race/counters.js'
+
+/** What a test tells this program. */
+export interface ServerSettings {
+  readonly redis: string
+  readonly countersPort: number
+  /** Where the tag of the thing comes from. */
+  readonly tags?: 'request' | 'payload'
+  readonly coalesce?: 'process' | 'fleet'
+  readonly lease?: number
+  /** Milliseconds that a fill takes. */
+  readonly takes?: number
+}
+
+const TAGS = {
+  none: undefined,
+  request: () => ['thing'],
+  payload: (_request: unknown, payload: unknown) => [(payload as { tag: string }).tag]
+}
+
+/** One of several processes that show one counter, `value`; how often they read it is in the counter `runs`. */
+async function main ({ redis, countersPort, tags, coalesce, lease, takes = 0 }: ServerSettings): Promise<void> {
+  const counters = await Counters.open(countersPort)
+  const app = Fastify()
+  await app.register(apiCache, { redis, timeout: 5_000, scope: 'shared', expire: '1h', coalesce, lease })
+
+  app.get('/things', { config: { cache: { namespace: 'things', ignoreQuery: ['slow'], tags: TAGS[tags ?? 'none'] } } }, async (request) => {
+    await counters.increment('runs')
+    const value = await counters.get('value')
+    if ((request.query as { slow?: string }).slow !== undefined) {
+      process.send!('read')
+      await once(process, 'message')
+    }
+    if (takes > 0) await delay(takes)
+    return { value, tag: 'thing' }
+  })
+  app.get('/private', { config: { cache: { namespace: 'things' } } }, async (_request, reply) => {
+    const run = await counters.increment('runs')
+    if (takes > 0) await delay(takes)
+    return reply.header('cache-control', 'private').send({ run })
+  })
+  app.post('/things', { config: { cache: tags === undefined ? { invalidate: 'things' } : { invalidateTags: 'thing' } } }, async () => {
+    return { value: await counters.increment('value') }
+  })
+  app.get('/ready', async () => { await app.apiCache.ready() })
+
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  sayHello({ origin: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}` })
+}
+
+void main(JSON.parse(process.argv[2]!) as ServerSettings)

@@ -1,0 +1,84 @@
+import { once } from 'node:events'
+import t from 'tap'
+import { eachStore, fileRedis, redisCli } from '../support/each-store.js'
+import { gate } from '../support/gate.js'
+import { see, serving } from '../support/serving.js'
+import { startProcesses, type ServerProcess } from './processes.js'
+
+const each = eachStore()
+const redis = fileRedis()
+const shared = { namespace: 'things', expire: '1h', scope: 'shared' } as const
+
+const policies = {
+  'a namespace': { read: { ...shared }, write: { invalidate: 'things' } },
+  'a tag of the request': { read: { ...shared, tags: () => ['thing'] }, write: { invalidateTags: 'thing' } },
+  'a tag of the payload': { read: { ...shared, tags: (_request: unknown, payload: unknown) => [(payload as { tag: string }).tag] }, write: { invalidateTags: 'thing' } }
+}
+
+for (const [what, { read, write }] of Object.entries(policies)) {
+  each(`what a fill read before a write is never served after it, however late it lands: ${what}`, async (t, options) => {
+    let value = 1
+    const reading = gate()
+    const goOn = gate()
+    const { app, request } = await serving(t, { ...options, lease: 200 }, (app) => {
+      app.get('/things', { config: { cache: read } }, async () => {
+        const seen = { value, tag: 'thing' }
+        if (value > 1) return seen
+        reading.open()
+        await goOn.opened
+        return seen
+      })
+      app.post('/things', { config: { cache: write } }, async () => { value++ })
+    })
+    const slow = request('/things')
+    await reading.opened
+    await request('/things', { method: 'POST' })
+
+    const meanwhile = await request('/things')
+    t.same([meanwhile.cache, JSON.parse(meanwhile.text)], ['MISS', { value: 2, tag: 'thing' }])
+    goOn.open()
+    t.match(JSON.parse((await slow).text), { value: 1 })
+    await app.apiCache.ready()
+    t.match(JSON.parse((await request('/things')).text), { value: 2 })
+  })
+
+  each(`a request that came after a write does not wait for a fill from before it: ${what}`, async (t, options) => {
+    let value = 1
+    const started = [gate(), gate()]
+    const goOn = gate()
+    const { request } = await serving(t, options, (app) => {
+      app.get('/things', { config: { cache: read } }, async () => {
+        const seen = { value, tag: 'thing' }
+        started[value - 1]!.open()
+        if (value === 1) await goOn.opened
+        return seen
+      })
+      app.post('/things', { config: { cache: write } }, async () => { value++ })
+    })
+    const before = request('/things')
+    await started[0]!.opened
+    await request('/things', { method: 'POST' })
+    const after = request('/things')
+    // Of the payload's tags nobody knows before it is there: such a request may wait, but is not given it.
+    if (what !== 'a tag of the payload') await started[1]!.opened
+    goOn.open()
+    t.match(JSON.parse((await before).text), { value: 1 })
+    t.match(JSON.parse((await after).text), { value: 2 })
+  })
+}
+
+for (const tags of [undefined, 'request', 'payload'] as const) {
+  t.test(`what one process read before another one wrote is served by neither after that: ${tags === undefined ? 'a namespace' : `a tag of the ${tags}`}`, async (t) => {
+    await redisCli(redis().port, 'FLUSHALL')
+    const { servers } = await startProcesses(t, 2, { redis: redis().url, tags })
+    const [one, two] = servers as [ServerProcess, ServerProcess]
+    const slow = see(`${one.hello.origin}/things?slow=1`)
+    const [read] = await once(one.process, 'message') as [unknown]
+    t.equal(read, 'read')
+    t.same(JSON.parse((await see(`${two.hello.origin}/things`, { method: 'POST' })).text), { value: 1 })
+    one.process.send('go on')
+    t.match(JSON.parse((await slow).text), { value: 0 })
+    await see(`${one.hello.origin}/ready`)
+    for (const { hello } of [two, one]) t.match(JSON.parse((await see(`${hello.origin}/things`)).text), { value: 1 })
+  })
+}

@@ -1,0 +1,96 @@
+import t from 'tap'
+import { eachStore, fileRedis } from '../support/each-store.js'
+import { commands } from '../support/commands.js'
+import { countRoundTrips } from '../support/round-trips.js'
+import { serving } from '../support/serving.js'
+
+const each = eachStore()
+const redis = fileRedis()
+const shared = { namespace: 'things', expire: '1h', scope: 'shared' } as const
+
+each('a tag makes old what carries it, and nothing else, whether a list, the request or the payload names it', async (t, options) => {
+  const { app, request } = await serving(t, options, (app) => {
+    app.get('/list', { config: { cache: { ...shared, tags: ['red', 'large'] } } }, async () => ({ ok: true }))
+    app.get('/request/:color', { config: { cache: { ...shared, tags: (request) => [(request.params as { color: string }).color] } } }, async () => ({ ok: true }))
+    app.get('/payload/:color', { config: { cache: { ...shared, tags: (_request, payload) => [(payload as { color: string }).color] } } },
+      async (request) => ({ color: (request.params as { color: string }).color }))
+    app.post('/:color', { config: { cache: { invalidateTags: (request) => (request.params as { color: string }).color } } }, async () => ({ ok: true }))
+  })
+  const paths = ['/list', '/request/red', '/request/blue', '/payload/red', '/payload/blue']
+  const seen = async (): Promise<Array<string | null>> => {
+    const caches: Array<string | null> = []
+    for (const path of paths) caches.push((await request(path)).cache)
+    await app.apiCache.ready()
+    return caches
+  }
+  await seen()
+  t.same(await seen(), ['HIT', 'HIT', 'HIT', 'HIT', 'HIT'])
+  await request('/red', { method: 'POST' })
+  t.same(await seen(), ['MISS', 'MISS', 'HIT', 'MISS', 'HIT'])
+  await request('/large', { method: 'POST' })
+  t.same(await seen(), ['MISS', 'HIT', 'HIT', 'HIT', 'HIT'])
+  await request('/green', { method: 'POST' })
+  t.same(await seen(), ['HIT', 'HIT', 'HIT', 'HIT', 'HIT'])
+})
+
+each('an entry may carry a hundred tags, and each of them makes it old', async (t, options) => {
+  const tags = Array.from({ length: 100 }, (_, index) => `tag-${index}`)
+  const { app, request } = await serving(t, options, (app) => {
+    app.get('/request', { config: { cache: { ...shared, tags } } }, async () => ({ tags }))
+    app.get('/payload', { config: { cache: { ...shared, tags: (_request, payload) => (payload as { tags: string[] }).tags } } }, async () => ({ tags }))
+    app.post('/:tag', { config: { cache: { invalidateTags: (request) => (request.params as { tag: string }).tag } } }, async () => ({ ok: true }))
+  })
+  for (const tag of ['tag-0', 'tag-42', 'tag-99']) {
+    for (const path of ['/request', '/payload']) {
+      await request(path)
+      await app.apiCache.ready()
+      t.equal((await request(path)).cache, 'HIT')
+    }
+    await request(`/${tag}`, { method: 'POST' })
+    for (const path of ['/request', '/payload']) t.equal((await request(path)).cache, 'MISS', `${path} after ${tag}`)
+    await app.apiCache.ready()
+  }
+})
+
+each('tags of the payload are tags of the object that the handler returned, not of its bytes', async (t, options) => {
+  const payloads: unknown[] = []
+  const { request } = await serving(t, options, (app) => {
+    app.get('/things', {
+      config: { cache: { ...shared, tags: (_request, payload) => { payloads.push(payload); return [`at-${(payload as { at: Date }).at.getUTCFullYear()}`] } } }
+    }, async () => ({ at: new Date('2020-01-01') }))
+  })
+  await request('/things')
+  t.same(payloads, [{ at: new Date('2020-01-01') }])
+})
+
+const many = Array.from({ length: 100 }, (_, index) => `tag-${index}`)
+
+t.test('a HIT costs one round trip with tags of the request, and two with tags of the payload, however many', async (t) => {
+  const way = await countRoundTrips(t, redis().port)
+  const { app, request } = await serving(t, { redis: way.url }, (app) => {
+    app.get('/request', { config: { cache: { ...shared, tags: many } } }, async () => ({ many }))
+    app.get('/payload', { config: { cache: { ...shared, tags: (_request, payload) => (payload as { many: string[] }).many } } }, async () => ({ many }))
+  })
+  for (const [path, roundTrips] of [['/request', 1], ['/payload', 2]] as const) {
+    await request(path)
+    await app.apiCache.ready()
+    way.count = 0
+    const seen = await commands(redis().port, async () => { t.equal((await request(path)).cache, 'HIT') })
+    t.equal(way.count, roundTrips, path)
+    t.same(seen, Array(roundTrips).fill('mget'), path)
+  }
+})
+
+t.test('the response to a write waits for one round trip, however many namespaces and tags it names', async (t) => {
+  const way = await countRoundTrips(t, redis().port)
+  const { app, request } = await serving(t, { redis: way.url }, (app) => {
+    app.post('/one', { config: { cache: { invalidate: 'things' } } }, async () => ({ ok: true }))
+    app.post('/many', { config: { cache: { invalidate: many, invalidateTags: many } } }, async () => ({ ok: true }))
+  })
+  for (const path of ['/one', '/many']) {
+    way.count = 0
+    await request(path, { method: 'POST' })
+    t.equal(way.count, 1, path)
+    await app.apiCache.ready()
+  }
+})

@@ -1,0 +1,4 @@
+import { contentFaults } from './content-faults.js'
+import { proveAll } from './prove.js'
+
+proveAll(contentFaults)

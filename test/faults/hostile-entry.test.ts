@@ -1,0 +1,159 @@
+import { crc32 } from 'node:zlib'
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { decodeEntry, encodeEntry, type Entry } from '../../index.js'
+import { Random } from '../support/random.js'
+import { fileRedis } from '../support/each-store.js'
+import { serving } from '../support/serving.js'
+
+const redis = fileRedis()
+const KEY = 'api-cache|a:GET /'
+const VERSION = 'api-cache!version:a'
+const ENTRY: Entry = {
+  route: 'GET /',
+  versions: { [VERSION]: 'token' },
+  status: 200,
+  headers: [['content-type', 'application/json; charset=utf-8'], ['x-gone', null]],
+  kind: 'text',
+  body: Buffer.from('{"value":1}'),
+  filledAt: Date.now(),
+  age: 0,
+  lifetime: 60
+}
+
+/** A frame with a valid checksum around whatever head somebody likes. */
+function forge (head: string, body = Buffer.from('{"value":666}'), { length = Buffer.byteLength(head), key = KEY } = {}): Buffer {
+  const bytes = Buffer.from(head)
+  const frame = Buffer.alloc(12 + bytes.length + body.length)
+  frame.writeUInt32BE(0x46414301, 0)
+  frame.writeUInt32BE(length, 8)
+  bytes.copy(frame, 12)
+  body.copy(frame, 12 + bytes.length)
+  frame.writeUInt32BE(crc32(frame.subarray(8), crc32(key)), 4)
+  return frame
+}
+
+const head = (...changes: Array<[index: number, value: unknown]>): string => {
+  const fields: unknown[] = [ENTRY.versions, ENTRY.route, 200, 0, ENTRY.filledAt, 0, 60, ENTRY.headers]
+  for (const [index, value] of changes) fields[index] = value
+  return JSON.stringify(fields)
+}
+
+const [VERSIONS, ROUTE, STATUS, KIND, FILLED_AT, AGE, LIFETIME, HEADERS, VARIES_ON] = [0, 1, 2, 3, 4, 5, 6, 7, 8]
+const withHeader = (name: unknown, value: unknown): string => head([HEADERS!, [[name, value]]])
+
+const hostile: Record<string, Buffer> = {
+  'no JSON': forge('{'),
+  'JSON of another shape': forge('{"route":"GET /"}'),
+  'a head nested too deep to parse': forge('['.repeat(100_000)),
+  'a length beyond the end': forge(head(), undefined, { length: 0xffffffff }),
+  'a head larger than any answer needs': forge(withHeader('x-large', 'x'.repeat(300_000))),
+  'a million headers': forge(head([HEADERS!, Array.from({ length: 1_000_000 }, () => ['x', 'y'])])),
+  'more headers than any answer has': forge(head([HEADERS!, Array.from({ length: 5_000 }, () => ['x', 'y'])])),
+  'another key': forge(head(), undefined, { key: 'api-cache|a:GET /other' }),
+  'versions that are no texts': forge(head([VERSIONS!, { [VERSION]: 1 }])),
+  'versions that are a list': forge(head([VERSIONS!, ['token']])),
+  'a route that is no text': forge(head([ROUTE!, null])),
+  'status 100': forge(head([STATUS!, 100])),
+  'status 206': forge(head([STATUS!, 206])),
+  'status 304': forge(head([STATUS!, 304])),
+  'status 1000': forge(head([STATUS!, 1_000])),
+  'status as text': forge(head([STATUS!, '200'])),
+  'a kind that does not exist': forge(head([KIND!, 9])),
+  'a kind by name': forge(head([KIND!, 'length'])),
+  'no time': forge(head([FILLED_AT!, null])),
+  'a time beyond time': forge(head([FILLED_AT!, 1e300])),
+  'a negative age': forge(head([AGE!, -1])),
+  'half a second of age': forge(head([AGE!, 0.5])),
+  'a lifetime of a hundred years': forge(head([LIFETIME!, 3_153_600_000])),
+  'headers that are no list': forge(head([HEADERS!, { 'x-a': 'b' }])),
+  'Set-Cookie': forge(withHeader('set-cookie', 'session=stolen')),
+  'Set-Cookie in capitals': forge(withHeader('Set-Cookie', 'session=stolen')),
+  'Transfer-Encoding': forge(withHeader('transfer-encoding', 'chunked')),
+  'Content-Length': forge(withHeader('content-length', '1')),
+  'a header injected behind a line end': forge(withHeader('x-a', 'b\r\nset-cookie: session=stolen')),
+  'a line end in a name': forge(withHeader('x-a\r\nset-cookie', 'b')),
+  'no name': forge(withHeader('', 'b')),
+  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /",200,0,0,0,60,[["__proto__",1]]]'),
+  'a header that is a number': forge(withHeader('x-a', 1)),
+  'a header nested in lists': forge(withHeader('x-a', [['b']])),
+  'more to vary on than any answer has': forge(head([KIND!, 2], [VARIES_ON!, Array.from({ length: 5_000 }, (_, index) => `x-${index}`)])),
+  'something to vary on that is no text': forge(head([VARIES_ON!, [1]]))
+}
+
+t.test('an entry decodes to what was encoded', async (t) => {
+  t.match(decodeEntry(KEY, encodeEntry(KEY, ENTRY)), ENTRY)
+  t.match(decodeEntry(KEY, forge(head())), { status: 200 }, 'and what is forged below would, but for what is wrong with it')
+})
+
+for (const [what, frame] of Object.entries(hostile)) {
+  t.test(`no entry: ${what}`, async (t) => {
+    const began = performance.now()
+    t.equal(decodeEntry(KEY, frame), undefined)
+    t.ok(performance.now() - began < 100, 'and it takes no time to find out')
+  })
+}
+
+t.test('an entry that is cut off anywhere is none', async (t) => {
+  const frame = encodeEntry(KEY, ENTRY)
+  for (let end = 0; end < frame.length; end++) t.equal(decodeEntry(KEY, frame.subarray(0, end)), undefined, `after ${end} bytes`)
+})
+
+t.test('an entry of which any bit is flipped is none', async (t) => {
+  const frame = encodeEntry(KEY, ENTRY)
+  for (let bit = 0; bit < frame.length * 8; bit++) {
+    frame[bit >> 3]! ^= 1 << (bit & 7)
+    if (decodeEntry(KEY, frame) !== undefined) t.fail(`bit ${bit}`)
+    frame[bit >> 3]! ^= 1 << (bit & 7)
+  }
+  t.match(decodeEntry(KEY, frame), ENTRY)
+})
+
+t.test('whatever bytes there are, decoding them neither throws nor finds an entry', async (t) => {
+  const random = new Random(11)
+  for (let round = 0; round < 20_000; round++) {
+    const frame = Buffer.from(Array.from({ length: random.below(80) }, () => random.below(256)))
+    if (random.chance(0.8) && frame.length >= 12) {
+      frame.writeUInt32BE(0x46414301, 0)
+      if (random.chance(0.5)) frame.writeUInt32BE(random.below(frame.length), 8)
+      if (random.chance(0.5)) frame.writeUInt32BE(crc32(frame.subarray(8), crc32(KEY)), 4)
+    }
+    if (decodeEntry(KEY, frame) !== undefined) t.fail(frame.toString('hex'))
+  }
+})
+
+t.test('a request that meets a hostile entry gets a fresh answer from the handler', async (t) => {
+  const { app, request } = await serving(t, { redis: redis().url, expire: '1 hour' }, (app) => {
+    app.get('/', { config: { cache: { namespace: 'a' } } }, async () => ({ value: 1 }))
+  })
+  await request('/')
+  await app.apiCache.ready()
+  const control = new Redis(redis().port, '127.0.0.1')
+  t.teardown(() => { control.disconnect() })
+  for (const [what, frame] of Object.entries(hostile)) {
+    await control.set(KEY, frame)
+    const seen = await request('/')
+    t.match(seen, { status: 200, cache: 'MISS', text: '{"value":1}' }, what)
+    t.equal(seen.headers.get('set-cookie'), null)
+    await app.apiCache.ready()
+  }
+})
+
+t.test('variants that lead back to each other are no entry either', async (t) => {
+  const { app, request } = await serving(t, { redis: redis().url, expire: '1 hour' }, (app) => {
+    app.get('/varied', { config: { cache: { namespace: 'varied' } } }, async (_request, reply) => {
+      reply.header('vary', 'x-a')
+      return { value: 1 }
+    })
+  })
+  const control = new Redis(redis().port, '127.0.0.1')
+  t.teardown(() => { control.disconnect() })
+  await request('/varied', { headers: { 'x-a': '1' } })
+  await app.apiCache.ready()
+  t.equal((await request('/varied', { headers: { 'x-a': '1' } })).cache, 'HIT')
+  const keys = await control.keys('api-cache|varied:*')
+  t.equal(keys.length, 2)
+  const marker = (await Promise.all(keys.map(async (key) => decodeEntry(key, (await control.getBuffer(key))!)!))).find(({ variesOn }) => variesOn !== undefined)!
+  for (const key of keys) await control.set(key, encodeEntry(key, marker))
+  t.match(await request('/varied', { headers: { 'x-a': '1' } }), { status: 200, cache: 'MISS', text: '{"value":1}' })
+})

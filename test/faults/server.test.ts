@@ -1,0 +1,4 @@
+import { serverFaults } from './server-faults.js'
+import { proveAll } from './prove.js'
+
+proveAll(serverFaults)

@@ -1,0 +1,4 @@
+import { topologyFaults } from './topology-faults.js'
+import { proveAll } from './prove.js'
+
+proveAll(topologyFaults)

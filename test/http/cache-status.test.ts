@@ -1,0 +1,83 @@
+import { parseList } from 'structured-headers'
+import t from 'tap'
+import { asking, cacheStatus } from './ask.js'
+
+const cache = { namespace: 'status', expire: 60 }
+
+/** The parameters of this cache's member, which stands last. */
+function told (header: string | undefined): Record<string, unknown> {
+  const members = parseList(header!)
+  const [name, parameters] = members.at(-1)!
+  t.equal(String(name), 'fastify-api-cache')
+  return Object.fromEntries([...parameters].map(([key, value]) => [key, typeof value === 'object' ? String(value) : value]))
+}
+
+t.test('a MISS tells that it was stored, a HIT for how long it is fresh', async (t) => {
+  const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => 'any'))
+  t.same(told(cacheStatus((await ask()).headers)), { fwd: 'uri-miss', stored: true })
+  const { hit, ttl, ...rest } = told(cacheStatus((await ask()).headers))
+  t.equal(hit, true)
+  t.ok(Number(ttl) >= 58 && Number(ttl) <= 60)
+  t.same(rest, {})
+})
+
+const reasons: Record<string, [headers: Record<string, string>, expected: Record<string, unknown>]> = {
+  'of its credentials': [{ cookie: 'a=b' }, { fwd: 'bypass', detail: 'credentials' }],
+  'of its no-store': [{ 'cache-control': 'no-store' }, { fwd: 'request', detail: 'no-store' }],
+  'of its no-cache': [{ 'cache-control': 'no-cache' }, { fwd: 'request', stored: true }]
+}
+for (const [because, [headers, expected]] of Object.entries(reasons)) {
+  t.test(`a request that is no HIT because ${because} is told so`, async (t) => {
+    const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => 'any'))
+    await ask()
+    t.same(told(cacheStatus((await ask('/', headers)).headers)), expected)
+  })
+}
+
+t.test('an entry that a write made old is told as stale', async (t) => {
+  const { ask } = await asking(t, (app) => {
+    app.get('/', { config: { cache: { ...cache, expire: 60 } } }, async () => 'any')
+    app.post('/', { config: { cache: { invalidate: 'status' } } }, async () => 'done')
+  })
+  await ask()
+  await ask('/', {}, 'POST')
+  t.match(told(cacheStatus((await ask()).headers)), { stored: true })
+})
+
+t.test('an answer that may not be stored tells why', async (t) => {
+  const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async (_request, reply) => {
+    reply.header('set-cookie', 'a=b')
+    return 'any'
+  }))
+  t.same(told(cacheStatus((await ask()).headers)), { fwd: 'uri-miss', detail: 'set-cookie' })
+})
+
+t.test('callers who waited for another\'s fill are told so', async (t) => {
+  let open!: () => void
+  const gate = new Promise<void>((resolve) => { open = resolve })
+  let begin!: () => void
+  const begun = new Promise<void>((resolve) => { begin = resolve })
+  const { app, ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => {
+    begin()
+    await gate
+    return 'any'
+  }))
+  const first = ask()
+  await begun
+  const second = app.inject('/')
+  // It waits by the time that a later one is done.
+  await app.inject('/nowhere')
+  open()
+  t.match(told(cacheStatus((await first).headers)), { fwd: 'uri-miss', stored: true })
+  t.match(told((await second).headers['cache-status'] as string), { fwd: 'uri-miss', collapsed: true })
+})
+
+t.test('what a cache nearer to the origin told stays, before ours, on MISS and HIT', async (t) => {
+  const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async (_request, reply) => {
+    reply.header('cache-status', 'Origin; hit')
+    return 'any'
+  }))
+  for (const expected of [/^Origin; hit, fastify-api-cache;fwd=uri-miss;stored$/, /^Origin; hit, fastify-api-cache;hit;ttl=\d+$/]) {
+    t.match(cacheStatus((await ask()).headers), expected)
+  }
+})

@@ -1,0 +1,68 @@
+import t from 'tap'
+import { asking, cached } from './ask.js'
+
+const config = { cache: { namespace: 'headers', expire: 60 } }
+
+t.test('fields of one connection are not stored, nor those that Connection lists', async (t) => {
+  const { ask } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) => {
+    reply.headers({
+      connection: 'close, X-Listed',
+      'x-listed': 'per connection',
+      'x-kept': 'kept',
+      'keep-alive': 'timeout=5',
+      'proxy-authenticate': 'Basic',
+      'proxy-connection': 'close',
+      te: 'trailers'
+    })
+    return 'body'
+  }))
+  await ask()
+  const { headers } = await ask()
+  t.equal(cached(headers), 'HIT')
+  t.equal(headers['x-kept'], 'kept')
+  for (const name of ['x-listed', 'proxy-authenticate', 'proxy-connection', 'te']) t.notOk(headers[name], name)
+  t.notMatch(headers.connection ?? '', /listed/i)
+  t.not(headers['keep-alive'], 'timeout=5')
+})
+
+t.test('a header of several lines is one of several lines on a HIT', async (t) => {
+  const { app } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) => {
+    reply.header('link', ['</a>', '</b>'])
+    return 'body'
+  }))
+  await app.inject('/')
+  await app.apiCache.ready()
+  const hit = await app.inject('/')
+  t.same(hit.headers['link'], ['</a>', '</b>'])
+})
+
+t.test('the Date of the fill is told on MISS and HIT, with the Age since then', async (t) => {
+  const { ask } = await asking(t, (app) => app.get('/:own', { config }, async (request, reply) => {
+    if ((request.params as { own: string }).own === 'own') reply.headers({ date: new Date(Date.now() - 10_000).toUTCString(), age: '20' })
+    return 'body'
+  }))
+  const miss = await ask('/none')
+  t.notOk(miss.headers.age)
+  const hit = await ask('/none')
+  t.ok(hit.headers.date)
+  t.equal(hit.headers.date, miss.headers.date)
+  t.match(hit.headers.age, /^[01]$/)
+
+  const own = await ask('/own')
+  t.equal(own.headers.age, '20')
+  const again = await ask('/own')
+  t.equal(again.headers.date, own.headers.date)
+  t.match(again.headers.age, /^2[01]$/)
+})
+
+t.test('Content-Length is right on MISS, HIT, 304, 206 and HEAD', async (t) => {
+  const { ask } = await asking(t, (app) => app.get('/', { config }, async () => 'grüße'))
+  const miss = await ask()
+  t.equal(miss.headers['content-length'], '7')
+  const hit = await ask()
+  t.equal(hit.headers['content-length'], '7')
+  t.equal(hit.bytes.length, 7)
+  t.notOk((await ask('/', { 'if-none-match': hit.headers.etag! })).headers['content-length'])
+  t.equal((await ask('/', { range: 'bytes=0-1' })).headers['content-length'], '2')
+  t.equal((await ask('/', {}, 'HEAD')).headers['content-length'], '7')
+})

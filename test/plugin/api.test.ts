@@ -1,0 +1,111 @@
+import t from 'tap'
+import { eachStore } from '../support/each-store.js'
+import { keysOf, serving, type Serving } from '../support/serving.js'
+import type { Test } from 'tap'
+import type { ApiCacheOptions } from '../../index.js'
+
+const test = eachStore()
+
+/** Three users in a namespace, one post in another, all cached. */
+async function filled (t: Test, options: ApiCacheOptions): Promise<Serving> {
+  const server = await serving(t, options, (app) => {
+    app.get<{ Params: { id: string } }>('/users/:id', {
+      config: { cache: { namespace: 'users', expire: 60, tags: ({ params }) => [`user:${(params as { id: string }).id}`, 'everybody'] } }
+    }, async ({ params }) => params.id)
+    app.get('/posts', { config: { cache: { namespace: 'posts', expire: 60, tags: ['everybody'] } } }, async () => 'posts')
+  })
+  for (const path of ['/users/1', '/users/2', '/users/3', '/posts']) await server.request(path)
+  await server.app.apiCache.ready()
+  return server
+}
+
+const state = async ({ request }: Serving): Promise<unknown[]> => {
+  const caches: unknown[] = []
+  for (const path of ['/users/1', '/users/2', '/users/3', '/posts']) caches.push((await request(path)).cache)
+  return caches
+}
+
+test('invalidate() makes a namespace old and tells how many entries it swept', async (t, options) => {
+  const server = await filled(t, options)
+  t.equal(await server.app.apiCache.invalidate('users'), 3)
+  t.same(await keysOf(server.app, 'users'), [])
+  t.same(await keysOf(server.app, 'posts'), ['api-cache|posts:GET /posts'])
+  t.same(await state(server), ['MISS', 'MISS', 'MISS', 'HIT'])
+})
+
+test('invalidate() takes several namespaces, each once, and none', async (t, options) => {
+  const server = await filled(t, options)
+  t.equal(await server.app.apiCache.invalidate([]), 0)
+  t.same(await state(server), ['HIT', 'HIT', 'HIT', 'HIT'])
+  t.equal(await server.app.apiCache.invalidate(['users', 'posts', 'users', 'unknown']), 4)
+  t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
+})
+
+test('invalidateTags() makes old what carries a tag, in every namespace', async (t, options) => {
+  const server = await filled(t, options)
+  t.equal(await server.app.apiCache.invalidateTags('user:2'), 1)
+  t.same(await state(server), ['HIT', 'MISS', 'HIT', 'HIT'])
+  await server.app.apiCache.ready()
+  t.equal(await server.app.apiCache.invalidateTags(['user:1', 'user:3', 'user:9']), 2)
+  t.same(await state(server), ['MISS', 'HIT', 'MISS', 'HIT'])
+  await server.app.apiCache.ready()
+  t.equal(await server.app.apiCache.invalidateTags('everybody'), 4)
+  t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
+})
+
+test('keys() lists the keys of one namespace', async (t, options) => {
+  const { app } = await filled(t, options)
+  t.same(await keysOf(app, 'users'), ['api-cache|users:GET /users/1', 'api-cache|users:GET /users/2', 'api-cache|users:GET /users/3'])
+  t.same(await keysOf(app, 'user'), [])
+  t.same(await keysOf(app, '*'), [])
+})
+
+test('stats() counts what happened', async (t, options) => {
+  const server = await filled(t, options)
+  const { app, request } = server
+  t.match(app.apiCache.stats(), {
+    hits: 0,
+    misses: 4,
+    bypasses: 0,
+    stored: 4,
+    invalidations: 0,
+    swept: 0,
+    available: true,
+    failures: 0,
+    pending: 0,
+    store: options.store === 'memory' ? 'memory' : 'redis'
+  })
+  await request('/users/1')
+  await request('/users/1', { headers: { cookie: 'a=b' } })
+  await app.apiCache.invalidate('users')
+  t.match(app.apiCache.stats(), { hits: 1, misses: 4, bypasses: 1, stored: 4, invalidations: 1, swept: 3 })
+})
+
+test('ready() resolves when there is nothing left to store or to sweep', async (t, options) => {
+  const { app, request } = await serving(t, options, (app) => {
+    app.get('/users', { config: { cache: { namespace: 'users', expire: 60 } } }, async () => 'users')
+    app.post('/users', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
+  })
+  await app.apiCache.ready()
+  for (let round = 0; round < 10; round++) {
+    await request('/users')
+    await app.apiCache.ready()
+    t.equal((await keysOf(app, 'users')).length, 1)
+    await request('/users', { method: 'POST' })
+    await app.apiCache.ready()
+    t.equal((await keysOf(app, 'users')).length, 0)
+  }
+})
+
+t.test('a name that is none is a coded error', async (t) => {
+  const { app } = await serving(t, { store: 'memory' }, () => {})
+  const { apiCache } = app
+  for (const wrong of ['', [''], ['users', ''], undefined, null, 1, {}, [1]]) {
+    const rejects = { code: 'FST_API_CACHE_INVALID_NAME', message: /must be a non-empty string or a list of them/ }
+    await t.rejects(apiCache.invalidate(wrong as string), rejects)
+    await t.rejects(apiCache.invalidateTags(wrong as string), rejects)
+  }
+  for (const wrong of ['', undefined, ['users']]) {
+    await t.rejects(keysOf(app, wrong as string), { code: 'FST_API_CACHE_INVALID_NAME' })
+  }
+})

@@ -1,0 +1,181 @@
+import fastifyRedis from '@fastify/redis'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { once } from 'node:events'
+import { Cluster, Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import apiCache, { type ApiCacheOptions } from '../../index.js'
+import { fileRedis, redisCli } from '../support/each-store.js'
+import { complaints, loggingTo, type LogLine } from '../support/log.js'
+import { startCluster } from '../support/redis-cluster.js'
+import { keysOf, listening } from '../support/serving.js'
+
+const redis = fileRedis()
+t.beforeEach(() => redisCli(redis().port, 'FLUSHALL'))
+
+function declare (app: FastifyInstance): void {
+  app.get<{ Params: { id: string } }>('/:id', { config: { cache: { namespace: 'users', expire: 60 } } }, async ({ params }) => params.id)
+  app.post('/', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
+}
+
+/** MISS, HIT, keys where they belong, and gone after a write. */
+async function works (t: Test, options: ApiCacheOptions, before: (app: FastifyInstance) => unknown = () => {}, lines: LogLine[] = []): Promise<FastifyInstance> {
+  const app = Fastify(loggingTo(lines))
+  await before(app)
+  await app.register(apiCache, options)
+  const { request } = await listening(t, app, declare)
+  t.match(await request('/1'), { cache: 'MISS', text: '1' })
+  t.match(await request('/1'), { cache: 'HIT', text: '1' })
+  await app.apiCache.ready()
+  t.same(await keysOf(app, 'users'), ['api-cache|users:GET /1'])
+  await request('/', { method: 'POST' })
+  await app.apiCache.ready()
+  t.same(await keysOf(app, 'users'), [])
+  t.equal((await request('/1')).cache, 'MISS')
+  await app.apiCache.ready()
+  return app
+}
+
+const inRedis = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', '*|users:*')
+const connections = async (): Promise<number> => (await redisCli(redis().port, 'CLIENT', 'LIST', 'TYPE', 'NORMAL')).length
+
+t.test('fastify.redis of @fastify/redis is used where it is registered', async (t) => {
+  const lines: LogLine[] = []
+  const app = await works(t, {}, (app) => app.register(fastifyRedis, { url: redis().url }), lines)
+  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.equal(app.apiCache.stats().store, 'redis')
+  t.same(complaints(lines), [])
+})
+
+t.test('a namespace of @fastify/redis is used when redisNamespace names it', async (t) => {
+  await works(t, { redisNamespace: 'cache' }, async (app) => {
+    await app.register(fastifyRedis, { url: `${redis().url}/1`, namespace: 'other' })
+    await app.register(fastifyRedis, { url: redis().url, namespace: 'cache' })
+  })
+  t.same(await inRedis(), ['api-cache|users:GET /1'])
+})
+
+t.test('namespaces of @fastify/redis are not used unless one is named', async (t) => {
+  const lines: LogLine[] = []
+  const app = await works(t, {}, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'other' }), lines)
+  t.equal(app.apiCache.stats().store, 'memory')
+  t.same(await inRedis(), [])
+  t.equal(complaints(lines).length, 1)
+})
+
+t.test('an ioredis client is used and stays open when the server closes', async (t) => {
+  const client = new Redis(redis().port)
+  t.teardown(() => client.disconnect())
+  const app = await works(t, { redis: client })
+  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  await app.close()
+  t.equal(client.status, 'ready')
+  t.equal(await client.ping(), 'PONG')
+})
+
+t.test('a client that connects later is used once it is there', async (t) => {
+  const client = new Redis(redis().port, { lazyConnect: true })
+  t.teardown(() => client.disconnect())
+  await client.connect()
+  await works(t, { redis: client })
+})
+
+t.test('the client\'s own options and listeners are left as they were', async (t) => {
+  const client = new Redis(redis().port)
+  t.teardown(() => client.disconnect())
+  await once(client, 'ready')
+  const options = { ...client.options }
+  const listeners = (): Record<string, number> => Object.fromEntries(['ready', 'error', 'close', 'end', 'connect'].map((event) => [event, client.listenerCount(event)]))
+  const before = listeners()
+  const app = await works(t, { redis: client })
+  await app.close()
+  t.same(client.options, options)
+  t.same(listeners(), before)
+})
+
+t.test('a URL is connected to, and the connection closed with the server', async (t) => {
+  const before = await connections()
+  const app = await works(t, { redis: redis().url })
+  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.equal(await connections(), before + 1)
+  await app.close()
+  while (await connections() > before) await redisCli(redis().port, 'PING')
+  t.equal(await connections(), before)
+})
+
+t.test('ioredis options are connected with, and the connection closed with the server', async (t) => {
+  const before = await connections()
+  const options = Object.freeze({ host: '127.0.0.1', port: redis().port, db: 3, keyPrefix: 'own:' })
+  const app = await works(t, { redis: options })
+  t.same(await redisCli(redis().port, '-n', '3', '--scan', '--pattern', '*|users:*'), ['own:api-cache|users:GET /1'])
+  await app.close()
+  while (await connections() > before) await redisCli(redis().port, 'PING')
+  t.equal(await connections(), before)
+})
+
+t.test('the redis option comes before fastify.redis', async (t) => {
+  await works(t, { redis: redis().url }, (app) => app.register(fastifyRedis, { url: `${redis().url}/5` }))
+  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.same(await redisCli(redis().port, '-n', '5', '--scan'), [])
+})
+
+t.test('store: \'memory\' leaves a Redis alone and says nothing', async (t) => {
+  const lines: LogLine[] = []
+  const app = await works(t, { store: 'memory' }, (app) => app.register(fastifyRedis, { url: redis().url }), lines)
+  t.equal(app.apiCache.stats().store, 'memory')
+  t.same(await redisCli(redis().port, '--scan'), [])
+  t.same(complaints(lines), [])
+})
+
+t.test('without a Redis entries live in memory, which the log says once', async (t) => {
+  const lines: LogLine[] = []
+  const app = await works(t, {}, () => {}, lines)
+  t.equal(app.apiCache.stats().store, 'memory')
+  t.match(complaints(lines), [{ level: 40, msg: /no Redis, so entries are kept in this process's memory and an invalidation reaches no other process/ }])
+  t.equal(complaints(lines).length, 1)
+})
+
+t.test('a Cluster is used on all its masters and stays open when the server closes', async (t) => {
+  const cluster = await startCluster()
+  t.teardown(() => cluster.stop())
+  const client = new Cluster([...cluster.startupNodes])
+  t.teardown(() => client.disconnect())
+  await once(client, 'ready')
+  const app = await works(t, { redis: client })
+
+  const { request } = await listening(t, Fastify(), async (app) => {
+    await app.register(apiCache, { redis: client })
+    declare(app)
+  })
+  const paths = Array.from({ length: 60 }, (_, index) => `/${index}`)
+  for (const path of paths) await request(path)
+  const perMaster = await Promise.all(cluster.nodes.map(({ port }) => redisCli(port, '--scan', '--pattern', '*|users:*')))
+  for (const keys of perMaster) t.not(keys.length, 0)
+  t.same((await keysOf(app, 'users')).length, 60)
+  t.equal(await app.apiCache.invalidate('users'), 60)
+  t.same(await Promise.all(cluster.nodes.map(({ port }) => redisCli(port, '--scan', '--pattern', '*|users:*'))), [[], [], []])
+  for (const path of paths.slice(0, 5)) t.equal((await request(path)).cache, 'MISS')
+  await app.close()
+  t.equal(client.status, 'ready')
+})
+
+t.test('a Cluster that reads from replicas is refused', async (t) => {
+  const client = new Cluster([{ host: '127.0.0.1', port: redis().port }], { scaleReads: 'slave', lazyConnect: true })
+  t.teardown(() => client.disconnect())
+  await t.rejects(async () => { await Fastify().register(apiCache, { redis: client }) }, {
+    code: 'FST_API_CACHE_UNSAFE_REDIS', message: /scaleReads.*a client of its own/
+  })
+})
+
+const missing: Array<[string, ApiCacheOptions, (app: FastifyInstance) => unknown, RegExp]> = [
+  ['store: \'redis\' without any', { store: 'redis' }, () => {}, /register @fastify\/redis before this plugin, or give it the redis option/],
+  ['a redisNamespace without @fastify/redis', { redisNamespace: 'cache' }, () => {}, /has no namespace 'cache'; register it before this plugin/],
+  ['an unknown redisNamespace', { redisNamespace: 'cahce' }, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'cache' }), /has no namespace 'cahce'/]
+]
+for (const [what, options, before, message] of missing) {
+  t.test(`${what} is a coded error that says what to register`, async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await before(app)
+    await t.rejects(async () => { await app.register(apiCache, options) }, { code: 'FST_API_CACHE_NO_REDIS', message })
+  })
+}

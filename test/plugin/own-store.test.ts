@@ -1,0 +1,47 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import apiCache from '../../index.js'
+import { complaints, loggingTo, type LogLine } from '../support/log.js'
+import { MapStore } from '../support/map-store.js'
+import { keysOf, serving } from '../support/serving.js'
+
+t.test('a store of the user\'s own does all that the plugin needs', async (t) => {
+  const store = new MapStore()
+  const lines: LogLine[] = []
+  const { app, request } = await serving(t, { store }, (app) => {
+    app.get<{ Params: { id: string } }>('/users/:id', {
+      config: { cache: { namespace: 'users', expire: 60, tags: (_request, payload) => [`user:${(payload as { id: string }).id}`] } }
+    }, async ({ params }) => ({ id: params.id }))
+    app.post('/users', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
+    app.put('/users/:id', { config: { cache: { invalidateTags: 'user:1' } } }, async () => 'done')
+  }, loggingTo(lines))
+  const state = async (): Promise<unknown[]> => [(await request('/users/1')).cache, (await request('/users/2')).cache]
+
+  t.same(await state(), ['MISS', 'MISS'])
+  t.same(await state(), ['HIT', 'HIT'])
+  await request('/users/1', { method: 'PUT' })
+  t.same(await state(), ['MISS', 'HIT'])
+  await request('/users', { method: 'POST' })
+  t.same(await state(), ['MISS', 'MISS'])
+  await app.apiCache.ready()
+  t.same(await keysOf(app, 'users'), ['api-cache|users:GET /users/1', 'api-cache|users:GET /users/2'])
+  t.equal(await app.apiCache.invalidate('users'), 2)
+  t.equal(store.entries.size, 0)
+  t.match(app.apiCache.stats(), { store: 'map', available: true, failures: 0 })
+  t.same(complaints(lines), [])
+})
+
+t.test('a store that fails is passed by, and said so in the log', async (t) => {
+  const store = Object.assign(new MapStore(), { lookup: async () => { throw new Error('out of order') } })
+  const lines: LogLine[] = []
+  const { request } = await serving(t, { store }, (app) => app.get('/', { config: { cache: { namespace: 'users', expire: 60 } } }, async () => 'users'), loggingTo(lines))
+  t.match(await request('/'), { status: 200, text: 'users', cache: 'MISS' })
+  t.match(complaints(lines)[0], { store: 'map', operation: 'lookup', err: { message: 'out of order' } })
+})
+
+t.test('an object that lacks a method of a store is refused', async (t) => {
+  for (const method of ['lookup', 'current', 'claim', 'move', 'set', 'keys', 'sweep']) {
+    const store = Object.assign(new MapStore(), { [method]: undefined })
+    await t.rejects(async () => { await Fastify().register(apiCache, { store }) }, { code: 'FST_API_CACHE_INVALID_FIELD', message: /'store' must be 'redis', 'memory' or an object with the methods of a store/ }, method)
+  }
+})

@@ -1,0 +1,105 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import apiCache, { type ApiCacheOptions } from '../../index.js'
+
+async function registering (options: object): Promise<void> {
+  const app = Fastify()
+  try {
+    await app.register(apiCache, options as ApiCacheOptions)
+  } finally {
+    await app.close()
+  }
+}
+
+const typos: Array<[typo: string, nearest: string]> = [
+  ['prefx', 'prefix'], ['respnseHeader', 'responseHeader'], ['responseheader', 'responseHeader'], ['expires', 'expire'],
+  ['timeOut', 'timeout'], ['Redis', 'redis'], ['redisNamespaces', 'redisNamespace'], ['statusses', 'statuses'], ['memmory', 'memory']
+]
+for (const [typo, nearest] of typos) {
+  t.test(`an option '${typo}' is an error that names '${nearest}'`, async (t) => {
+    await t.rejects(registering({ store: 'memory', [typo]: undefined }), {
+      code: 'FST_API_CACHE_UNKNOWN_FIELD',
+      message: `fastify-api-cache has no field '${typo}'; did you mean '${nearest}'?`
+    })
+  })
+}
+
+t.test('an unknown bound of the memory store is an error that names the nearest', async (t) => {
+  await t.rejects(registering({ store: 'memory', memory: { maxSize: 1 } }), {
+    code: 'FST_API_CACHE_UNKNOWN_FIELD', message: "fastify-api-cache: memory has no field 'maxSize'; did you mean 'maxBytes'?"
+  })
+})
+
+const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
+  ['store', /must be 'redis', 'memory' or an object with the methods of a store/, 'disk', '', {}, true, null, () => {}],
+  ['redis', /must be an ioredis client or Cluster, a URL or ioredis options/, '', 6379, true, null, []],
+  ['redisNamespace', /must be the name of a namespace of @fastify\/redis/, '', 1, null, {}],
+  ['prefix', /must be up to 64 letters, digits and _ \. : @ \/ -/, '', 'a|b', 'a!b', 'a b', 'a*', 'ä', 'x'.repeat(65), 1, null],
+  ['responseHeader', /must be the name of a header or false/, '', 'X API Cache', 'x:y', 'x\r\ny', 'ä', true, 1, null],
+  ['timeout', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, NaN, '500', null],
+  ['lease', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, '500'],
+  ['memory', /must be an object with maxBytes and maxEntries/, 1024, '1 MB', null, []],
+  ['expire', /must be whole seconds from 1 to 31536000 or a duration such as '15m' or '1 day'/, 0, -1, 1.5, 31_536_001, '0s', 'soon', null, true],
+  ['scope', /must be 'anonymous', 'shared' or a function of the request/, 'private', '', true, null],
+  ['query', /must be a list of non-empty strings/, 'skip', [''], [1], null],
+  ['ignoreQuery', /must be a list of non-empty strings/, 'utm_*', [''], null],
+  ['vary', /must be a list of header names/, 'accept', ['*'], ['a b'], [''], null],
+  ['maxBytes', /must be a number of bytes above 0/, 0, -1, 1.5, '1 MB', null],
+  ['statuses', /must be a list of statuses from 200 to 599 without 206 and 304/, 200, [], [100], [206], [304], [600], ['200'], null],
+  ['requestDirectives', /must be 'obey' or 'ignore'/, 'obay', true],
+  ['clientExpire', /must be 0 or whole seconds from 1 to 31536000 or a duration/, -1, 0.5, '0s', null],
+  ['coalesce', /must be 'process' or 'fleet'/, 'all', true]
+]
+for (const [field, expected, ...values] of wrong) {
+  t.test(`a wrong value of the option '${field}' is an error that says what to write`, async (t) => {
+    for (const value of values) {
+      await t.rejects(registering({ store: 'memory', [field]: value }), {
+        code: 'FST_API_CACHE_INVALID_FIELD', message: expected
+      }, String(value))
+    }
+  })
+}
+
+t.test('a bound of the memory store that is none is an error', async (t) => {
+  for (const memory of [{ maxBytes: 0 }, { maxBytes: -1 }, { maxEntries: 0.5 }, { maxEntries: '10' }]) {
+    await t.rejects(registering({ store: 'memory', memory }), {
+      code: 'FST_API_CACHE_INVALID_FIELD', message: /memory: 'max(Bytes|Entries)' must be a number of (bytes|entries) above 0/
+    })
+  }
+})
+
+t.test('an error shows a wrong value shortly, and never what may be secret', async (t) => {
+  await t.rejects(registering({ prefix: 'a|b' }), { message: /got 'a\|b'$/ })
+  await t.rejects(registering({ prefix: 'x'.repeat(100) }), { message: /got 'x{40}'$/ })
+  await t.rejects(registering({ prefix: { password: 'secret' } }), { message: /got a value of type object$/ })
+  await t.rejects(registering({ statuses: [] }), { message: /got an empty list$/ })
+  await t.rejects(registering({ statuses: [1, 2] }), { message: /got a list of 2$/ })
+})
+
+t.test('every option may be left undefined, and the options are not changed', async (t) => {
+  const options = Object.freeze({
+    store: 'memory',
+    redis: undefined,
+    redisNamespace: undefined,
+    prefix: undefined,
+    responseHeader: undefined,
+    timeout: undefined,
+    lease: undefined,
+    memory: undefined,
+    expire: undefined,
+    scope: undefined,
+    query: undefined,
+    ignoreQuery: undefined,
+    vary: undefined,
+    maxBytes: undefined,
+    statuses: undefined
+  })
+  await t.resolves(registering(options))
+})
+
+t.test('registering the plugin twice in one context is refused', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(apiCache, { store: 'memory' })
+  await t.rejects(async () => { await app.register(apiCache, { store: 'memory' }) }, { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+})

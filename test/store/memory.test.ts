@@ -1,0 +1,51 @@
+import t from 'tap'
+import type { Entry } from '../../index.js'
+import { MemoryStore } from '../../lib/store/memory-store.js'
+import { storeSuite } from '../../lib/store/suite.js'
+
+for (const { name, run } of storeSuite(() => new MemoryStore())) t.test(`in memory: ${name}`, run)
+
+function entry (body: string, versions: Record<string, string> = {}): Entry {
+  return { route: 'GET /', versions, status: 200, headers: [], kind: 'text', body: Buffer.from(body), filledAt: Date.now(), age: 0, lifetime: 60 }
+}
+
+async function keysOf (store: MemoryStore): Promise<string[]> {
+  const keys: string[] = []
+  for await (const key of store.keys('p|')) keys.push(key)
+  return keys.sort()
+}
+
+t.test('beyond maxEntries the entry goes that was not read for longest', async (t) => {
+  const store = new MemoryStore({ maxEntries: 2 })
+  store.set('p|a', entry('a'))
+  store.set('p|b', entry('b'))
+  store.lookup('p|a', [])
+  store.set('p|c', entry('c'))
+  t.same(await keysOf(store), ['p|a', 'p|c'])
+})
+
+t.test('bodies, headers and keys together stay below maxBytes', async (t) => {
+  const store = new MemoryStore({ maxBytes: 1_000_000 })
+  for (let index = 0; index < 200; index++) store.set(`p|${index}`, entry('x'.repeat(10_000)))
+  const { length } = await keysOf(store)
+  t.ok(length > 40 && length < 100, `${length} entries of 10,000 bytes`)
+  store.set('p|headers', { ...entry(''), headers: [['x-large', 'x'.repeat(900_000)]] })
+  t.ok((await keysOf(store)).length < 10)
+  store.set(`p|${'x'.repeat(990_000)}`, entry(''))
+  t.equal((await keysOf(store)).length, 1)
+})
+
+t.test('an entry larger than maxBytes is not kept, nor is what it would replace', async (t) => {
+  const store = new MemoryStore({ maxBytes: 100_000 })
+  store.set('p|a', entry('old'))
+  store.set('p|b', entry('other'))
+  store.set('p|a', entry('x'.repeat(200_000)))
+  t.same(await keysOf(store), ['p|b'])
+})
+
+t.test('versions do not take the place of entries', async (t) => {
+  const store = new MemoryStore({ maxEntries: 1 })
+  store.set('p|a', entry('a'))
+  store.move(Array.from({ length: 1_000 }, (_, index) => `p!version:${index}`), 'token')
+  t.same(await keysOf(store), ['p|a'])
+})

@@ -1,0 +1,20 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import t from 'tap'
+import { RedisStore } from '../../lib/store/redis-store.js'
+import { storeSuite } from '../../lib/store/suite.js'
+import { startRedis, type RedisServer } from '../support/redis-server.js'
+
+let server: RedisServer
+t.before(async () => { server = await startRedis() })
+t.teardown(() => server.stop())
+
+async function open (options: RedisOptions = {}): Promise<RedisStore> {
+  const client = new Redis({ port: server.port, ...options })
+  const store = new RedisStore(client, true)
+  await store.opened(5_000)
+  return store
+}
+
+for (const { name, run } of storeSuite(() => open())) t.test(`in Redis: ${name}`, run)
+for (const { name, run } of storeSuite(() => open({ keyPrefix: 'app:*[x]:' }))) t.test(`in Redis behind a client's keyPrefix: ${name}`, run)
+for (const { name, run } of storeSuite(() => open({ protocol: 2 }))) t.test(`in Redis by RESP2: ${name}`, run)
