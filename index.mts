@@ -23,13 +23,18 @@ export { MemoryStore } from './lib/store/memory-store.js'
 export type {
   ApiCache,
   ApiCacheOptions,
+  BodyKind,
   CacheStore,
+  Duration,
   Entry,
   Invalidation,
+  LocalOptions,
   Lookup,
+  MaybePromise,
   MemoryOptions,
   ReadDefaults,
   ReadPolicy,
   Stats,
+  StoredHeader,
   WritePolicy
 } from './index.js'

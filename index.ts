@@ -7,7 +7,7 @@ import * as durations from './lib/durations.js'
 import { redisFromEnvironment } from './lib/environment.js'
 import { Keyspace } from './lib/key/keyspace.js'
 import { checkOptions, readDefaults, type ApiCacheOptions } from './lib/options.js'
-import type { ReadPolicy } from './lib/policy/read-policy.js'
+import type { Misnamed, ReadPolicy } from './lib/policy/read-policy.js'
 import type { WritePolicy } from './lib/policy/write-policy.js'
 import { kLook } from './lib/read/cached-handler.js'
 import { kExchange } from './lib/read/exchange.js'
@@ -19,7 +19,7 @@ import { openStore } from './lib/store/open-store.js'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** How answers of this route are cached, or what a write on it makes old. */
-    cache?: ReadPolicy | WritePolicy
+    cache?: (ReadPolicy | WritePolicy) & Misnamed
   }
   interface FastifyInstance {
     apiCache: ApiCache
@@ -67,14 +67,20 @@ const apiCache: typeof registered & typeof durations & {
 namespace apiCache {
   export type ApiCache = Types.ApiCache
   export type ApiCacheOptions = Types.ApiCacheOptions
+  export type BodyKind = Types.BodyKind
   export type CacheStore = Types.CacheStore
+  export type Duration = Types.Duration
   export type Entry = Types.Entry
   export type Invalidation = Types.Invalidation
+  export type LocalOptions = Types.LocalOptions
   export type Lookup = Types.Lookup
+  export type MaybePromise<T> = Types.MaybePromise<T>
   export type MemoryOptions = Types.MemoryOptions
+  export type MemoryStore = Types.MemoryStore
   export type ReadDefaults = Types.ReadDefaults
   export type ReadPolicy = Types.ReadPolicy
   export type Stats = Types.Stats
+  export type StoredHeader = Types.StoredHeader
   export type WritePolicy = Types.WritePolicy
 }
 

@@ -1,13 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
-import { ONE_YEAR_IN_SECONDS, toSeconds } from '../durations.js'
+import { ONE_YEAR_IN_SECONDS } from '../durations.js'
+import { toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
 import {
   checkFields, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
-
-/** Seconds, or a text such as `'15m'` or `'1 day'`: one second to one year. */
-export type Duration = number | string
 
 /** What both the plugin (as defaults for every route) and a route can say about caching. */
 export interface ReadDefaults {
@@ -59,6 +57,28 @@ export interface ReadPolicy extends ReadDefaults {
   serveFrom?: 'handler' | 'onRequest'
   invalidate?: never
   invalidateTags?: never
+}
+
+/**
+ * What other caches call their fields. Fastify infers a route's `config` from what is written, so
+ * that an unknown field there is no compile error by itself; these are. The rest is refused when
+ * the route is added.
+ */
+export interface Misnamed {
+  ttl?: never
+  expires?: never
+  expiresIn?: never
+  expiry?: never
+  expiration?: never
+  maxAge?: never
+  namespaces?: never
+  tag?: never
+  keys?: never
+  scopes?: never
+  status?: never
+  ignore?: never
+  invalidates?: never
+  invalidateTag?: never
 }
 
 /** A read policy with every default filled in. */

@@ -205,21 +205,24 @@ export class Fill implements Exchange {
   }
 
   /** The stream, unless the client holds what it brings: then it is only read to be stored. */
-  #unlessHeld (stream: Readable | ReadableStream): Readable | ReadableStream | undefined {
-    const reply = this.#reply
-    const { headers } = this.#request
-    if (this.#sentStatus !== 200 || !isNotModified(headers, reply.getHeader('etag'), reply.getHeader('last-modified'))) return stream
+  #unlessHeld<T extends Readable | ReadableStream> (stream: T): T | undefined {
+    const { status, headers } = this.#answer!
+    if (status !== 200 || !isNotModified(this.#request.headers, headers.etag, headers['last-modified'])) return stream
     this.#sentStatus = 304
-    reply.code(304)
+    this.#reply.code(304)
     this.#core.inBackground(drain(stream, this.#reader.policy.maxBytes))
     return undefined
   }
 
-  #responds (response: Response): Response {
+  #responds (response: Response): Response | undefined {
     this.#sentStatus = this.#reply.statusCode
     this.#accept(answerOfResponse(this.#reply, this.#before, response))
     if (this.#refusal !== undefined || response.body === null || response.bodyUsed) return response
-    const body = captureWebStream(response.body, this.#reader.policy.maxBytes, this.#captured)
+    const body = this.#unlessHeld(captureWebStream(response.body, this.#reader.policy.maxBytes, this.#captured))
+    if (body === undefined) {
+      this.#reply.headers(Object.fromEntries(response.headers))
+      return undefined
+    }
     return new Response(body, { status: response.status, statusText: response.statusText, headers: response.headers })
   }
 

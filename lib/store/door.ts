@@ -7,12 +7,12 @@ export const UNAVAILABLE = Symbol('unavailable')
 export type Unavailable = typeof UNAVAILABLE
 
 /** Milliseconds between two tries to reach a store that did not answer. */
-const PROBE_INTERVAL = 200
+const PROBE_INTERVAL = 100
 /**
  * Milliseconds from the first answer until the store is read again. Other processes may have
  * invalidations to deliver from the same outage, and notice its end a little later.
  */
-const HEAD_START = 500
+const HEAD_START = 400
 /** What those invalidations need. */
 const DELIVERING = new Set(['move', 'hold', 'letGo'])
 /** Milliseconds in which the same thing is logged once. */
@@ -21,11 +21,10 @@ const LOG_INTERVAL = 10_000
 const PROMPT = 50
 
 /**
- * A GET may need several operations one after the other, which share its time. A store has to
- * answer a ping as fast as the shortest of them.
+ * A GET may need several operations one after the other, so each of them has half of the time.
+ * A store has to answer a ping as fast.
  */
-const HALF = ['lookup']
-const QUARTER = ['current', 'claim', 'lease', 'ping']
+const HALF = ['lookup', 'current', 'claim', 'lease', 'ping']
 
 /**
  * The one way from the plugin to its store. Whatever a store does (hang, throw, answer an
@@ -53,11 +52,7 @@ export class Door {
     this.#log = log
     this.#deadlines = new Deadlines(timeout)
     const half = new Deadlines(timeout / 2)
-    const quarter = new Deadlines(timeout / 4)
-    this.#deadlinesOf = Object.fromEntries([
-      ...HALF.map((operation) => [operation, half] as const),
-      ...QUARTER.map((operation) => [operation, quarter] as const)
-    ])
+    this.#deadlinesOf = Object.fromEntries(HALF.map((operation) => [operation, half]))
   }
 
   /** Whether calls go through to the store. */

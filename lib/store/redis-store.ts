@@ -104,6 +104,8 @@ export class RedisStore implements CacheStore {
   }
 
   async claim (versions: readonly string[], fresh: string): Promise<string[]> {
+    const known = await this.current(versions)
+    if (known.every((version) => version !== undefined)) return known as string[]
     const writtenIn = await this.#runsOf(versions)
     // Only a read after all writes tells what everybody sees.
     const [, values] = await Promise.all([

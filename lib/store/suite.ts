@@ -371,10 +371,11 @@ function entryOf (fields: Partial<Entry>): Entry {
 
 function assertEntry (found: Entry | undefined, expected: Entry): void {
   assert.ok(found !== undefined, 'no entry was found')
-  const { body, ...rest } = found
+  const { body, text, ...rest } = found
   const { body: expectedBody, ...expectedRest } = expected
   assert.deepEqual({ variesOn: undefined, ...rest, versions: { ...rest.versions } }, expectedRest)
   assert.ok(body.equals(expectedBody), 'the body is another')
+  if (text !== undefined) assert.equal(text, expectedBody.toString())
 }
 
 async function list (keys: AsyncIterable<string>): Promise<string[]> {

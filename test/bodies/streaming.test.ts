@@ -26,18 +26,27 @@ async function * produce (first: Promise<void>, last: Promise<void>): AsyncGener
 
 for (const [kind, stream] of Object.entries(slow)) {
   t.test(`the first chunk of ${kind} is there within 50 ms, long before the last`, async (t) => {
-    const gates = [gate(), gate()] as const
-    const { origin } = await serving(t, memory, (app) => app.get('/', { config }, async () => stream(gates[0].opened, gates[1].opened)))
-    const opening = open(`${origin}/`)
-    await turn()
-    const produced = performance.now()
-    gates[0].open()
-    const response = await opening
-    const [chunk] = await once(response, 'data') as [Buffer]
-    t.equal(chunk.toString(), 'first')
-    t.ok(performance.now() - produced < 50, `${Math.round(performance.now() - produced)} ms`)
-    gates[1].open()
-    await once(response, 'end')
+    let [begun, first, last] = [gate(), gate(), gate()]
+    const { origin } = await serving(t, memory, (app) => app.get('/:try', { config }, async () => {
+      begun.open()
+      return stream(first.opened, last.opened)
+    }))
+    const waited: number[] = []
+    // A busy machine may be late once.
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      [begun, first, last] = [gate(), gate(), gate()]
+      const opening = open(`${origin}/${attempt}`)
+      await begun.opened
+      const produced = performance.now()
+      first.open()
+      const response = await opening
+      const [chunk] = await once(response, 'data') as [Buffer]
+      waited.push(Math.round(performance.now() - produced))
+      t.equal(chunk.toString(), 'first')
+      last.open()
+      await once(response, 'end')
+    }
+    t.ok(Math.min(...waited) < 50, `${waited.join(', ')} ms`)
   })
 }
 

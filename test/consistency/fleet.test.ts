@@ -69,14 +69,15 @@ t.test('nobody waits longer than the lease for a process that hangs', async (t) 
 })
 
 t.test('callers of an answer that nobody else may have run their own in all processes together', async (t) => {
-  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', takes: 100 })
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', takes: 1_000 })
   const began = performance.now()
   const answers = await Promise.all(ask(servers, 50, '/private'))
   const took = performance.now() - began
   t.comment(`${took.toFixed(0)} ms`)
   t.equal(new Set(answers.map(({ text }) => text)).size, 50)
   t.equal(await counters.get('runs'), 50)
-  t.ok(took < 1_500, `${took} ms: not one after the other`)
+  // In the time of two: the first, and then all others.
+  t.ok(took < 3_500, `${took} ms`)
 })
 
 t.test('a caller that came after a write is not given what another process began to fill before it', async (t) => {

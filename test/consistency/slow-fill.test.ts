@@ -1,7 +1,9 @@
 import { once } from 'node:events'
 import t from 'tap'
+import type { Entry } from '../../index.js'
 import { eachStore, fileRedis, redisCli } from '../support/each-store.js'
 import { gate } from '../support/gate.js'
+import { MapStore } from '../support/map-store.js'
 import { see, serving } from '../support/serving.js'
 import { startProcesses, type ServerProcess } from './processes.js'
 
@@ -64,6 +66,36 @@ for (const [what, { read, write }] of Object.entries(policies)) {
     goOn.open()
     t.match(JSON.parse((await before).text), { value: 1 })
     t.match(JSON.parse((await after).text), { value: 2 })
+  })
+}
+
+/** A store that takes its time to keep an entry. */
+class SlowStore extends MapStore {
+  readonly setting = gate()
+  readonly goOn = gate()
+
+  override async set (key: string, entry: Entry, seconds: number): Promise<void> {
+    this.setting.open()
+    await this.goOn.opened
+    await super.set(key, entry, seconds)
+  }
+}
+
+for (const [what, { read, write }] of Object.entries(policies)) {
+  t.test(`an entry that is on its way to the store is given to those who came before a write only: ${what}`, async (t) => {
+    let value = 1
+    const store = new SlowStore()
+    const { request } = await serving(t, { store, timeout: 10_000 }, (app) => {
+      app.get('/things', { config: { cache: read } }, async () => ({ value, tag: 'thing' }))
+      app.post('/things', { config: { cache: write } }, async () => { value++ })
+    })
+    await request('/things')
+    await store.setting.opened
+    const before = await request('/things')
+    t.same([before.cache, JSON.parse(before.text)], ['HIT', { value: 1, tag: 'thing' }])
+    await request('/things', { method: 'POST' })
+    t.match(JSON.parse((await request('/things')).text), { value: 2 })
+    store.goOn.open()
   })
 }
 

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { eachStore, fileRedis } from '../support/each-store.js'
 import { commands } from '../support/commands.js'
+import { MapStore } from '../support/map-store.js'
 import { countRoundTrips } from '../support/round-trips.js'
 import { serving } from '../support/serving.js'
 
@@ -93,4 +94,21 @@ t.test('the response to a write waits for one round trip, however many namespace
     t.equal(way.count, 1, path)
     await app.apiCache.ready()
   }
+})
+
+t.test('before a tag moves, what tells of it to fills that do not know their tags yet has moved', async (t) => {
+  const moved: string[] = []
+  const store = new class extends MapStore {
+    override async move (versions: readonly string[], fresh: string): Promise<void> {
+      moved.push(...versions)
+      await super.move(versions, fresh)
+    }
+  }()
+  const { request } = await serving(t, { store }, (app) => {
+    app.post('/things', { config: { cache: { invalidate: 'things', invalidateTags: ['red', 'large'] } } }, async () => ({ ok: true }))
+  })
+  await request('/things', { method: 'POST' })
+  const [groups, tags] = [/!tags:/, /!tag:/].map((kind) => moved.flatMap((version, index) => kind.test(version) ? [index] : [])) as [number[], number[]]
+  t.equal(tags.length, 2)
+  t.ok(Math.max(...groups) < Math.min(...tags), moved.join(' '))
 })

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const SERVER = join(__dirname, '../../examples/server.js')
+// However this process ends, the example ends with it.
+const GUARD = "data:text/javascript,process.once('disconnect', () => process.exit()); process.channel.unref()"
 
 export interface Example {
   /** Where the page is. */
@@ -27,16 +29,17 @@ export async function startExample ({ env = {}, dotenv = '' }: ExampleOptions = 
   const cwd = mkdtempSync(join(tmpdir(), 'fastify-api-cache-example-'))
   writeFileSync(join(cwd, '.env'), dotenv)
   const inherited = Object.entries(process.env).filter(([name]) => !/^(REDIS_.*|HOST|PORT)$/.test(name))
-  const server = spawn(process.execPath, [SERVER], {
+  // `env -u`: tap gives every child process options that load its own hooks.
+  const server = spawn('/usr/bin/env', ['-u', 'NODE_OPTIONS', process.execPath, '--import', GUARD, SERVER], {
     cwd,
     env: { ...Object.fromEntries(inherited), PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'inherit']
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc']
   })
   server.once('exit', () => { rmSync(cwd, { recursive: true }) })
 
   const log: string[] = []
   const url = await new Promise<string>((resolve, reject) => {
-    createInterface(server.stdout).on('line', (line) => {
+    createInterface(server.stdout!).on('line', (line) => {
       const { msg } = JSON.parse(line) as { msg: string }
       log.push(msg)
       const page = /http:\S+/.exec(msg)

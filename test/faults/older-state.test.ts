@@ -47,6 +47,26 @@ t.test('a process that starts after Redis has fallen back to an old RDB file bel
   }
 })
 
+t.test('a process that was there before believes nothing that was moved after the file was written', async (t) => {
+  const { redis, control } = await server(t)
+  const database = { value: 1 }
+  const { app, request } = await reading(t, redis.url, database)
+  await request('/value')
+  await app.apiCache.ready()
+  await control.save()
+  database.value = 2
+  // By somebody else: nothing about it is known here.
+  const other = await reading(t, redis.url, database)
+  await other.app.apiCache.invalidate('value')
+  await other.app.close()
+  await redis.restart()
+  for (;;) {
+    const seen = await request('/value')
+    t.equal(seen.text, '{"value":2}')
+    if (seen.cache === 'HIT') break
+  }
+})
+
 t.test('a connection that comes back to the same run of Redis finds its entries again', async (t) => {
   const { redis, control } = await server(t)
   const client = new Redis(redis.port, '127.0.0.1')
@@ -81,6 +101,9 @@ t.test('processes to whom INFO tells different runs share what they fill all the
     await reading(t, redis.url, database),
     await reading(t, { port: redis.port, host: '127.0.0.1', username: 'app', password: 'secret', enableReadyCheck: false }, database)
   ]
+  await b.request('/value')
+  await control.call('CLIENT', 'KILL', 'USER', 'app')
+  while ((await b.request('/value')).cache !== 'HIT');
   for (let round = 0; round < 3; round++) {
     for (const { app, request } of [a, b]) {
       await request('/value')

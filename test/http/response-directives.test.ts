@@ -4,8 +4,10 @@ import { asking, cached, cacheStatus } from './ask.js'
 
 const config = { cache: { namespace: 'directives', expire: 60 } }
 
+type Given = Record<string, string | string[]>
+
 interface Row {
-  headers: Record<string, string | string[]>
+  headers: Given | (() => Given)
   /** How the second of two requests is answered. */
   second: 'HIT' | 'MISS'
   /** The seconds of freshness left then, or why the answer was not stored. */
@@ -25,7 +27,7 @@ const rows: Record<string, Row> = {
   'no-cache is not stored': { headers: { 'cache-control': 'no-cache' }, second: 'MISS', because: 'no-cache' },
   'no-cache with field names is not stored': { headers: { 'cache-control': 'no-cache="x-user"' }, second: 'MISS', because: 'no-cache' },
   'max-age wins over expire': { headers: { 'cache-control': 'max-age=500' }, second: 'HIT', because: 500 },
-  'max-age wins over Expires': { headers: { 'cache-control': 'max-age=500', expires: ahead(20) }, second: 'HIT', because: 500 },
+  'max-age wins over Expires': { headers: () => ({ 'cache-control': 'max-age=500', expires: ahead(20) }), second: 'HIT', because: 500 },
   'max-age=0 is not stored': { headers: { 'cache-control': 'max-age=0' }, second: 'MISS', because: 'expired' },
   's-maxage wins over max-age': { headers: { 'cache-control': 'max-age=0, s-maxage=30' }, second: 'HIT', because: 30 },
   's-maxage=0 is not stored': { headers: { 'cache-control': 'max-age=30, s-maxage=0' }, second: 'MISS', because: 'expired' },
@@ -47,8 +49,8 @@ const rows: Record<string, Row> = {
   'a max-age without a value is stale': { headers: { 'cache-control': 'max-age' }, second: 'MISS', because: 'expired' },
   'a max-age of centuries is a year': { headers: { 'cache-control': 'max-age=99999999999' }, second: 'HIT', because: ONE_YEAR_IN_SECONDS },
   'a directive is heard behind what is none': { headers: { 'cache-control': ',, ="x", no-store' }, second: 'MISS', because: 'no-store' },
-  'Expires wins over expire': { headers: { expires: ahead(500), date: ahead(0) }, second: 'HIT', because: 500 },
-  'Expires in the past is not stored': { headers: { expires: ago(5) }, second: 'MISS', because: 'expired' },
+  'Expires wins over expire': { headers: () => ({ expires: ahead(500), date: ahead(0) }), second: 'HIT', because: 500 },
+  'Expires in the past is not stored': { headers: () => ({ expires: ago(5) }), second: 'MISS', because: 'expired' },
   'an invalid Expires is stale': { headers: { expires: '0' }, second: 'MISS', because: 'expired' },
   'an Expires in another time zone is stale': { headers: { expires: 'Thu, 18 Aug 2050 02:01:18 UTC' }, second: 'MISS', because: 'expired' },
   'an Expires in the form of RFC 850 counts': { headers: { expires: 'Thursday, 18-Aug-50 02:01:18 GMT' }, second: 'HIT', because: ONE_YEAR_IN_SECONDS },
@@ -57,7 +59,7 @@ const rows: Record<string, Row> = {
   'Age counts against expire': { headers: { age: '20' }, second: 'HIT', because: 40 },
   'an Age beyond max-age is not stored': { headers: { 'cache-control': 'max-age=100', age: '100' }, second: 'MISS', because: 'expired' },
   'an Age that is not whole seconds is none': { headers: { age: '20.0' }, second: 'HIT', because: 60 },
-  'an old Date is an age': { headers: { 'cache-control': 'max-age=100', date: ago(60) }, second: 'HIT', because: 40 },
+  'an old Date is an age': { headers: () => ({ 'cache-control': 'max-age=100', date: ago(60) }), second: 'HIT', because: 40 },
   'an invalid Date is none': { headers: { date: 'yesterday' }, second: 'HIT', because: 60 },
   'CDN-Cache-Control is for others': { headers: { 'cdn-cache-control': 'no-store' }, second: 'HIT', because: 60 },
   'Surrogate-Control is for others': { headers: { 'surrogate-control': 'no-store' }, second: 'HIT', because: 60 },
@@ -67,8 +69,9 @@ const rows: Record<string, Row> = {
   'Set-Cookie is not stored': { headers: { 'set-cookie': 'a=b' }, second: 'MISS', because: 'set-cookie' }
 }
 
-for (const [sentence, { headers, second, because }] of Object.entries(rows)) {
+for (const [sentence, { headers: given, second, because }] of Object.entries(rows)) {
   t.test(`a response's ${sentence}`, async (t) => {
+    const headers = typeof given === 'function' ? given() : given
     let runs = 0
     const { ask } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) => {
       runs++
@@ -84,7 +87,7 @@ for (const [sentence, { headers, second, because }] of Object.entries(rows)) {
       t.match(cacheStatus(first.headers), `detail=${because}`)
     } else {
       const ttl = Number(/ttl=(\d+)/.exec(cacheStatus(again.headers)!)?.[1])
-      t.ok(ttl <= because && ttl >= because - 2, `${ttl} seconds left of ${because}`)
+      t.ok(ttl <= because && ttl >= because - 5, `${ttl} seconds left of ${because}`)
     }
     for (const name of Object.keys(headers)) {
       if (['age', 'set-cookie'].includes(name)) continue

@@ -37,7 +37,11 @@ t.test('a header of several lines is one of several lines on a HIT', async (t) =
 })
 
 t.test('the Date of the fill is told on MISS and HIT, with the Age since then', async (t) => {
-  const { ask } = await asking(t, (app) => app.get('/:own', { config }, async (request, reply) => {
+  const told: unknown[] = []
+  const { ask } = await asking(t, (app) => app.get('/:own', {
+    config,
+    onSend: async (_request, reply) => { told.push(reply.getHeader('date')) }
+  }, async (request, reply) => {
     if ((request.params as { own: string }).own === 'own') reply.headers({ date: new Date(Date.now() - 10_000).toUTCString(), age: '20' })
     return 'body'
   }))
@@ -46,6 +50,7 @@ t.test('the Date of the fill is told on MISS and HIT, with the Age since then', 
   const hit = await ask('/none')
   t.ok(hit.headers.date)
   t.equal(hit.headers.date, miss.headers.date)
+  t.same(told, [miss.headers.date, miss.headers.date], 'and not left to Node, which would tell that of the response')
   t.match(hit.headers.age, /^[01]$/)
 
   const own = await ask('/own')

@@ -76,6 +76,7 @@ for (const [sentence, [etag, headers, status]] of Object.entries(conditions)) {
     t.equal(head.status, status, 'HEAD')
     const whole = await ask('/first')
     t.equal(whole.text, '{"a":1}', 'what is stored is whole')
+    t.equal(whole.headers['content-type'], 'application/json; charset=utf-8')
     t.equal(cached(whole.headers), 'HIT')
   })
 }
@@ -145,11 +146,12 @@ t.test('a stream that misses may go without an ETag, and has one as a HIT', asyn
 
 for (const [kind, stream] of Object.entries({
   'a Node stream': () => Readable.from(['abc', 'def']),
-  'a web stream': () => new Blob(['abcdef']).stream()
+  'a web stream': () => new Blob(['abcdef']).stream(),
+  'a Response': () => new Response('abcdef', { headers: { etag: '"a"', 'content-type': 'text/plain' } })
 })) {
   t.test(`${kind} with an ETag of the handler's is a 304 on MISS and HIT, and stored whole`, async (t) => {
     const { ask } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) => {
-      reply.headers({ etag: '"a"', 'content-type': 'text/plain' })
+      if (kind !== 'a Response') reply.headers({ etag: '"a"', 'content-type': 'text/plain' })
       return stream()
     }))
     for (const state of ['MISS', 'HIT']) {

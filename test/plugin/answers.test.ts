@@ -77,6 +77,10 @@ const answers: Record<string, Declare> = {
     app.addHook('onRequest', async (_request, reply) => { reply.serializer((payload: unknown) => `<${JSON.stringify(payload)}>`) })
     app.get('/', { config }, async () => { run(); return { wrapped: true } })
   },
+  'a serializer that a hook sets, for a type that the handler sets': (app, run) => {
+    app.addHook('onRequest', async (_request, reply) => { reply.serializer((payload: unknown) => `<${JSON.stringify(payload)}>`) })
+    app.get('/', { config }, async (_request, reply) => { run(); reply.type('text/x-wrapped'); return { wrapped: true } })
+  },
   'a serializer of the application': (app, run) => {
     app.setReplySerializer((payload, status) => JSON.stringify({ status, payload }))
     app.get('/', { config }, async () => { run(); return { own: true } })

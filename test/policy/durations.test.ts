@@ -1,8 +1,7 @@
 import t from 'tap'
 import * as durations from '../../lib/durations.js'
+import { toSeconds } from '../../lib/policy/duration.js'
 import apiCache from '../../index.js'
-
-const { toSeconds } = durations
 
 t.test('the constants are what their names say, a month 30 days and a year 365', async (t) => {
   t.match(durations, {

@@ -53,6 +53,7 @@ const wrong: Record<string, () => CacheStore> = {
     }
   }(),
   'keeps bodies as UTF-8': () => storing((entry) => ({ ...entry, body: Buffer.from(String(entry.body)) })),
+  'gives a text that is not the body\'s': () => storing((entry) => ({ ...entry, text: `${String(entry.body)}!` })),
   'loses headers that were taken away': () => storing((entry) => ({ ...entry, headers: entry.headers.filter(([, value]) => value !== null) })),
   'loses what an entry varies on': () => storing((entry) => ({ ...entry, variesOn: undefined })),
   'loses the age': () => storing((entry) => ({ ...entry, age: 0 })),

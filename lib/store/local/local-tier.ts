@@ -30,8 +30,8 @@ export interface VersionSource {
  */
 export class LocalTier implements CacheStore {
   readonly name: string
-  readonly hold: CacheStore['hold']
-  readonly letGo: CacheStore['letGo']
+  readonly hold?: NonNullable<CacheStore['hold']>
+  readonly letGo?: NonNullable<CacheStore['letGo']>
   readonly #store: CacheStore
   readonly #versions: VersionSource
   readonly #entries: LRUCache<string, Entry>

@@ -103,12 +103,14 @@ export const staleIn = (state: State): string | undefined => state.stale
 
 /** Every step that anyone can take. */
 export function stepsFrom (scenario: Scenario): (state: State) => Array<Step<State>> {
-  return (state) => !canStillBeStale(state) ? [] : [
-    ...state.readers.flatMap((reader, index) => readerSteps(scenario, state, reader, index)),
-    ...state.writers.flatMap((writer, index) => writerSteps(scenario, state, writer, index)),
-    ...crashes(scenario, state),
-    ...losses(scenario, state)
-  ].map(([name, next]) => [name, canonical(next)])
+  return (state) => !canStillBeStale(state)
+    ? []
+    : [
+        ...state.readers.flatMap((reader, index) => readerSteps(scenario, state, reader, index)),
+        ...state.writers.flatMap((writer, index) => writerSteps(scenario, state, writer, index)),
+        ...crashes(scenario, state),
+        ...losses(scenario, state)
+      ].map(([name, next]) => [name, canonical(next)])
 }
 
 /** Whether a read is to come, or under way, that began after an acknowledged write. */
@@ -265,7 +267,7 @@ function readerSteps ({ payloadTags, sameProcess, fault }: Scenario, state: Stat
     }
     case 'end':
       return [
-        [`a reader: set`, done(flightTo({ findable: false }, { ...state, entry: reader.entry! }))]
+        ['a reader: set', done(flightTo({ findable: false }, { ...state, entry: reader.entry! }))]
       ]
     case 'done':
       return []
@@ -324,7 +326,9 @@ function losses ({ fault }: Scenario, state: State): Array<Step<State>> {
     versions: { ...state.versions, [key]: null },
     lost: fault === 'a lost version comes back' ? { [key]: state.versions[key]! } : {}
   }])
-  const back = fault !== 'a lost version comes back' ? [] : Object.entries(state.lost).map(([key, version]): Step<State> =>
-    [`${key} comes back`, { ...state, versions: { ...state.versions, [key]: version }, lost: {} }])
+  const back = fault !== 'a lost version comes back'
+    ? []
+    : Object.entries(state.lost).map(([key, version]): Step<State> =>
+      [`${key} comes back`, { ...state, versions: { ...state.versions, [key]: version }, lost: {} }])
   return [...(state.losses > 0 ? lost : []), ...back]
 }

@@ -35,10 +35,10 @@ export interface RaceResult {
   readonly stale: readonly StaleRead[]
 }
 
-/** Milliseconds between two kills, about. */
-const KILL_INTERVAL = 2_000
-/** Milliseconds between two losses of versions in Redis, about. */
-const LOSS_INTERVAL = 700
+/** Calls between two kills, about. */
+const CALLS_PER_KILL = 3_000
+/** Calls between two losses of versions in Redis, about. */
+const CALLS_PER_LOSS = 1_000
 /** Of the calls, those that read what the same client wrote just before. */
 const READ_OWN_WRITE = 0.5
 
@@ -71,6 +71,32 @@ class Server {
   }
 }
 
+/** Something that happens every so many calls, about, and not twice at a time. */
+class Disturbance {
+  readonly #mean: number
+  readonly #random: Random
+  readonly #happen: () => Promise<void>
+  #left: number
+  #happening: Promise<void> | undefined
+
+  constructor (mean: number, random: Random, happen: () => Promise<void>) {
+    this.#mean = mean
+    this.#random = random
+    this.#happen = happen
+    this.#left = random.next() * 2 * mean
+  }
+
+  get over (): Promise<void> | undefined {
+    return this.#happening
+  }
+
+  called (): void {
+    if (this.#left-- > 0 || this.#happening !== undefined) return
+    this.#left = this.#random.next() * 2 * this.#mean
+    this.#happening = this.#happen().finally(() => { this.#happening = undefined })
+  }
+}
+
 /** Reads and writes at random from many clients at once while servers die, and checks what they saw. */
 export async function race (settings: RaceSettings): Promise<RaceResult> {
   const { store, seed, broken, clients } = settings
@@ -86,7 +112,6 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     broken
   }))
   const client = new Redis({ port: redis.port, host: '127.0.0.1' })
-  const disturbed = new AbortController()
   const history: Call[] = []
   let reads = 0
   let writes = 0
@@ -99,6 +124,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     const { value, cache } = await ask(server, kind === 'read' ? 'GET' : 'POST', path)
     const made = { register: server.owner + register.name, kind, path, start, end: performance.now(), value, cache }
     history.push(made)
+    for (const disturbance of disturbances) disturbance.called()
     return made
   }
 
@@ -125,38 +151,29 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     }
   }
 
-  async function killServers (): Promise<void> {
-    while (await passed(random.next() * 2 * KILL_INTERVAL, disturbed.signal)) {
-      const server = random.of(servers)
-      kills++
-      await server.kill()
-      await server.start()
-    }
+  async function killServer (): Promise<void> {
+    const server = random.of(servers)
+    kills++
+    await server.kill()
+    await server.start()
   }
 
   async function loseVersions (): Promise<void> {
-    while (store !== 'memory' && await passed(random.next() * 2 * LOSS_INTERVAL, disturbed.signal)) {
-      if (random.chance(0.1)) {
-        lost++
-        await client.flushall()
-        continue
-      }
-      const versions = (await client.keys('api-cache!*')).sort()
-      if (versions.length === 0) continue
-      lost++
-      await client.del(random.of(versions))
-    }
+    const versions = (await client.keys('api-cache!*')).sort()
+    if (versions.length === 0) return
+    lost++
+    await (random.chance(0.1) ? client.flushall() : client.del(random.of(versions)))
   }
+
+  const disturbances = [new Disturbance(CALLS_PER_KILL, random, killServer)]
+  if (store !== 'memory') disturbances.push(new Disturbance(CALLS_PER_LOSS, random, loseVersions))
 
   const began = performance.now()
   try {
     await Promise.all(servers.map((server) => server.start()))
-    const disturbances = [killServers(), loseVersions()]
     await Promise.all(Array.from({ length: clients }, runClient))
-    disturbed.abort()
-    await Promise.all(disturbances)
+    await Promise.all(disturbances.map((disturbance) => disturbance.over))
   } finally {
-    disturbed.abort()
     client.disconnect()
     await Promise.all([...servers.map((server) => server.kill()), counters.kill()])
     for (const { agent } of servers) agent.destroy()
@@ -187,10 +204,6 @@ function ask ({ port, agent }: Server, method: string, path: string): Promise<{ 
     })
     call.on('error', failed).end()
   })
-}
-
-async function passed (milliseconds: number, signal: AbortSignal): Promise<boolean> {
-  return await delay(milliseconds, true, { signal, ref: false }).catch(() => false)
 }
 
 /** What a race came to, in a few lines. */

@@ -1,0 +1,56 @@
+import { eachStore } from '../support/each-store.js'
+import { keysOf, serving } from '../support/serving.js'
+
+const test = eachStore()
+const config = { cache: { namespace: 'headed', expire: 60 } }
+const HEAD = { method: 'HEAD' }
+
+for (const serveFrom of ['handler', 'onRequest'] as const) {
+  const own = { cache: { ...config.cache, serveFrom } }
+
+  test(`with serveFrom '${serveFrom}' a HEAD shares the entry of its GET`, async (t, options) => {
+    let runs = 0
+    const { app, request } = await serving(t, options, (app) => app.get('/', { config: own }, async () => ({ run: ++runs })))
+    const got = await request('/')
+    await app.apiCache.ready()
+    const headed = await request('/', HEAD)
+    t.match(headed, { status: 200, cache: 'HIT', text: '', type: got.type })
+    t.equal(headed.headers.get('content-length'), got.headers.get('content-length'))
+    t.equal(headed.headers.get('etag'), got.headers.get('etag'))
+    t.equal(runs, 1)
+  })
+
+  test(`with serveFrom '${serveFrom}' a HEAD before the first GET leaves nothing behind, and the GET is whole`, async (t, options) => {
+    let runs = 0
+    const { app, request } = await serving(t, options, (app) => app.get('/', { config: own }, async () => ({ run: ++runs })))
+    t.match(await request('/', HEAD), { status: 200, cache: 'MISS', text: '' })
+    await app.apiCache.ready()
+    t.same(await keysOf(app, 'headed'), [])
+    t.match(await request('/'), { cache: 'MISS', text: '{"run":2}' })
+    await app.apiCache.ready()
+    t.match(await request('/', HEAD), { cache: 'HIT', text: '' })
+    t.match(await request('/'), { cache: 'HIT', text: '{"run":2}' })
+  })
+}
+
+test('HEADs and GETs that come together leave a whole entry', async (t, options) => {
+  const { app, request } = await serving(t, options, (app) => app.get('/', { config }, async () => {
+    await new Promise((resolve) => { setImmediate(resolve) })
+    return { whole: true }
+  }))
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => request('/', index % 2 === 0 ? HEAD : {})))
+  answers.forEach(({ text }, index) => t.equal(text, index % 2 === 0 ? '' : '{"whole":true}'))
+  await app.apiCache.ready()
+  t.match(await request('/'), { cache: 'HIT', text: '{"whole":true}' })
+})
+
+test('an own HEAD route with the policy of its GET answers from the same entry', async (t, options) => {
+  const { app, request } = await serving(t, options, (app) => {
+    app.head('/', { config }, async (_request, reply) => reply.header('x-own', 'head').send())
+    app.get('/', { config }, async () => ({ whole: true }))
+  })
+  t.match(await request('/', HEAD), { cache: 'MISS', text: '' })
+  t.match(await request('/'), { cache: 'MISS', text: '{"whole":true}' })
+  await app.apiCache.ready()
+  t.match(await request('/', HEAD), { cache: 'HIT', text: '' })
+})
