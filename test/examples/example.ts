@@ -35,7 +35,7 @@ export async function startExample ({ env = {}, dotenv = '' }: ExampleOptions = 
     env: { ...Object.fromEntries(inherited), PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc']
   })
-  server.once('exit', () => { rmSync(cwd, { recursive: true }) })
+  server.once('exit', () => { rmSync(cwd, { recursive: true, force: true }) })
 
   const log: string[] = []
   const url = await new Promise<string>((resolve, reject) => {

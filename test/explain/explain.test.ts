@@ -22,8 +22,8 @@ async function explained (t: Test, options: ApiCacheOptions, declare: (app: Fast
   const app = Fastify(loggingTo(lines))
   await app.register(cookie)
   await app.register(apiCache, { explain: true, ...options })
-  app.decorateRequest('user', null)
-  app.decorateRequest('session', null)
+  app.decorateRequest('user', null as never)
+  app.decorateRequest('session', null as never)
   app.addHook('preHandler', async (request) => {
     const name = request.headers['x-user']
     if (name !== undefined) Object.assign(request, { user: { name, tenant: 'acme' }, session: { theme: 'dark' } })
@@ -116,6 +116,8 @@ test('callers who waited are told so', async (t, options) => {
   t.equal(decisions.filter(({ decision, collapsed }) => decision === 'HIT' && collapsed === true).length, 2)
 })
 
+const themeOf = (request: FastifyRequest): string | undefined => (request as unknown as { session?: { theme: string } }).session?.theme
+
 /** What a handler reads, and what makes it part of the key. */
 const READS: Record<string, { read: (request: FastifyRequest) => unknown, reported: string[], covered: Partial<ReadPolicy>, path?: string }> = {
   'a request header': {
@@ -139,9 +141,9 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
     covered: { scope: (request) => (request as { user?: { name: string } }).user?.name ?? 'nobody' }
   },
   'request.session': {
-    read: (request) => (request as { session?: { theme: string } }).session?.theme,
+    read: (request) => themeOf(request),
     reported: ['request.session'],
-    covered: { key: (request) => `${request.url} ${(request as { session?: { theme: string } }).session?.theme}` }
+    covered: { key: (request) => `${request.url} ${themeOf(request)}` }
   },
   'request.ip': {
     read: ({ ip }) => ip,
@@ -250,8 +252,8 @@ test('without explain nothing is logged, told or reported, and the handler gets 
     })
   }, loggingTo(lines))
   t.equal((await request('/')).headers.get('cache-status'), 'fastify-api-cache;fwd=uri-miss;stored')
+  t.equal(given, seen)
   await app.apiCache.ready()
   t.match((await request('/')).headers.get('cache-status'), /^fastify-api-cache;hit;ttl=\d+$/)
-  t.equal(given, seen)
   t.same(lines.filter(({ msg }) => /api cache: (HIT|MISS|the handler)/.test(msg)), [])
 })

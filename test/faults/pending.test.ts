@@ -105,3 +105,25 @@ t.test('closing logs what cannot be delivered, within seconds', async (t) => {
   t.ok(performance.now() - began < 3_000)
   t.match(lines.find(({ msg }) => msg.includes('closed with invalidations')), { level: 50, pending: 1, versions: ['api-cache!version:a'] })
 })
+
+t.test('after an outage processes wait for what others still have to deliver', async (t) => {
+  const redis = await server(t)
+  const [writer, reader] = [await writing(t, redis), await writing(t, redis)]
+  await writer.request('/a')
+  await writer.app.apiCache.ready()
+  t.equal((await reader.request('/a')).cache, 'HIT')
+  redis.pause()
+  // The reader looks for Redis a little earlier than the writer, who never gets to send its move.
+  await reader.request('/a')
+  await delay(50)
+  await writer.request('/a')
+  await writer.request('/a', { method: 'POST' })
+  reader.values.set('a', 1)
+  t.equal(writer.app.apiCache.stats().pending, 1)
+  redis.resume()
+  for (;;) {
+    const seen = await reader.request('/a')
+    t.equal(seen.text, '{"value":1}')
+    if (seen.cache === 'HIT') break
+  }
+})

@@ -20,9 +20,10 @@ export interface Sample {
   readonly cache: string | undefined
   /** A value older than the newest one that had been acknowledged when it was asked. */
   readonly stale: boolean
-  /** Of which application, and of the route that nobody writes to. */
+  /** Of which application. */
   readonly app: number
-  readonly steady: boolean
+  /** Of items, of the route that nobody writes to, or of the one without a cache. */
+  readonly of: 'items' | 'steady' | 'uncached'
 }
 
 export interface Traffic {
@@ -60,6 +61,7 @@ export async function startTraffic (redis: ReadonlyArray<ApiCacheOptions['redis'
       return { value }
     })
     app.get('/steady', { config: { cache: { namespace: 'steady' } } }, async () => ({ value: 0 }))
+    app.get('/uncached', async () => ({ value: 0 }))
     apps.push(app)
     origins.push(new URL(await app.listen({ host: '127.0.0.1', port: 0 })))
   }
@@ -69,14 +71,15 @@ export async function startTraffic (redis: ReadonlyArray<ApiCacheOptions['redis'
   const waiting = new Set<{ matches: (sample: Sample) => boolean, resolve: (sample: Sample) => void }>()
   const stopped = new AbortController()
 
-  async function ask (method: string, app: number, id?: number): Promise<void> {
-    const path = id === undefined ? '/steady' : `/items/${id}`
-    const newest = id === undefined ? 0 : acknowledged.get(id) ?? 0
+  async function ask (method: string, app: number, of: Sample['of']): Promise<void> {
+    const id = random.below(ITEMS)
+    const path = of === 'items' ? `/items/${id}` : `/${of}`
+    const newest = of === 'items' ? acknowledged.get(id) ?? 0 : 0
     const at = performance.now()
     const { status, cache, value } = await send(agent, origins[app]!, method, path)
     const milliseconds = performance.now() - at
-    if (method === 'POST' && status === 200) acknowledged.set(id!, Math.max(acknowledged.get(id!) ?? 0, value))
-    const sample = { at, milliseconds, status, cache, stale: status === 200 && value < newest, app, steady: id === undefined }
+    if (method === 'POST' && status === 200) acknowledged.set(id, Math.max(acknowledged.get(id) ?? 0, value))
+    const sample = { at, milliseconds, status, cache, stale: status === 200 && value < newest, app, of }
     samples.push(sample)
     for (const waiter of waiting) {
       if (!waiter.matches(sample)) continue
@@ -94,9 +97,9 @@ export async function startTraffic (redis: ReadonlyArray<ApiCacheOptions['redis'
 
   const running = [
     ...Array.from({ length: READERS }, async (_, reader) => {
-      await repeat(READ_INTERVAL, () => ask('GET', reader % apps.length, random.chance(0.2) ? undefined : random.below(ITEMS)))
+      await repeat(READ_INTERVAL, () => ask('GET', reader % apps.length, random.chance(0.7) ? 'items' : random.of(['steady', 'uncached'])))
     }),
-    repeat(WRITE_INTERVAL, () => ask('POST', random.below(apps.length), random.below(ITEMS)))
+    repeat(WRITE_INTERVAL, () => ask('POST', random.below(apps.length), 'items'))
   ]
 
   return {

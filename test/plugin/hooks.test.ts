@@ -42,6 +42,24 @@ test('an onSend hook of the route itself acts once on a MISS and once on a HIT',
   t.match(await request('/'), { cache: 'HIT', text: 'body route' })
 })
 
+test('hooks of the route itself, and those that a later plugin gives it, act once on what a MISS and a HIT send', async (t, options) => {
+  const app = Fastify()
+  await app.register(apiCache, options)
+  app.addHook('onRoute', (route) => {
+    route.preSerialization = [route.preSerialization ?? [], async (_request: unknown, _reply: unknown, payload: unknown) => ({ later: payload })].flat()
+    route.onSend = [route.onSend ?? [], async (_request: unknown, _reply: unknown, payload: unknown) => `${String(payload)} later`].flat()
+  })
+  app.get('/', {
+    config,
+    preSerialization: async (_request, _reply, payload) => ({ route: payload }),
+    onSend: async (_request, _reply, payload) => `${String(payload)} route`
+  }, async () => ({ a: 1 }))
+  const { request } = await listening(t, app)
+  const text = '{"later":{"route":{"a":1}}} route later'
+  t.match(await request('/'), { cache: 'MISS', text })
+  t.match(await request('/'), { cache: 'HIT', text })
+})
+
 test('a preSerialization hook has acted once on what a MISS and a HIT send', async (t, options) => {
   const wrap = (app: FastifyInstance, place: string) => app.addHook('preSerialization', async (_request, _reply, payload) => ({ [place]: payload }))
   const { request } = await hooked(t, options, wrap, () => ({ a: 1 }))

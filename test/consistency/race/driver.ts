@@ -35,8 +35,9 @@ export interface RaceResult {
   readonly stale: readonly StaleRead[]
 }
 
-/** Calls between two kills, about. */
+/** Calls between two kills, about; more in a long run, which else would do little but start servers. */
 const CALLS_PER_KILL = 3_000
+const MAX_KILLS = 100
 /** Calls between two losses of versions in Redis, about. */
 const CALLS_PER_LOSS = 1_000
 /** Of the calls, those that read what the same client wrote just before. */
@@ -165,7 +166,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     await (random.chance(0.1) ? client.flushall() : client.del(random.of(versions)))
   }
 
-  const disturbances = [new Disturbance(CALLS_PER_KILL, random, killServer)]
+  const disturbances = [new Disturbance(Math.max(CALLS_PER_KILL, (settings.reads + settings.writes) / MAX_KILLS), random, killServer)]
   if (store !== 'memory') disturbances.push(new Disturbance(CALLS_PER_LOSS, random, loseVersions))
 
   const began = performance.now()
