@@ -8,10 +8,10 @@ import session from '@fastify/session'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { listening, type Seen } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 
 declare module 'fastify' {
   interface Session { user?: string }

@@ -3,11 +3,11 @@ import cookie from '@fastify/cookie'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { loggingTo, type LogLine } from '../support/log.js'
 import { listening, serving, type Serving } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 
 interface Explained extends Serving {
   readonly lines: LogLine[]

@@ -46,6 +46,8 @@ export interface Report {
   /** Warnings and errors in the log. */
   readonly complaints: number
   readonly pending: number
+  /** Whether both applications had given up on the store when the fault ended. */
+  readonly gaveUp: boolean
   /** Of what the slowest may be: what the store took for each of its answers, in time. */
   readonly answeredIn: number
 }
@@ -71,6 +73,7 @@ export async function observe (fault: Fault): Promise<Report> {
       }
       const broken = performance.now()
       await delay(stage.lasts ?? DURING)
+      const gaveUp = traffic.apps.every((app) => !app.apiCache.stats().available)
       await stage.mend()
       const mended = performance.now()
       const served = Promise.all(traffic.apps.map((_app, app) => traffic.first((sample) => sample.at > mended && isHit(sample, app))))
@@ -97,6 +100,7 @@ export async function observe (fault: Fault): Promise<Report> {
         resumed,
         complaints: traffic.log.filter(({ level }) => level >= 40).length,
         pending,
+        gaveUp,
         answeredIn: stage.answersIn ?? 0
       }
     } finally {

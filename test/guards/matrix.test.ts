@@ -3,11 +3,11 @@ import Fastify, { type FastifyInstance, type RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Test } from 'tap'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { listening } from '../support/serving.js'
 import { addHook, append, fits, guard, KEY, STAGES, STYLES, type Hook, type Stage } from './guard.js'
 
-const test = eachStore()
+const test = patientStores()
 
 interface Places {
   app: FastifyInstance

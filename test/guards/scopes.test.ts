@@ -1,10 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import type { ReadPolicy } from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { complaints, loggingTo, type LogLine } from '../support/log.js'
 import { keysOf, serving } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 
 const cache = (policy: Partial<ReadPolicy> = {}): { cache: ReadPolicy } => ({ cache: { namespace: 'scoped', expire: 60, ...policy } })
 const as = (user: string): RequestInit => ({ headers: { 'x-user': user } })

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import apiCache, { type ApiCacheOptions } from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { listening, serving, type Serving } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 const config = { cache: { namespace: 'headed', expire: 60, scope: 'shared' as const } }
 
 /** What an application sets for each request, whatever the route. */

@@ -2,10 +2,10 @@ import { connect } from 'node:http2'
 import { once } from 'node:events'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import apiCache from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { keysOf, listening, serving } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 const config = { cache: { namespace: 'constrained', expire: 60 } }
 
 // By what tells the routes apart, and the request headers that choose one.

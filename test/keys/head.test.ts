@@ -1,7 +1,7 @@
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { keysOf, serving } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 const config = { cache: { namespace: 'headed', expire: 60 } }
 const HEAD = { method: 'HEAD' }
 

@@ -89,6 +89,7 @@ function beside (asked: Asked, params: string[]): fc.Arbitrary<Asked> {
       : fc.oneof(
         text.map((param) => ({ ...asked, params: { ...asked.params, [first]: param } })),
         fc.constant({ ...asked, params: { ...asked.params, [first]: moved(asked.params[second])[0], [second]: moved(asked.params[second])[1] } }),
+        fc.constant({ ...asked, query: Object.fromEntries(Object.entries(asked.query).map(([name, value]) => [name, typeof value === 'object' ? value : String(value)])) }),
         fc.tuple(text, value).map(([name, value]) => ({ ...asked, query: { ...asked.query, [name]: value } })),
         fc.constant({ ...asked, query: Object.fromEntries(Object.entries(asked.query).map(([name, value]) => typeof value === 'string' ? [value, name] : [name, value])) })
       )

@@ -4,10 +4,10 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { MemoryStore } from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { keysOf, serving } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 
 setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc') as () => void

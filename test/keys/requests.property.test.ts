@@ -2,12 +2,12 @@ import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import Fastify, { type FastifyRequest } from 'fastify'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { listening, type Serving } from '../support/serving.js'
 import type { Test } from 'tap'
 import { name, reversed, text } from './arbitraries.js'
 
-const test = eachStore()
+const test = patientStores()
 const PAIRS = 600
 
 /** What a request says about itself: all of it travels as JSON in the query, as headers and paths carry less. */

@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
-import { eachStore } from '../support/each-store.js'
+import { patientStores } from '../support/patient-stores.js'
 import { complaints, loggingTo, type LogLine } from '../support/log.js'
 import { keysOf, serving } from '../support/serving.js'
 
-const test = eachStore()
+const test = patientStores()
 const config = { cache: { namespace: 'shapes', expire: 60 } }
 
 /** A server whose queries are what `parse` makes of their text, and whose handler tells which text it was. */

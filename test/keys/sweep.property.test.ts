@@ -4,6 +4,7 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import apiCache from '../../index.js'
 import { fileRedis } from '../support/each-store.js'
+import { PATIENT } from '../support/patient-stores.js'
 import { keysOf, listening } from '../support/serving.js'
 import { name } from './arbitraries.js'
 
@@ -17,7 +18,7 @@ async function sweeps (t: Test, keyPrefix: string): Promise<void> {
   const bare = new Redis(redis().url)
   t.teardown(() => { client.disconnect(); bare.disconnect() })
   const app = Fastify({ http: { maxHeaderSize: 8 * 1024 * 1024 } })
-  await app.register(apiCache, { redis: client, scope: 'shared', expire: 60 })
+  await app.register(apiCache, { ...PATIENT, redis: client, scope: 'shared', expire: 60 })
   const { request } = await listening(t, app, (app) => app.get('/', {
     config: { cache: { namespace: namespaceOf, key: (request) => (request.query as { k: string }).k } }
   }, async (request) => namespaceOf(request)))
