@@ -7,7 +7,8 @@ import * as durations from './lib/durations.js'
 import { redisFromEnvironment } from './lib/environment.js'
 import { Keyspace } from './lib/key/keyspace.js'
 import { checkOptions, readDefaults, type ApiCacheOptions } from './lib/options.js'
-import type { Misnamed, ReadPolicy } from './lib/policy/read-policy.js'
+import type { NoExtra } from './lib/policy/no-extra.js'
+import type { ReadPolicy } from './lib/policy/read-policy.js'
 import type { WritePolicy } from './lib/policy/write-policy.js'
 import { kLook } from './lib/read/cached-handler.js'
 import { kExchange } from './lib/read/exchange.js'
@@ -19,7 +20,7 @@ import { openStore } from './lib/store/open-store.js'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** How answers of this route are cached, or what a write on it makes old. */
-    cache?: (ReadPolicy | WritePolicy) & Misnamed
+    cache?: (ReadPolicy | WritePolicy) & NoExtra<this>
   }
   interface FastifyInstance {
     apiCache: ApiCache

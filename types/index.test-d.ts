@@ -81,8 +81,12 @@ read({ namespace: 'user-cache', expires: 60 })
 app.get<{ Params: { id: string } }>('/:id', { config: { cache: { namespace: 'user-cache', expires: 60 } } }, handler)
 // @ts-expect-error no such field
 app.get('/', { config: { cache: { namespace: 'user-cache', ttl: 60 } satisfies ReadPolicy } }, handler)
-// @ts-expect-error other caches' name for expire
+// @ts-expect-error no such field, in a config that Fastify infers
 app.get('/', { config: { cache: { namespace: 'user-cache', ttl: 60 } } }, handler)
+// @ts-expect-error no such field, in a config that Fastify infers
+app.route({ method: 'GET', url: '/', config: { cache: { namespace: 'user-cache', anything: true } }, handler })
+// other plugins' config stands beside ours
+app.get('/', { config: { rateLimit: { max: 1 }, cache: { namespace: 'user-cache' } } }, handler)
 // @ts-expect-error neither seconds nor a text
 app.get('/', { config: { cache: { namespace: 'user-cache', expire: new Date() } } }, handler)
 // @ts-expect-error no such scope

@@ -59,28 +59,6 @@ export interface ReadPolicy extends ReadDefaults {
   invalidateTags?: never
 }
 
-/**
- * What other caches call their fields. Fastify infers a route's `config` from what is written, so
- * that an unknown field there is no compile error by itself; these are. The rest is refused when
- * the route is added.
- */
-export interface Misnamed {
-  ttl?: never
-  expires?: never
-  expiresIn?: never
-  expiry?: never
-  expiration?: never
-  maxAge?: never
-  namespaces?: never
-  tag?: never
-  keys?: never
-  scopes?: never
-  status?: never
-  ignore?: never
-  invalidates?: never
-  invalidateTag?: never
-}
-
 /** A read policy with every default filled in. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &

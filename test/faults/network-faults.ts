@@ -13,6 +13,7 @@ function wireFault (name: string, begin: (proxy: TcpProxy) => void, connecting: 
       const closers: Array<(() => void) | undefined> = []
       return {
         answersIn,
+        reconnectsIn: connecting.reconnectsIn,
         redis () {
           const { redis, close } = connecting.to(proxy.port)
           closers.push(close)

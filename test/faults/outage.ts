@@ -23,6 +23,8 @@ export interface Stage {
   readonly lasts?: number
   /** Milliseconds that Redis takes for each answer while the fault lasts: in time, so that it is waited for. */
   readonly answersIn?: number
+  /** Milliseconds that a client of the user's may take to look for Redis once more. */
+  readonly reconnectsIn?: number
 }
 
 /** What was seen in two applications under traffic, before, during and after a fault. */
@@ -33,12 +35,14 @@ export interface Report {
   readonly refused: number
   /** The slowest answer of all, in milliseconds. */
   readonly slowest: number
-  /** Of the requests that came while the fault lasted and was known: the slowest, and 99 of 100. */
+  /** Of the requests that came while the fault lasted and was known: the slowest, 99 and 90 of 100. */
   readonly slowestKnown: number
   readonly p99Known: number
-  /** The same of 99 of 100 on a route without a cache: what the machine itself took. */
+  readonly p90Known: number
+  /** The same on a route without a cache: what the machine itself took. */
   readonly p99Uncached: number
-  /** Stale answers to requests that came after the fault had ended, and of all. */
+  readonly p90Uncached: number
+  /** Stale answers to requests that came when both applications had found Redis again, and of all. */
   readonly staleAfter: number
   readonly stale: number
   /** Milliseconds from the end of the fault until both applications answered from the cache. */
@@ -50,6 +54,7 @@ export interface Report {
   readonly gaveUp: boolean
   /** Of what the slowest may be: what the store took for each of its answers, in time. */
   readonly answeredIn: number
+  readonly reconnectsIn: number
 }
 
 const BEFORE = 700
@@ -93,15 +98,18 @@ export async function observe (fault: Fault): Promise<Report> {
         refused: samples.filter(({ status }) => status !== 200).length,
         slowest: Math.max(...samples.map(({ milliseconds }) => milliseconds)),
         slowestKnown: known.at(-1) ?? 0,
-        p99Known: percentile99(known),
-        p99Uncached: percentile99(uncached),
-        staleAfter: samples.filter(({ at, stale }) => stale && at >= mended).length,
+        p99Known: percentile(99, known),
+        p90Known: percentile(90, known),
+        p99Uncached: percentile(99, uncached),
+        p90Uncached: percentile(90, uncached),
+        staleAfter: samples.filter(({ at, stale }) => stale && at >= mended + resumed).length,
         stale: samples.filter(({ stale }) => stale).length,
         resumed,
         complaints: traffic.log.filter(({ level }) => level >= 40).length,
         pending,
         gaveUp,
-        answeredIn: stage.answersIn ?? 0
+        answeredIn: stage.answersIn ?? 0,
+        reconnectsIn: stage.reconnectsIn ?? 0
       }
     } finally {
       await traffic.stop()
@@ -112,5 +120,5 @@ export async function observe (fault: Fault): Promise<Report> {
 }
 
 const sorted = (samples: Sample[]): number[] => samples.map(({ milliseconds }) => milliseconds).sort((a, b) => a - b)
-const percentile99 = (milliseconds: number[]): number => milliseconds[Math.floor(milliseconds.length * 0.99)] ?? 0
+const percentile = (percent: number, milliseconds: number[]): number => milliseconds[Math.floor(milliseconds.length * percent / 100)] ?? 0
 const isHit = (sample: Sample, app: number): boolean => sample.app === app && sample.of === 'steady' && sample.cache === 'HIT'
