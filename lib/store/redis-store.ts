@@ -119,9 +119,12 @@ export class RedisStore implements CacheStore {
       // A hold of ours expires; what looks like one and does not is damaged.
       if (isHeld(values[index]) && await this.#client.pttl(version) !== -1) return CLOSED
       if (current[index] !== undefined) return current[index]
-      if (!await this.#moveOne(version, fresh + runs[index]!.mark)) return CLOSED
+      // Lost again at once, or damaged. Others may have filled under `fresh` meanwhile, and a write
+      // may have come since: what replaces it has to be a version that nobody has seen.
+      const unseen = `${fresh}+`
+      if (!await this.#moveOne(version, unseen + runs[index]!.mark)) return CLOSED
       adopt(runs[index]!, version)
-      return fresh
+      return unseen
     }))
   }
 

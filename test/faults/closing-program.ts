@@ -4,6 +4,9 @@ import apiCache from '../../index.js'
 
 /** Does something, closes in the middle of it, and has nothing more to do. */
 async function main (url: string, when: string): Promise<void> {
+  // It must not outlive who started it; at its own end only what it left behind may keep it.
+  const orphaned = (): void => { process.exit(1) }
+  process.once('disconnect', orphaned)
   const app = Fastify()
   await app.register(apiCache, { redis: url, expire: '1 hour' })
   app.get('/:id', { config: { cache: { namespace: 'a' } } }, async () => 'a'.repeat(100_000))
@@ -31,6 +34,7 @@ async function main (url: string, when: string): Promise<void> {
   }
   process.send!('closing')
   await app.close()
+  process.off('disconnect', orphaned)
   process.disconnect()
 }
 

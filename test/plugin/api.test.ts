@@ -38,6 +38,7 @@ test('invalidate() takes several namespaces, each once, and none', async (t, opt
   t.equal(await server.app.apiCache.invalidate([]), 0)
   t.same(await state(server), ['HIT', 'HIT', 'HIT', 'HIT'])
   t.equal(await server.app.apiCache.invalidate(['users', 'posts', 'users', 'unknown']), 4)
+  t.equal(server.app.apiCache.stats().invalidations, 3)
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
 })
 

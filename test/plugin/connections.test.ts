@@ -21,7 +21,7 @@ function declare (app: FastifyInstance): void {
 async function works (t: Test, options: ApiCacheOptions, before: (app: FastifyInstance) => unknown = () => {}, lines: LogLine[] = []): Promise<FastifyInstance> {
   const app = Fastify(loggingTo(lines))
   await before(app)
-  await app.register(apiCache, options)
+  await app.register(apiCache, { timeout: 10_000, ...options })
   const { request } = await listening(t, app, declare)
   t.match(await request('/1'), { cache: 'MISS', text: '1' })
   t.match(await request('/1'), { cache: 'HIT', text: '1' })
@@ -35,13 +35,13 @@ async function works (t: Test, options: ApiCacheOptions, before: (app: FastifyIn
   return app
 }
 
-const inRedis = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', '*|users:*')
+const entriesInRedis = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', '*|users:*')
 const connections = async (): Promise<number> => (await redisCli(redis().port, 'CLIENT', 'LIST', 'TYPE', 'NORMAL')).length
 
 t.test('fastify.redis of @fastify/redis is used where it is registered', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, {}, (app) => app.register(fastifyRedis, { url: redis().url }), lines)
-  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
   t.equal(app.apiCache.stats().store, 'redis')
   t.same(complaints(lines), [])
 })
@@ -51,14 +51,14 @@ t.test('a namespace of @fastify/redis is used when redisNamespace names it', asy
     await app.register(fastifyRedis, { url: `${redis().url}/1`, namespace: 'other' })
     await app.register(fastifyRedis, { url: redis().url, namespace: 'cache' })
   })
-  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
 })
 
 t.test('namespaces of @fastify/redis are not used unless one is named', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, {}, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'other' }), lines)
   t.equal(app.apiCache.stats().store, 'memory')
-  t.same(await inRedis(), [])
+  t.same(await entriesInRedis(), [])
   t.equal(complaints(lines).length, 1)
 })
 
@@ -66,7 +66,7 @@ t.test('an ioredis client is used and stays open when the server closes', async 
   const client = new Redis(redis().port)
   t.teardown(() => client.disconnect())
   const app = await works(t, { redis: client })
-  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
   await app.close()
   t.equal(client.status, 'ready')
   t.equal(await client.ping(), 'PONG')
@@ -95,7 +95,7 @@ t.test('the client\'s own options and listeners are left as they were', async (t
 t.test('a URL is connected to, and the connection closed with the server', async (t) => {
   const before = await connections()
   const app = await works(t, { redis: redis().url })
-  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
   t.equal(await connections(), before + 1)
   await app.close()
   while (await connections() > before) await redisCli(redis().port, 'PING')
@@ -114,7 +114,7 @@ t.test('ioredis options are connected with, and the connection closed with the s
 
 t.test('the redis option comes before fastify.redis', async (t) => {
   await works(t, { redis: redis().url }, (app) => app.register(fastifyRedis, { url: `${redis().url}/5` }))
-  t.same(await inRedis(), ['api-cache|users:GET /1'])
+  t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
   t.same(await redisCli(redis().port, '-n', '5', '--scan'), [])
 })
 
@@ -143,7 +143,7 @@ t.test('a Cluster is used on all its masters and stays open when the server clos
   const app = await works(t, { redis: client })
 
   const { request } = await listening(t, Fastify(), async (app) => {
-    await app.register(apiCache, { redis: client })
+    await app.register(apiCache, { redis: client, timeout: 10_000 })
     declare(app)
   })
   const paths = Array.from({ length: 60 }, (_, index) => `/${index}`)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { eachStore, fileRedis, redisCli } from '../support/each-store.js'
+import { eachStore, fileRedis, inRedis, redisCli } from '../support/each-store.js'
 import { keysOf, serving } from '../support/serving.js'
 import type { FastifyInstance } from 'fastify'
 
@@ -61,7 +61,7 @@ test('requests that mean the same to the handler share one entry', async (t, opt
 
 t.test('redis-cli sees the entry under its readable key, and nothing of the namespace once a POST has swept it', async (t) => {
   await redisCli(redis().port, 'FLUSHALL')
-  const { app, request } = await serving(t, { redis: redis().url }, declareUsers)
+  const { app, request } = await serving(t, inRedis(redis()), declareUsers)
   await request('/users')
   await request('/users?skip=2&limit=1')
   await app.apiCache.ready()
@@ -79,7 +79,7 @@ t.test('redis-cli sees the entry under its readable key, and nothing of the name
 })
 
 t.test('an entry is gone from Redis when its time is over', async (t) => {
-  const { app, request } = await serving(t, { redis: redis().url }, (app) => app.get('/short', {
+  const { app, request } = await serving(t, inRedis(redis()), (app) => app.get('/short', {
     config: { cache: { namespace: 'short-cache', expire: 1 } }
   }, async () => ({ now: process.hrtime.bigint().toString() })))
   const first = await request('/short')

@@ -1,7 +1,6 @@
 import { Redis } from 'ioredis'
 import t from 'tap'
-import type { ApiCacheOptions } from '../../index.js'
-import { eachStore, fileRedis, redisCli } from '../support/each-store.js'
+import { eachStore, fileRedis, inRedis, redisCli } from '../support/each-store.js'
 import { keysOf, serving } from '../support/serving.js'
 import type { FastifyInstance } from 'fastify'
 
@@ -42,7 +41,7 @@ test('prefix is the first part of every key', async (t, options) => {
 })
 
 t.test('all that an application keeps in Redis begins with its prefix', async (t) => {
-  const { app, request } = await serving(t, { redis: redis().url, prefix: 'only-this' }, (app) => {
+  const { app, request } = await serving(t, { ...inRedis(redis()), prefix: 'only-this' }, (app) => {
     declare('body')(app)
     app.get('/tagged', { config: { cache: { namespace: 'users', expire: 60, coalesce: 'fleet', tags: () => ['tag'] } } }, async () => 'tagged')
   })
@@ -54,7 +53,7 @@ t.test('all that an application keeps in Redis begins with its prefix', async (t
 })
 
 t.test('two applications with prefixes of their own on one Redis do not meet', async (t) => {
-  const start = (prefix: string, text: string) => serving(t, { redis: redis().url, prefix }, declare(text))
+  const start = (prefix: string, text: string) => serving(t, { ...inRedis(redis()), prefix }, declare(text))
   const apps = [await start('app', 'one'), await start('app2', 'two'), await start('app:users', 'three')]
   for (const [index, text] of ['one', 'two', 'three'].entries()) {
     t.match(await apps[index]!.request('/'), { cache: 'MISS', text })
@@ -71,7 +70,7 @@ t.test('a client\'s keyPrefix stands before every key in Redis, and keys() and s
   await redisCli(redis().port, 'FLUSHALL')
   const clients = ['tenant:*:', ''].map((keyPrefix) => new Redis(redis().port, { keyPrefix }))
   t.teardown(() => { for (const client of clients) client.disconnect() })
-  const [inside, outside] = await Promise.all(clients.map((client, index) => serving(t, { redis: client } satisfies ApiCacheOptions, declare(`app ${index}`))))
+  const [inside, outside] = await Promise.all(clients.map((client, index) => serving(t, { redis: client, timeout: 10_000 }, declare(`app ${index}`))))
   for (const [index, server] of [inside!, outside!].entries()) {
     t.match(await server.request('/'), { cache: 'MISS', text: `app ${index}` })
     t.match(await server.request('/'), { cache: 'HIT', text: `app ${index}` })

@@ -47,7 +47,7 @@ t.test('what it returns is what the plugin connects with', async (t) => {
   for (const env of [{ REDIS_URL: redis().url }, { REDIS_SERVER: '127.0.0.1', REDIS_PORT: String(redis().port) }]) {
     const app = Fastify()
     t.teardown(() => app.close())
-    await app.register(apiCache, { redis: redisFromEnvironment(env) })
+    await app.register(apiCache, { redis: redisFromEnvironment(env), timeout: 10_000 })
     t.match(app.apiCache.stats(), { store: 'redis', available: true })
     t.equal(await app.apiCache.invalidate('users'), 0)
   }

@@ -15,10 +15,13 @@ export function eachStore (): (sentence: string, run: (t: Test, options: ApiCach
     t.test(`${sentence}: in memory`, async (t) => { await run(t, { store: 'memory' }) })
     t.test(`${sentence}: in Redis`, async (t) => {
       await redisCli(redis().port, 'FLUSHALL')
-      await run(t, { redis: redis().url })
+      await run(t, inRedis(redis()))
     })
   }
 }
+
+/** Options for a Redis that answers, however busy the machine is. */
+export const inRedis = ({ url }: RedisServer): ApiCacheOptions => ({ redis: url, timeout: 10_000 })
 
 /** A Redis for the tests of one file: call what it returns inside a test. */
 export function fileRedis (): () => RedisServer {
