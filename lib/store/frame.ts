@@ -15,6 +15,9 @@ import type { BodyKind, Entry, StoredHeader } from './entry.js'
  */
 const MAGIC = 0x46414301
 const HEAD_AT = 12
+/** Where the checksum and the head's length are: with the key they tell one filling of an entry from the next. */
+export const SEAL_AT = 4
+export const SEAL_END = HEAD_AT
 /** More than any answer needs: what somebody else wrote must not cost us our time. */
 const MAX_HEAD_BYTES = 256 * 1024
 const MAX_HEADERS = 1_000

@@ -4,8 +4,8 @@ import { UnsafeRedisError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
-import { decodeEntry, decodeVersions, encodeEntry, headEnd } from './frame.js'
-import { HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
+import { decodeEntry, decodeVersions, encodeEntry, headEnd, SEAL_AT, SEAL_END } from './frame.js'
+import { DELETE_SEEN, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
 import { adopt, believes, RunsOfCluster, runOfServer, type ServerRun, type ServerRuns } from './server-run.js'
 import { CLOSED, isPromise, type CacheStore, type Lookup } from './store.js'
 import { Turn } from './turn.js'
@@ -25,6 +25,15 @@ const BEGINNING_BYTES = 512
 const PATIENCE = 10_000
 /** Pings without an answer after which a connection of the plugin's own is opened anew. */
 const MAX_UNANSWERED = 3
+
+/** What a sweep saw under a key. */
+interface Seen {
+  readonly key: string
+  /** Undefined for what is not ours to keep. */
+  readonly versions: Record<string, string> | undefined
+  /** Undefined for what is no text. */
+  readonly seal: Buffer | undefined
+}
 
 /** Keeps entries and versions in Redis, standalone or Cluster, for every process. */
 export class RedisStore implements CacheStore {
@@ -157,12 +166,9 @@ export class RedisStore implements CacheStore {
     for await (const found of this.#scan(prefix)) {
       for (let start = 0; start < found.length; start += SWEEP_BATCH) {
         const keys = found.slice(start, start + SWEEP_BATCH)
-        const versions = await this.#patience.within(Promise.all(keys.map((key) => this.#versionsOf(key))))
-        const unreachable = keys.filter((_key, index) => {
-          const filledUnder = versions[index]
-          return filledUnder === undefined || !isCurrent(filledUnder)
-        })
-        const counts = await this.#patience.within(Promise.all(unreachable.map((key) => this.#delete(key))))
+        const seen = await this.#patience.within(Promise.all(keys.map((key) => this.#see(key))))
+        const unreachable = seen.filter(({ versions }) => versions === undefined || !isCurrent(versions))
+        const counts = await this.#patience.within(Promise.all(unreachable.map((entry) => this.#deleteSeen(entry))))
         for (const count of counts) swept += count
       }
     }
@@ -278,16 +284,29 @@ export class RedisStore implements CacheStore {
     }
   }
 
-  /** The versions an entry was filled under; undefined for what is not ours to keep. */
-  async #versionsOf (key: string): Promise<Record<string, string> | undefined> {
+  /** An entry's beginning. */
+  async #see (key: string): Promise<Seen> {
     try {
       const beginning = await this.#client.getrangeBuffer(key, 0, BEGINNING_BYTES - 1)
       const end = headEnd(beginning)
-      return decodeVersions(end <= beginning.length ? beginning : await this.#client.getrangeBuffer(key, 0, end - 1))
+      const head = end <= beginning.length ? beginning : await this.#client.getrangeBuffer(key, 0, end - 1)
+      return { key, versions: decodeVersions(head), seal: Buffer.from(head.subarray(SEAL_AT, SEAL_END)) }
     } catch (error) {
-      if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return undefined
+      if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return { key, versions: undefined, seal: undefined }
       throw error
     }
+  }
+
+  /** Deletes an entry, but not the one that was filled under its key since it was seen. */
+  async #deleteSeen ({ key, seal }: Seen): Promise<number> {
+    if (seal !== undefined) {
+      try {
+        return await this.#client.eval(DELETE_SEEN, 1, key, seal) as number
+      } catch (error) {
+        if (!isReply(error)) throw error
+      }
+    }
+    return await this.#delete(key)
   }
 
   async #delete (key: string): Promise<number> {

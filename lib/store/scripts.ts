@@ -1,3 +1,5 @@
+import { SEAL_AT, SEAL_END } from './frame.js'
+
 /*
  * A version's key holds a text. While strict writes are in flight it holds, instead,
  *
@@ -6,7 +8,6 @@
  * with deadlines in milliseconds by the server's clock, and expires with the last of them: a
  * version that is gone is as good as a new one. Each script is about one key, as a Cluster needs it.
  */
-
 /** What a version's key begins with while it is held. */
 export const HELD = '~'
 
@@ -75,3 +76,8 @@ return 1`
 export const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
+
+/** Eight bytes of an entry as they were seen: deletes it, unless it was filled anew since. Answers how many were deleted. */
+export const DELETE_SEEN = `
+if redis.call('GETRANGE', KEYS[1], ${SEAL_AT}, ${SEAL_END - 1}) ~= ARGV[1] then return 0 end
+return redis.call('UNLINK', KEYS[1])`

@@ -88,3 +88,17 @@ t.test('an entry is gone from Redis when its time is over', async (t) => {
   for (let seen = first; seen.text === first.text;) seen = await request('/short')
   t.pass('the handler ran again')
 })
+
+test('two routes whose policies give one key never answer for each other', async (t, options) => {
+  const cache = { namespace: 'shared', expire: 60, key: () => 'the same' }
+  const { app, request } = await serving(t, options, (app) => {
+    for (const path of ['/one', '/two']) app.get(path, { config: { cache } }, async () => path)
+  })
+  for (let round = 0; round < 2; round++) {
+    for (const path of ['/one', '/two']) {
+      t.match(await request(path), { cache: 'MISS', text: path })
+      await app.apiCache.ready()
+      t.match(await request(path), { cache: 'HIT', text: path })
+    }
+  }
+})
