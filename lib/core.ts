@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Keyspace } from './key/keyspace.js'
 import { Fleet } from './read/fleet.js'
@@ -47,7 +47,9 @@ export class Core {
   readonly explains: boolean
   readonly counters: Counters = { hits: 0, misses: 0, bypasses: 0, collapsed: 0, stored: 0, invalidations: 0, swept: 0 }
   readonly #store: CacheStore
-  readonly #background = new Set<Promise<unknown>>()
+  /** Pieces of work that no response waits for, and who waits until there are none. */
+  #inBackground = 0
+  #idle: Array<() => void> = []
   readonly #complaints = new Map<string, number>()
 
   constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader, explain }: CoreSettings, log: FastifyBaseLogger) {
@@ -94,17 +96,23 @@ export class Core {
     }))
   }
 
-  /** Keeps track of work that no response waits for. */
+  /** Keeps track of work that no response waits for: counted only, as each MISS brings some. */
   inBackground<T> (work: Promise<T>): Promise<T> {
-    this.#background.add(work)
-    const done = (): void => { this.#background.delete(work) }
-    work.then(done, done)
+    this.#inBackground++
+    work.then(this.#oneDone, this.#oneDone)
     return work
+  }
+
+  readonly #oneDone = (): void => {
+    if (--this.#inBackground > 0) return
+    for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   /** Resolves when no fill is being stored and no sweep is running. */
   async settled (): Promise<void> {
-    while (this.#background.size > 0) await Promise.allSettled(this.#background)
+    while (this.#inBackground > 0) await new Promise<void>((resolve) => { this.#idle.push(resolve) })
+    // Flights end one turn after their entries are there.
+    await setImmediate()
   }
 
   /** Whether the store can hold versions for `strict` writes. */

@@ -17,6 +17,7 @@ export interface CacheStatus {
 }
 
 const MAX_MADE = 200
+const FORWARDED: readonly Forwarded[] = ['bypass', 'uri-miss', 'vary-miss', 'request', 'stale']
 const CACHE = new Token('fastify-api-cache')
 
 /** The few that say the same for many requests, made once. */
@@ -45,6 +46,12 @@ function build (status: CacheStatus): string {
   if (status.detail !== undefined) parameters.set('detail', /^[a-z][a-z0-9-]*$/.test(status.detail) ? new Token(status.detail) : status.detail)
   return serializeItem([CACHE, parameters])
 }
+
+/** What most MISSes say. */
+const STORED = new Map(FORWARDED.map((fwd) => [fwd, build({ fwd, stored: true })]))
+
+/** A MISS whose answer was stored, and of which there is no more to say. */
+export const storedStatus = (fwd: Forwarded): string => STORED.get(fwd)!
 
 const HIT = `${build({ hit: true })};ttl=`
 

@@ -22,3 +22,16 @@ function century (year: number): number {
   const near = now - (now % 100) + year
   return near > now + 50 ? near - 100 : near
 }
+
+let second = 0
+let dateOfSecond = ''
+
+/** A time, in milliseconds since 1970, as an HTTP-date: made once a second, as Node does for its own. */
+export function httpDateOf (milliseconds: number): string {
+  const now = Math.floor(milliseconds / 1000)
+  if (now !== second) {
+    second = now
+    dateOfSecond = new Date(milliseconds).toUTCString()
+  }
+  return dateOfSecond
+}

@@ -32,9 +32,11 @@ export function textOf (value: HeaderValue): string | undefined {
   return Array.isArray(value) ? value.join(', ') : String(value)
 }
 
+const NONE: readonly string[] = []
+
 /** The members of a comma-separated list, in lower case (`Vary`, `Connection`). */
-export function listOf (value: HeaderValue): string[] {
-  if (value === undefined) return []
+export function listOf (value: HeaderValue): readonly string[] {
+  if (value === undefined) return NONE
   return textOf(value)!.toLowerCase().split(',').map((member) => member.trim()).filter((member) => member !== '')
 }
 
@@ -43,10 +45,10 @@ export function listOf (value: HeaderValue): string[] {
  * stored.
  */
 export function storableDifference (before: Headers, after: Headers): Array<[string, string | string[] | null]> {
-  const dropped = new Set(listOf(after.connection))
+  const dropped = listOf(after.connection)
   const difference: Array<[string, string | string[] | null]> = []
   for (const [name, value] of Object.entries(after)) {
-    if (value === undefined || dropped.has(name) || sameValue(before[name], value)) continue
+    if (value === undefined || dropped.includes(name) || sameValue(before[name], value)) continue
     const stored = Array.isArray(value) ? value.map(String) : String(value)
     if (isStorableHeader(name, stored)) difference.push([name, stored])
   }

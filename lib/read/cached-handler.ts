@@ -5,7 +5,7 @@ import { UNAVAILABLE } from '../store/door.js'
 import { CLOSED } from '../store/store.js'
 import { newVersion } from '../write/invalidator.js'
 import { Bypassed, kExchange } from './exchange.js'
-import { Fill, type Beginning } from './fill.js'
+import { Fill } from './fill.js'
 import { Flight, type Landed } from './flights.js'
 import { serve } from './hit.js'
 import type { Identity } from './identity.js'
@@ -71,7 +71,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
       return prepared.call(this, look, versions, shares, request, reply)
     }
     const flight = shares ? core.flights.begin(key, versions) : undefined
-    return fill.call(this, look, { versions, flight }, request, reply)
+    return fill.call(this, look, versions, undefined, flight, request, reply)
   }
 
   /** A miss that something has to come before: versions to claim, or another's fill to wait for. */
@@ -86,7 +86,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
       return serve(core, request, reply, joined.entry, true) ?? reply.send()
     }
     const tagGroups = reader.policy.payloadTags !== undefined ? await groups() : undefined
-    return fill.call(this, look, { versions, tagGroups, flight: joined }, request, reply) ?? reply
+    return fill.call(this, look, versions, tagGroups, joined, request, reply) ?? reply
   }
 
   /** What another request's fill brings, or the flight of this one. */
@@ -116,12 +116,10 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
     return claimed === UNAVAILABLE ? undefined : claimed
   }
 
-  function fill (this: Server, look: Miss, beginning: Pick<Beginning, 'versions' | 'tagGroups' | 'flight'>, request: FastifyRequest, reply: FastifyReply): unknown {
+  function fill (this: Server, look: Miss, versions: readonly string[], tagGroups: readonly string[] | undefined, flight: Flight | undefined, request: FastifyRequest, reply: FastifyReply): unknown {
     core.counters.misses++
     const status: CacheStatus = { fwd: look.miss, detail: look.detail }
-    const filling = new Fill(core, reader, request, reply, { ...beginning, identity: look.identity, status })
-    reply[kExchange] = filling
-    return filling.run(this, handler)
+    return new Fill(core, reader, request, reply, { identity: look.identity, versions, tagGroups, flight, status }).run(this, handler)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import { appended, serialized, type CacheStatus } from '../http/cache-status.js'
+import { appended, serialized, storedStatus, type CacheStatus } from '../http/cache-status.js'
 import { weakened } from '../http/validators.js'
 import { textOf } from '../http/headers.js'
 import { kExplanation } from './explain.js'
@@ -39,8 +39,12 @@ export class Bypassed implements Exchange {
 
 /** Adds what this cache did to the response's Cache-Status. */
 export function tell (reply: FastifyReply, status: CacheStatus): void {
-  const told = reply.request[kExplanation]?.tell(status) ?? status
-  reply.header('cache-status', appended(reply.getHeader('cache-status'), serialized(told)))
+  const { fwd, stored, detail } = status
+  const explanation = reply.request[kExplanation]
+  const member = explanation === undefined && fwd !== undefined && stored === true && detail === undefined
+    ? storedStatus(fwd)
+    : serialized(explanation?.tell(status) ?? status)
+  reply.header('cache-status', appended(reply.getHeader('cache-status'), member))
 }
 
 /**

@@ -2,20 +2,19 @@ import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Core } from '../core.js'
 import type { CacheStatus } from '../http/cache-status.js'
+import { httpDateOf } from '../http/date.js'
 import { initialAge, lifetimeOf } from '../http/freshness.js'
-import { listOf, textOf, type Headers } from '../http/headers.js'
+import { listOf, textOf, type Headers, type HeaderValue } from '../http/headers.js'
 import { refusalToStore } from '../http/storable.js'
 import { etagOf, isNotModified } from '../http/validators.js'
-import { UNAVAILABLE } from '../store/door.js'
-import type { BodyKind, Entry } from '../store/entry.js'
-import { CLOSED } from '../store/store.js'
-import { newVersion } from '../write/invalidator.js'
+import type { BodyKind } from '../store/entry.js'
 import { answerOf, answerOfResponse, payloadOf, serialize, serializeText, type Answer } from './answer.js'
 import { captureNodeStream, captureWebStream, drain, type Captured } from './capture.js'
-import { completed, tell, type Exchange } from './exchange.js'
+import { completed, kExchange, tell, type Exchange } from './exchange.js'
 import { kExplanation } from './explain.js'
 import type { Flight, Outcome } from './flights.js'
-import { refused, tagList, type Identity } from './identity.js'
+import { refused, type Identity } from './identity.js'
+import { keep } from './keep.js'
 import { conditioned } from './precondition.js'
 import type { Reader } from './reader.js'
 
@@ -23,6 +22,7 @@ import type { Reader } from './reader.js'
 const CONDITIONS = ['if-none-match', 'if-modified-since', 'range', 'if-range']
 /** An answer that varies on more request headers than this is not worth storing. */
 const MAX_VARY = 16
+const NONE: readonly string[] = []
 
 /** Under what a fill begins. */
 export interface Beginning {
@@ -30,7 +30,7 @@ export interface Beginning {
   /** Current before the handler runs, in the order of the identity's. */
   readonly versions: readonly string[]
   /** Those of all groups of tags, where the tags are known from the payload only. */
-  readonly tagGroups?: readonly string[]
+  readonly tagGroups: readonly string[] | undefined
   readonly flight: Flight | undefined
   /** Why the handler runs. */
   readonly status: CacheStatus
@@ -42,18 +42,22 @@ export interface Beginning {
  * stored is decided after all hooks, when nothing can add a Set-Cookie any more.
  */
 export class Fill implements Exchange {
-  readonly #core: Core
-  readonly #reader: Reader
-  readonly #request: FastifyRequest
+  readonly core: Core
+  readonly reader: Reader
+  readonly request: FastifyRequest
+  readonly beginning: Beginning
   readonly #reply: FastifyReply
-  readonly #beginning: Beginning
   readonly #before: Headers
-  readonly #hidden: Array<[string, string | string[]]> = []
+  /** The reply's own methods, while it has ours. */
+  readonly #send: FastifyReply['send']
+  readonly #trailer: FastifyReply['trailer']
+  #hidden: Array<[string, string | string[]]> | undefined
   #payload: unknown
   #answer: Answer | undefined
   /** Why the answer is not stored, as far as it is known. */
   #refusal: string | undefined
   #trailers = false
+  #variesOn: readonly string[] = NONE
   /** The status that the handler's answer left with. */
   #sentStatus = 0
   /** The Cache-Control that this fill put on the reply. */
@@ -63,31 +67,52 @@ export class Fill implements Exchange {
   #landed = false
 
   constructor (core: Core, reader: Reader, request: FastifyRequest, reply: FastifyReply, beginning: Beginning) {
-    this.#core = core
-    this.#reader = reader
-    this.#request = request
+    this.core = core
+    this.reader = reader
+    this.request = request
+    this.beginning = beginning
     this.#reply = reply
-    this.#beginning = beginning
     this.#before = reply.getHeaders() as Headers
+    this.#send = reply.send
+    this.#trailer = reply.trailer
+  }
+
+  /** What the handler sent, before serialization. */
+  get payload (): unknown {
+    return this.#payload
+  }
+
+  /** The request headers that choose between answers like this one. */
+  get variesOn (): readonly string[] {
+    return this.#variesOn
+  }
+
+  /** The Content-Type that the response has now that all hooks ran. */
+  get contentType (): string | undefined {
+    return textOf(this.#reply.getHeader('content-type') ?? this.#answer!.headers['content-type'])
   }
 
   /** Runs the handler; returns what it returned. */
   run (server: ThisParameterType<RouteHandlerMethod>, handler: RouteHandlerMethod): unknown {
+    const reply = this.#reply
     this.#hideConditions()
-    this.#intercept()
-    this.#reply.raw.once('close', () => {
+    reply[kExchange] = this
+    // Until the handler sends, the reply's `send` is ours: no hook comes before all other hooks.
+    reply.send = sendOfFill
+    reply.trailer = trailerOfFill
+    reply.raw.on('close', () => {
       // Sent without us: the handler has taken the response into its own hands.
-      if (!this.#finished) this.#land(this.#reply.sent ? 'unshared' : 'abandoned')
+      if (!this.#finished) this.land(reply.sent ? 'unshared' : 'abandoned')
     })
     let result: unknown
     try {
-      result = handler.call(server, this.#request, this.#reply)
+      result = handler.call(server, this.request, reply)
     } catch (error) {
       this.#failed()
       throw error
     }
     // A reply is thenable, too: it stands for what was or will be sent.
-    if (result === this.#reply || !isThenable(result)) {
+    if (result === reply || !isThenable(result)) {
       this.#returned()
       return result
     }
@@ -98,6 +123,20 @@ export class Fill implements Exchange {
       this.#failed()
       throw error
     })
+  }
+
+  /** The handler sends; returns what goes on to the hooks. */
+  sends (payload: unknown): unknown {
+    this.#reply.send = this.#send
+    this.#reply.trailer = this.#trailer
+    this.#restoreConditions()
+    return this.#refusal === undefined ? this.#sent(payload) : payload
+  }
+
+  /** The handler asks for a trailer, which no entry can hold. */
+  setsTrailer (...trailer: Parameters<FastifyReply['trailer']>): FastifyReply {
+    this.#trailers = true
+    return this.#trailer.apply(this.#reply, trailer)
   }
 
   sawPayload (payload: unknown): void {
@@ -114,44 +153,36 @@ export class Fill implements Exchange {
     const answer = this.#answer
     this.#finished = true
     this.#refusal ??= answer === undefined ? 'failed' : this.#lateRefusal()
-    if (this.#refusal === undefined) this.#request[kExplanation]?.filled(this.#variesOn(answer!))
+    const { fwd, detail } = this.beginning.status
     const stored = this.#refusal === undefined && answer?.body !== undefined
-    tell(this.#reply, { ...this.#beginning.status, stored, detail: this.#refusal ?? this.#beginning.status.detail })
-    if (stored) this.#store(answer!, answer!.body!)
+    if (this.#refusal === undefined) this.request[kExplanation]?.filled(this.variesOn)
+    tell(this.#reply, { fwd, stored, detail: this.#refusal ?? detail })
+    if (stored) keep(this, answer, answer.body!)
     else if (this.#refusal === undefined && this.#streamed !== undefined) this.#streamEnded()
     // Nobody waits for a stream: it may never end, or only as fast as its own client reads.
-    else this.#land('unshared')
+    else this.land('unshared')
     return answer === undefined ? payload : completed(this.#reply, answer.headers['content-encoding'], payload)
   }
 
+  /** Tells those who wait for this fill what came of it. */
+  land (outcome: Outcome): void {
+    if (this.#landed) return
+    this.#landed = true
+    this.core.flights.land(this.beginning.identity.key, this.beginning.flight, outcome)
+  }
+
   #hideConditions (): void {
-    const { headers } = this.#request.raw
+    const { headers } = this.request.raw
     for (const name of CONDITIONS) {
       const value = headers[name]
       if (value === undefined) continue
-      this.#hidden.push([name, value])
+      (this.#hidden ??= []).push([name, value])
       delete headers[name]
     }
   }
 
   #restoreConditions (): void {
-    for (const [name, value] of this.#hidden) this.#request.raw.headers[name] = value
-  }
-
-  /** Until the handler sends, the reply's `send` is ours: no hook comes before all other hooks. */
-  #intercept (): void {
-    const reply = this.#reply
-    const { send, trailer } = reply
-    reply.trailer = (name, write) => {
-      this.#trailers = true
-      return trailer.call(reply, name, write)
-    }
-    reply.send = (payload?: unknown) => {
-      reply.send = send
-      reply.trailer = trailer
-      this.#restoreConditions()
-      return send.call(reply, this.#refusal === undefined ? this.#sent(payload) : payload)
-    }
+    for (const [name, value] of this.#hidden ?? []) this.request.raw.headers[name] = value
   }
 
   /** Sees what the handler sends; returns what goes on to the hooks. */
@@ -165,9 +196,9 @@ export class Fill implements Exchange {
         this.#payload = payload
         return this.#answered(seen.as, seen.body, sent)
       case 'node':
-        return this.#streams() ? this.#unlessHeld(captureNodeStream(seen.stream, this.#reader.policy.maxBytes, this.#captured)) : payload
+        return this.#streams() ? this.#unlessHeld(captureNodeStream(seen.stream, this.reader.policy.maxBytes, this.#captured)) : payload
       case 'web':
-        return this.#streams() ? this.#unlessHeld(captureWebStream(seen.stream, this.#reader.policy.maxBytes, this.#captured)) : payload
+        return this.#streams() ? this.#unlessHeld(captureWebStream(seen.stream, this.reader.policy.maxBytes, this.#captured)) : payload
       case 'response':
         return this.#responds(seen.response)
       case 'error':
@@ -187,7 +218,7 @@ export class Fill implements Exchange {
         reply.header('etag', etag)
         answer.own.push(['etag', etag])
       }
-      const left = conditioned(this.#request, reply, whole, body)
+      const left = conditioned(this.request, reply, whole, body)
       if (left !== whole && Buffer.isBuffer(left) && !reply.hasHeader('content-type')) {
         reply.type(kind === 'text' ? 'text/plain; charset=utf-8' : 'application/octet-stream')
       }
@@ -207,10 +238,10 @@ export class Fill implements Exchange {
   /** The stream, unless the client holds what it brings: then it is only read to be stored. */
   #unlessHeld<T extends Readable | ReadableStream> (stream: T): T | undefined {
     const { status, headers } = this.#answer!
-    if (status !== 200 || !isNotModified(this.#request.headers, headers.etag, headers['last-modified'])) return stream
+    if (status !== 200 || !isNotModified(this.request.headers, headers.etag, headers['last-modified'])) return stream
     this.#sentStatus = 304
     this.#reply.code(304)
-    this.#core.inBackground(drain(stream, this.#reader.policy.maxBytes))
+    this.core.inBackground(drain(stream, this.reader.policy.maxBytes))
     return undefined
   }
 
@@ -218,7 +249,7 @@ export class Fill implements Exchange {
     this.#sentStatus = this.#reply.statusCode
     this.#accept(answerOfResponse(this.#reply, this.#before, response))
     if (this.#refusal !== undefined || response.body === null || response.bodyUsed) return response
-    const body = this.#unlessHeld(captureWebStream(response.body, this.#reader.policy.maxBytes, this.#captured))
+    const body = this.#unlessHeld(captureWebStream(response.body, this.reader.policy.maxBytes, this.#captured))
     if (body === undefined) {
       this.#reply.headers(Object.fromEntries(response.headers))
       return undefined
@@ -232,24 +263,25 @@ export class Fill implements Exchange {
     this.#refusal = this.#earlyRefusal(answer)
     if (this.#refusal !== undefined) return
     if (answer.headers['cache-control'] === undefined && answer.headers.expires === undefined) {
-      this.#ownCacheControl = this.#reader.policy.clientCacheControl
+      this.#ownCacheControl = this.reader.policy.clientCacheControl
       this.#reply.header('cache-control', this.#ownCacheControl)
       answer.own.push(['cache-control', this.#ownCacheControl])
     }
     if (answer.headers.date === undefined) {
-      const date = new Date().toUTCString()
+      const date = httpDateOf(Date.now())
       this.#reply.header('date', date)
       answer.own.push(['date', date])
     }
   }
 
   #earlyRefusal (answer: Answer): string | undefined {
-    const { policy } = this.#reader
+    const { policy } = this.reader
     const { headers, body } = answer
     if (!policy.statuses.has(answer.status)) return 'status'
     if (this.#trailers) return 'trailer'
     if ((body?.length ?? Number(headers['content-length'] ?? 0)) > policy.maxBytes) return 'too-large'
-    if (this.#variesOn(answer).length > MAX_VARY) return 'vary'
+    this.#variesOn = this.#chosenBy(headers.vary)
+    if (this.#variesOn.length > MAX_VARY) return 'vary'
     const now = Date.now()
     return refusalToStore(headers) ??
       (lifetimeOf(headers, policy.expire, now) <= initialAge(headers, now) ? 'expired' : undefined)
@@ -264,24 +296,22 @@ export class Fill implements Exchange {
     if (cacheControl !== this.#ownCacheControl) late['cache-control'] = cacheControl
     const refusal = refusalToStore(late)
     if (refusal !== undefined) return refusal
-    const { when } = this.#reader.policy
+    const { when } = this.reader.policy
     if (when === undefined) return undefined
     try {
-      const wanted: unknown = when(this.#request, reply, this.#payload)
+      const wanted: unknown = when(this.request, reply, this.#payload)
       if (typeof wanted !== 'boolean') throw refused('when', 'true or false', wanted)
       return wanted ? undefined : 'when'
     } catch (error) {
-      this.#core.complain(this.#request.log, this.#reader.route, error)
+      this.core.complain(this.request.log, this.reader.route, error)
       return 'when'
     }
   }
 
-  /** The request headers that choose between answers: the handler's Vary, and not one that only hooks set for themselves. */
-  #variesOn (answer: Answer): string[] {
-    if (answer.headers.vary === undefined) return []
-    const { vary } = answer.headers
-    if (textOf(vary) === textOf(this.#before.vary)) return []
-    const known = new Set(this.#reader.policy.vary)
+  /** The handler's Vary, and not one that only hooks set for themselves. */
+  #chosenBy (vary: HeaderValue): readonly string[] {
+    if (vary === undefined || textOf(vary) === textOf(this.#before.vary)) return NONE
+    const known = new Set(this.reader.policy.vary)
     return [...new Set(listOf(vary))].filter((name) => !known.has(name)).sort()
   }
 
@@ -293,105 +323,30 @@ export class Fill implements Exchange {
   #streamEnded (): void {
     const answer = this.#answer!
     const body = this.#streamed?.body
-    if (this.#refusal !== undefined || body === undefined) return this.#land('unshared')
+    if (this.#refusal !== undefined || body === undefined) return this.land('unshared')
     if (answer.status === 200 && answer.headers.etag === undefined) answer.own.push(['etag', etagOf(body)])
-    this.#store(answer, body)
-  }
-
-  /** Off the response's path: nobody waits for the store, later callers find the flight meanwhile. */
-  #store (answer: Answer, body: Buffer): void {
-    const declared = answer.headers['content-length']
-    if (declared !== undefined && Number(declared) !== body.length) return this.#land('unshared')
-    const { payloadTags } = this.#reader.policy
-    let tags: string[]
-    try {
-      tags = payloadTags === undefined ? [] : tagList(payloadTags(this.#request, this.#payload))
-    } catch (error) {
-      this.#core.complain(this.#request.log, this.#reader.route, error)
-      return this.#land('unshared')
-    }
-    const entry = this.#entry(answer, body)
-    if (tags.length === 0) return this.#write(entry)
-    this.#core.inBackground(this.#withTags(entry, tags).then((tagged) => {
-      if (tagged === undefined) this.#land('overtaken')
-      else this.#write(tagged)
-    }))
-  }
-
-  #entry (answer: Answer, body: Buffer): Entry {
-    const { identity, versions } = this.#beginning
-    const { policy, route } = this.#reader
-    const now = Date.now()
-    const age = initialAge(answer.headers, now)
-    const type = textOf(this.#reply.getHeader('content-type') ?? answer.headers['content-type'])
-    const headers = type === undefined
-      ? answer.own
-      : [...answer.own.filter(([name]) => name !== 'content-type'), ['content-type', type] as const]
-    return {
-      route,
-      versions: Object.fromEntries(identity.versions.map((version, index) => [version, versions[index]!])),
-      status: answer.status,
-      headers,
-      kind: answer.kind,
-      body,
-      text: answer.text,
-      filledAt: now,
-      age,
-      lifetime: lifetimeOf(answer.headers, policy.expire, now) - age
-    }
-  }
-
-  /**
-   * The entry under the versions of its payload's tags, too. They were not known when the handler
-   * began to read, so none of their groups may have moved since.
-   */
-  async #withTags (entry: Entry, tags: string[]): Promise<Entry | undefined> {
-    const { keyspace, door, invalidator } = this.#core
-    const keys = tags.map((tag) => keyspace.tag(tag))
-    const groups = [...new Set(tags.map((tag) => keyspace.tagGroup(tag)))]
-    const current = await door.pass('claim', (store) => store.claim(keys, newVersion()))
-    if (current === UNAVAILABLE || current.includes(CLOSED)) return undefined
-    // After the tags: a group moves before its tags do.
-    const moved = await door.pass('claim', (store) => store.claim(groups, newVersion()))
-    if (moved === UNAVAILABLE || moved.includes(CLOSED) || invalidator.blocks([...keys, ...groups])) return undefined
-    const unmoved = groups.every((group, index) => moved[index] === this.#beginning.tagGroups?.[keyspace.tagGroups.indexOf(group)])
-    if (!unmoved) return undefined
-    return { ...entry, versions: { ...entry.versions, ...Object.fromEntries(keys.map((key, index) => [key, current[index]!])) } }
-  }
-
-  #write (entry: Entry): void {
-    const { door, flights, counters } = this.#core
-    const { flight, identity: asked } = this.#beginning
-    const variesOn = this.#variesOn(this.#answer!)
-    const identity = this.#reader.variantOf(asked, variesOn, this.#request)
-    const seconds = entry.lifetime
-    const written = [door.pass('set', (store) => store.set(identity.key, entry, seconds))]
-    if (identity.base !== undefined) {
-      const marker: Entry = { ...entry, headers: [], kind: 'empty', body: Buffer.alloc(0), variesOn }
-      written.push(door.pass('set', (store) => store.set(identity.base!.key, marker, seconds)))
-    }
-    counters.stored++
-    this.#land({ entry, key: identity.key })
-    // One more turn, for those whose look was answered together with this.
-    this.#core.inBackground(Promise.all(written)).then(() => setImmediate(() => { flights.end(asked.key, flight) }))
+    keep(this, answer, body)
   }
 
   /** The handler is done; where it took the response into its own hands there is nothing to wait for. */
   #returned (): void {
-    if (this.#answer === undefined && this.#reply.sent) this.#land('unshared')
+    if (this.#answer === undefined && this.#reply.sent) this.land('unshared')
   }
 
   #failed (): void {
     this.#refusal = 'failed'
     this.#restoreConditions()
-    this.#land('unshared')
+    this.land('unshared')
   }
+}
 
-  #land (outcome: Outcome): void {
-    if (this.#landed) return
-    this.#landed = true
-    this.#core.flights.land(this.#beginning.identity.key, this.#beginning.flight, outcome)
-  }
+function sendOfFill (this: FastifyReply, payload?: unknown): FastifyReply {
+  const left = (this[kExchange] as Fill).sends(payload)
+  return this.send(left)
+}
+
+function trailerOfFill (this: FastifyReply, ...trailer: Parameters<FastifyReply['trailer']>): FastifyReply {
+  return (this[kExchange] as Fill).setsTrailer(...trailer)
 }
 
 function isThenable (value: unknown): value is Promise<unknown> {

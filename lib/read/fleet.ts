@@ -79,12 +79,11 @@ export class Fleet {
 
     const prolonging = setInterval(ask, this.#patience * TERM * TICK).unref()
     const enough = setTimeout(() => { clearInterval(prolonging) }, this.#patience * (1 - TERM)).unref()
-    flight.ended.then(async () => {
+    flight.whenEnded((outcome) => {
       clearInterval(prolonging)
       clearTimeout(enough)
-      const outcome = await flight.outcome
       const news: News = typeof outcome === 'string' ? outcome : 'landed'
-      await this.#door.pass('release', (store) => store.release?.(lease, holder, news))
+      this.#door.pass('release', (store) => store.release?.(lease, holder, news))
     })
     return true
   }

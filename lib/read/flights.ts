@@ -19,28 +19,48 @@ export interface Landed {
  */
 export type Outcome = Landed | 'unshared' | 'overtaken' | 'abandoned'
 
-/** One handler run whose answer others wait for. */
+/**
+ * One handler run whose answer others wait for. Nearly all have nobody waiting, so a flight makes
+ * no promise, and it holds what it brought only while it can be found.
+ */
 export class Flight {
   /** The versions that it began under, in the order of the route's lookup. */
   readonly versions: readonly string[]
-  readonly outcome: Promise<Outcome>
-  /** Resolves when the entry can be found in the store, or there is none. */
-  readonly ended: Promise<void>
-  #land!: (outcome: Outcome) => void
-  #end!: () => void
+  #outcome: Outcome | undefined
+  #ended = false
+  #untilLanded: Array<(outcome: Outcome) => void> | undefined
+  #untilEnded: Array<(outcome: Outcome) => void> | undefined
 
   constructor (versions: readonly string[]) {
     this.versions = versions
-    this.outcome = new Promise((resolve) => { this.#land = resolve })
-    this.ended = new Promise((resolve) => { this.#end = resolve })
+  }
+
+  /** Tells what the flight brings: at once where it has landed. */
+  whenLanded (told: (outcome: Outcome) => void): void {
+    if (this.#outcome !== undefined) told(this.#outcome)
+    else (this.#untilLanded ??= []).push(told)
+  }
+
+  /** Tells what the flight brought when the entry can be found in the store, or there is none. */
+  whenEnded (told: (outcome: Outcome) => void): void {
+    if (this.#ended) told(this.#outcome!)
+    else (this.#untilEnded ??= []).push(told)
   }
 
   land (outcome: Outcome): void {
-    this.#land(outcome)
+    if (this.#outcome !== undefined) return
+    this.#outcome = outcome
+    for (const told of this.#untilLanded ?? []) told(outcome)
+    this.#untilLanded = undefined
   }
 
   end (): void {
-    this.#end()
+    if (this.#ended) return
+    this.land('abandoned')
+    this.#ended = true
+    for (const told of this.#untilEnded ?? []) told(this.#outcome!)
+    this.#untilEnded = undefined
+    this.#outcome = 'abandoned'
   }
 }
 
@@ -49,6 +69,7 @@ export class Flights {
   readonly #byKey = new Map<string, Flight>()
   readonly #unshared = new LRUCache<string, true>({ max: MAX_UNSHARED, ttl: UNSHARED_MILLISECONDS })
   readonly #patience: Deadlines
+  #ending: Array<{ readonly key: string, readonly flight: Flight }> = []
 
   /** @param patience longest wait for somebody else's fill, in milliseconds */
   constructor (patience: number) {
@@ -98,7 +119,7 @@ export class Flights {
       const follow = (): void => {
         awaited = this.find(key, versions)
         if (awaited === undefined) return settle(this.begin(key, versions))
-        awaited.outcome.then((outcome) => {
+        awaited.whenLanded((outcome) => {
           if (!patient) return
           if (outcome === 'abandoned') follow()
           else settle(typeof outcome === 'string' ? undefined : outcome)
@@ -111,16 +132,30 @@ export class Flights {
   /** Tells the waiters; with an entry, later callers still find the flight until `end`. */
   land (key: string, flight: Flight | undefined, outcome: Outcome): void {
     if (outcome === 'unshared') this.#unshared.set(key, true)
-    else if (typeof outcome !== 'string') this.#unshared.delete(key)
+    else if (typeof outcome !== 'string' && this.#unshared.size > 0) this.#unshared.delete(key)
     if (flight === undefined) return
+    // Whoever takes over from an abandoned one must not find it again.
+    if (typeof outcome === 'string') this.#leave(key, flight)
     flight.land(outcome)
-    if (typeof outcome === 'string') this.end(key, flight)
+    if (typeof outcome === 'string') flight.end()
   }
 
   /** The entry can be found in the store now, or there is none. */
   end (key: string, flight: Flight | undefined): void {
     this.#leave(key, flight)
     flight?.end()
+  }
+
+  /** The same one turn later, for those whose look was answered together with this. */
+  endSoon (key: string, flight: Flight | undefined): void {
+    if (flight === undefined) return
+    if (this.#ending.push({ key, flight }) === 1) setImmediate(this.#endAll)
+  }
+
+  readonly #endAll = (): void => {
+    const ending = this.#ending
+    this.#ending = []
+    for (const { key, flight } of ending) this.end(key, flight)
   }
 
   #leave (key: string, flight: Flight | undefined): void {

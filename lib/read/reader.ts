@@ -75,6 +75,7 @@ export class Reader {
   /** The identity of the variant that a request asks for, once it is known what the answers vary on. */
   variantOf (identity: Identity, variesOn: readonly string[], request: FastifyRequest): Identity {
     const base = identity.base ?? identity
+    if (variesOn.length === 0 && this.#varying.size === 0) return base
     if (variesOn.length === 0) this.#varying.delete(base.key)
     else this.#varying.set(base.key, variesOn)
     return this.#varied(base, variesOn, request)

@@ -46,12 +46,14 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
     entry.headers as StoredHeader[]
   ]
   if (entry.variesOn !== undefined) parts.push(entry.variesOn as string[])
-  const head = Buffer.from(JSON.stringify(parts))
-  const frame = Buffer.allocUnsafe(HEAD_AT + head.length + entry.body.length)
+  const head = JSON.stringify(parts)
+  const headBytes = Buffer.byteLength(head)
+  const bodyAt = HEAD_AT + headBytes
+  const frame = Buffer.allocUnsafe(bodyAt + entry.body.length)
   frame.writeUInt32BE(MAGIC, 0)
-  frame.writeUInt32BE(head.length, 8)
-  head.copy(frame, HEAD_AT)
-  entry.body.copy(frame, HEAD_AT + head.length)
+  frame.writeUInt32BE(headBytes, 8)
+  frame.write(head, HEAD_AT)
+  frame.set(entry.body, bodyAt)
   frame.writeUInt32BE(crc32(frame.subarray(8), crc32(key)), 4)
   return frame
 }

@@ -152,9 +152,9 @@ export class RedisStore implements CacheStore {
       this.#client.eval(LET_GO, 1, version, writer, fresh + runs[index]!.mark, VERSION_SECONDS, moved ? '1' : '0'))))
   }
 
-  async set (key: string, entry: Entry, seconds: number): Promise<void> {
+  set (key: string, entry: Entry, seconds: number): Promise<unknown> {
     this.#turn.join()
-    await this.#writing(key, this.#client.set(key, encodeEntry(key, entry), 'EX', seconds))
+    return this.#writing(key, this.#client.set(key, encodeEntry(key, entry), 'EX', seconds))
   }
 
   async * keys (prefix: string): AsyncIterable<string> {
@@ -275,13 +275,11 @@ export class RedisStore implements CacheStore {
   }
 
   /** A write that a replica refuses: the server was a master when the connection began. */
-  async #writing<T> (key: string, write: Promise<T>): Promise<T> {
-    try {
-      return await write
-    } catch (error) {
+  #writing<T> (key: string, write: Promise<T>): Promise<T> {
+    return write.catch((error: unknown) => {
       if (error instanceof Error && error.message.startsWith('READONLY')) this.#runs.forget(key)
       throw error
-    }
+    })
   }
 
   /** An entry's beginning. */

@@ -52,7 +52,7 @@ export interface CacheStore {
    */
   letGo?(versions: readonly string[], writer: string, fresh: string, moved: boolean): MaybePromise<void>
   /** Keeps the entry for at most `seconds`. */
-  set(key: string, entry: Entry, seconds: number): MaybePromise<void>
+  set(key: string, entry: Entry, seconds: number): MaybePromise<unknown>
   /** The keys of entries and of versions that begin with `prefix`, each at least once. */
   keys(prefix: string): AsyncIterable<string>
   /** Deletes every entry whose key begins with `prefix` and whose versions are not current; how many. */

@@ -75,7 +75,7 @@ export class LocalTier implements CacheStore {
     await this.#changing(versions, () => this.#store.move(versions, fresh))
   }
 
-  set (key: string, entry: Entry, seconds: number): MaybePromise<void> {
+  set (key: string, entry: Entry, seconds: number): MaybePromise<unknown> {
     this.#entries.set(key, entry)
     return this.#store.set(key, entry, seconds)
   }
