@@ -35,6 +35,6 @@ export type {
   ReadDefaults,
   ReadPolicy,
   Stats,
-  StoredHeader,
+  StoredHeaders,
   WritePolicy
 } from './index.js'

@@ -81,7 +81,7 @@ namespace apiCache {
   export type ReadDefaults = Types.ReadDefaults
   export type ReadPolicy = Types.ReadPolicy
   export type Stats = Types.Stats
-  export type StoredHeader = Types.StoredHeader
+  export type StoredHeaders = Types.StoredHeaders
   export type WritePolicy = Types.WritePolicy
 }
 

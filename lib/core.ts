@@ -41,7 +41,7 @@ export class Core {
   readonly sweeper: Sweeper
   readonly flights: Flights
   readonly fleet: Fleet
-  /** The name of the response header that says HIT or MISS; false for none. */
+  /** The name, in lower case, of the response header that says HIT or MISS; false for none. */
   readonly responseHeader: string | false
   /** Whether each request on a cached route is told why it got what it got. */
   readonly explains: boolean
@@ -55,7 +55,7 @@ export class Core {
   constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader, explain }: CoreSettings, log: FastifyBaseLogger) {
     this.#store = store
     this.keyspace = keyspace
-    this.responseHeader = responseHeader
+    this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain
     this.door = new Door(store, timeout, log)
     this.invalidator = new Invalidator(this.door, keyspace, log)

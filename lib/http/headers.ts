@@ -40,22 +40,28 @@ export function listOf (value: HeaderValue): readonly string[] {
   return textOf(value)!.toLowerCase().split(',').map((member) => member.trim()).filter((member) => member !== '')
 }
 
-/**
- * The headers that were set, changed or taken away between two looks at a reply, as they may be
- * stored.
- */
-export function storableDifference (before: Headers, after: Headers): Array<[string, string | string[] | null]> {
+/** What happened to a reply's headers between two looks at it, as far as it may be stored. */
+export interface HeaderDifference {
+  /** Those that were set or changed. */
+  readonly set: Record<string, string | string[]>
+  /** Those that were taken away. */
+  readonly removed: string[] | undefined
+}
+
+export function storableDifference (before: Headers, after: Headers): HeaderDifference {
   const dropped = listOf(after.connection)
-  const difference: Array<[string, string | string[] | null]> = []
-  for (const [name, value] of Object.entries(after)) {
+  const set: Record<string, string | string[]> = {}
+  for (const name of Object.keys(after)) {
+    const value = after[name]
     if (value === undefined || dropped.includes(name) || sameValue(before[name], value)) continue
     const stored = Array.isArray(value) ? value.map(String) : String(value)
-    if (isStorableHeader(name, stored)) difference.push([name, stored])
+    if (isStorableHeader(name, stored)) set[name] = stored
   }
+  let removed: string[] | undefined
   for (const name of Object.keys(before)) {
-    if (after[name] === undefined && before[name] !== undefined && isStorableHeader(name, '')) difference.push([name, null])
+    if (after[name] === undefined && before[name] !== undefined && isStorableHeader(name, '')) (removed ??= []).push(name)
   }
-  return difference
+  return { set, removed }
 }
 
 function sameValue (a: HeaderValue, b: HeaderValue): boolean {

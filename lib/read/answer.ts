@@ -1,15 +1,15 @@
 import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
-import { storableDifference, type Headers } from '../http/headers.js'
-import type { BodyKind, StoredHeader } from '../store/entry.js'
+import { storableDifference, type HeaderDifference, type Headers } from '../http/headers.js'
+import type { BodyKind } from '../store/entry.js'
 
 /** What a handler answered, before any hook saw it. */
 export interface Answer {
   readonly status: number
   /** All headers of the reply at that moment. */
   readonly headers: Headers
-  /** Of them, those that the handler set. */
-  readonly own: StoredHeader[]
+  /** Of them, what the handler did. */
+  readonly own: HeaderDifference
   readonly kind: BodyKind
   /** Undefined while a stream runs. */
   readonly body: Buffer | undefined

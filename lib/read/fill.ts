@@ -216,7 +216,7 @@ export class Fill implements Exchange {
       if (!reply.hasHeader('etag')) {
         const etag = etagOf(body)
         reply.header('etag', etag)
-        answer.own.push(['etag', etag])
+        answer.own.set.etag = etag
       }
       const left = conditioned(this.request, reply, whole, body)
       if (left !== whole && Buffer.isBuffer(left) && !reply.hasHeader('content-type')) {
@@ -265,12 +265,12 @@ export class Fill implements Exchange {
     if (answer.headers['cache-control'] === undefined && answer.headers.expires === undefined) {
       this.#ownCacheControl = this.reader.policy.clientCacheControl
       this.#reply.header('cache-control', this.#ownCacheControl)
-      answer.own.push(['cache-control', this.#ownCacheControl])
+      answer.own.set['cache-control'] = this.#ownCacheControl
     }
     if (answer.headers.date === undefined) {
       const date = httpDateOf(Date.now())
       this.#reply.header('date', date)
-      answer.own.push(['date', date])
+      answer.own.set.date = date
     }
   }
 
@@ -324,7 +324,7 @@ export class Fill implements Exchange {
     const answer = this.#answer!
     const body = this.#streamed?.body
     if (this.#refusal !== undefined || body === undefined) return this.land('unshared')
-    if (answer.status === 200 && answer.headers.etag === undefined) answer.own.push(['etag', etagOf(body)])
+    if (answer.status === 200 && answer.headers.etag === undefined) answer.own.set.etag = etagOf(body)
     keep(this, answer, body)
   }
 

@@ -1,14 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Core } from '../core.js'
 import { appended, hitStatus, serialized, type CacheStatus } from '../http/cache-status.js'
+import type { HeaderValue } from '../http/headers.js'
 import { ageOf, freshnessOf, type Entry } from '../store/entry.js'
 import { completed, kExchange, type Exchange } from './exchange.js'
 import { kExplanation } from './explain.js'
 import { conditioned } from './precondition.js'
+import { putHeaders } from './reply-headers.js'
 
 /** Up to here a text goes out faster together with its headers, in one string. */
 const SHORT_TEXT = 4_096
 
+const NONE: readonly string[] = []
 const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'application/octet-stream'])
 
 /** A stored answer on its way out. */
@@ -42,17 +45,14 @@ class Hit implements Exchange {
 export function serve (core: Core, request: FastifyRequest, reply: FastifyReply, entry: Entry, collapsed: boolean): unknown {
   const now = Date.now()
   if (reply.raw.statusCode !== entry.status) reply.code(entry.status)
-  let encoding: unknown
-  for (const [name, value] of entry.headers) {
-    if (name === 'content-encoding') encoding = value
-    if (value === null) reply.removeHeader(name)
-    else reply.header(name, value)
-  }
-  const ttl = freshnessOf(entry, now)
-  const status = statusOf(request, collapsed, ttl)
-  reply.header('age', ageOf(entry, now))
-  reply.header('cache-status', appended(reply.getHeader('cache-status'), status))
-  if (core.responseHeader !== false) reply.header(core.responseHeader, 'HIT')
+  for (const name of entry.removed ?? NONE) reply.removeHeader(name)
+  // Not spread: V8 makes a hidden class of its own for each object that grows after a spread, 2 µs each.
+  const headers: Record<string, HeaderValue> = Object.assign({}, entry.headers)
+  headers.age = ageOf(entry, now)
+  headers['cache-status'] = appended(headers['cache-status'] ?? reply.getHeader('cache-status'), statusOf(request, collapsed, freshnessOf(entry, now)))
+  if (core.responseHeader !== false) headers[core.responseHeader] = 'HIT'
+  putHeaders(reply, headers)
+  const encoding = entry.headers['content-encoding']
 
   if (entry.kind === 'empty') {
     reply[kExchange] = new Hit(reply, '', entry.body, encoding)

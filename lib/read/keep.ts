@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Core } from '../core.js'
 import { initialAge, lifetimeOf } from '../http/freshness.js'
 import { UNAVAILABLE } from '../store/door.js'
-import type { Entry, StoredHeader } from '../store/entry.js'
+import type { Entry } from '../store/entry.js'
 import { CLOSED, isPromise } from '../store/store.js'
 import { newVersion } from '../write/invalidator.js'
 import type { Answer } from './answer.js'
@@ -51,6 +51,7 @@ export function keep (filled: Filled, answer: Answer, body: Buffer): void {
 function entryOf (filled: Filled, { status, headers, own, kind, text }: Answer, body: Buffer): Entry {
   const { identity, versions } = filled.beginning
   const { policy, route } = filled.reader
+  const { contentType } = filled
   const filledAt = Date.now()
   const age = initialAge(headers, filledAt)
   const filledUnder: Record<string, string> = {}
@@ -59,7 +60,9 @@ function entryOf (filled: Filled, { status, headers, own, kind, text }: Answer, 
     route,
     versions: filledUnder,
     status,
-    headers: withType(own, filled.contentType),
+    // Fastify names a type for what it sends without one.
+    headers: contentType === undefined ? own.set : Object.assign(own.set, { 'content-type': contentType }),
+    removed: own.removed,
     kind,
     body,
     text,
@@ -67,14 +70,6 @@ function entryOf (filled: Filled, { status, headers, own, kind, text }: Answer, 
     age,
     lifetime: lifetimeOf(headers, policy.expire, filledAt) - age
   }
-}
-
-/** Fastify names a type for what it sends without one. */
-function withType (own: readonly StoredHeader[], type: string | undefined): readonly StoredHeader[] {
-  if (type === undefined) return own
-  const others = own.filter(([name]) => name !== 'content-type')
-  others.push(['content-type', type])
-  return others
 }
 
 /**
@@ -102,7 +97,7 @@ function write (filled: Filled, entry: Entry): void {
   let written: unknown = core.door.pass('set', (store) => store.set(identity.key, entry, seconds))
   if (identity.base !== undefined) {
     const { key } = identity.base
-    const marker: Entry = { ...entry, headers: [], kind: 'empty', body: Buffer.alloc(0), text: undefined, variesOn }
+    const marker: Entry = { ...entry, headers: {}, removed: undefined, kind: 'empty', body: Buffer.alloc(0), text: undefined, variesOn }
     written = Promise.all([written, core.door.pass('set', (store) => store.set(key, marker, seconds))])
   }
   core.counters.stored++

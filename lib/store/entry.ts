@@ -1,5 +1,5 @@
-/** A stored header: its value, or null where the handler took away what a hook had set. */
-export type StoredHeader = readonly [name: string, value: string | string[] | null]
+/** By name, in lower case. */
+export type StoredHeaders = Readonly<Record<string, string | string[]>>
 
 /** What the body was when the handler sent it, so that hooks meet the same type on a HIT. */
 export type BodyKind = 'text' | 'bytes' | 'empty'
@@ -11,7 +11,9 @@ export interface Entry {
   /** The versions it was filled under, by their keys: it is valid only while all are current. */
   readonly versions: Readonly<Record<string, string>>
   readonly status: number
-  readonly headers: readonly StoredHeader[]
+  readonly headers: StoredHeaders
+  /** Headers that hooks before the handler had set and that it took away. */
+  readonly removed?: readonly string[] | undefined
   readonly kind: BodyKind
   readonly body: Buffer
   /** The same as text, where it was one and somebody has made it text already. */
@@ -26,7 +28,7 @@ export interface Entry {
    * Request headers that choose between the variants of this key (RFC 9111 section 4.1): such an
    * entry has no body of its own.
    */
-  readonly variesOn?: readonly string[]
+  readonly variesOn?: readonly string[] | undefined
 }
 
 /** Whole seconds since the entry was generated (RFC 9111 section 4.2.3). */
@@ -45,7 +47,7 @@ const ENTRY_OVERHEAD = 1024
 /** About how many bytes of memory an entry takes under its key: a text is kept as text and as bytes. */
 export function sizeOfEntry (entry: Entry, key: string): number {
   let size = ENTRY_OVERHEAD + key.length + entry.body.length * (entry.kind === 'text' ? 2 : 1)
-  for (const [name, value] of entry.headers) size += name.length + (value === null ? 0 : value.length)
+  for (const [name, value] of Object.entries(entry.headers)) size += name.length + String(value).length
   for (const version of Object.keys(entry.versions)) size += version.length
   return size
 }

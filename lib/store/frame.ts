@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import { LRUCache } from 'lru-cache'
 import { isStorableHeader } from '../http/headers.js'
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
-import type { BodyKind, Entry, StoredHeader } from './entry.js'
+import type { BodyKind, Entry, StoredHeaders } from './entry.js'
 
 /*
  * An entry as bytes:
@@ -25,6 +25,7 @@ const MAX_VARIES_ON = 100
 /** Never stored, as they are no answer to a whole GET. */
 const PARTIAL = new Set<unknown>([206, 304])
 const MAX_HEADS = 4_096
+const NONE: readonly string[] = []
 const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
 
 type Head = [
@@ -35,17 +36,18 @@ type Head = [
   filledAt: number,
   age: number,
   lifetime: number,
-  headers: StoredHeader[],
-  variesOn?: string[]
+  headers: StoredHeaders,
+  removed: readonly string[],
+  variesOn?: readonly string[]
 ]
 
 /** The bytes under which `key` keeps the entry. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
   const parts: Head = [
     entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind), entry.filledAt, entry.age, entry.lifetime,
-    entry.headers as StoredHeader[]
+    entry.headers, entry.removed ?? NONE
   ]
-  if (entry.variesOn !== undefined) parts.push(entry.variesOn as string[])
+  if (entry.variesOn !== undefined) parts.push(entry.variesOn)
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
   const bodyAt = HEAD_AT + headBytes
@@ -68,12 +70,13 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = headOf(key, frame.subarray(HEAD_AT, bodyAt))
   if (head === undefined) return undefined
-  const [versions, route, status, kind, filledAt, age, lifetime, headers, variesOn] = head
+  const [versions, route, status, kind, filledAt, age, lifetime, headers, removed, variesOn] = head
   return {
     route,
     versions,
     status,
     headers,
+    removed: removed.length === 0 ? undefined : removed,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
     text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
@@ -122,24 +125,23 @@ function parseHead (text: string): Head | undefined {
 /** A checksum proves that nothing was damaged, not that nobody wrote it on purpose: each field is checked. */
 function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
-  const [versions, route, status, kind, filledAt, age, lifetime, headers, variesOn] = head as unknown[]
+  const [versions, route, status, kind, filledAt, age, lifetime, headers, removed, variesOn] = head as unknown[]
   return isVersions(versions) && typeof route === 'string' &&
     Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599 && !PARTIAL.has(status) &&
     Number.isInteger(kind) && KINDS[kind as number] !== undefined &&
     Number.isSafeInteger(filledAt) && isSeconds(age) && isSeconds(lifetime) &&
-    Array.isArray(headers) && headers.length <= MAX_HEADERS && headers.every(isHeader) &&
+    isHeaders(headers) && isTexts(removed) && (removed as string[]).length <= MAX_HEADERS &&
+    (removed as string[]).every((name) => isStorableHeader(name, '')) &&
     (variesOn === undefined || (isTexts(variesOn) && (variesOn as string[]).length <= MAX_VARIES_ON))
 }
 
-function isVersions (value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && isTexts(Object.values(value))
-}
-
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isVersions = (value: unknown): boolean => isRecord(value) && isTexts(Object.values(value))
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string')
 const isSeconds = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= ONE_YEAR_IN_SECONDS
 
-function isHeader (header: unknown): boolean {
-  if (!Array.isArray(header) || header.length !== 2) return false
-  const [name, value] = header as unknown[]
-  return typeof name === 'string' && (value === null ? isStorableHeader(name, '') : isStorableHeader(name, value))
+function isHeaders (value: unknown): boolean {
+  if (!isRecord(value)) return false
+  const headers = Object.entries(value)
+  return headers.length <= MAX_HEADERS && headers.every(([name, value]) => isStorableHeader(name, value))
 }

@@ -13,7 +13,8 @@ const ENTRY: Entry = {
   route: 'GET /',
   versions: { [VERSION]: 'token' },
   status: 200,
-  headers: [['content-type', 'application/json; charset=utf-8'], ['x-gone', null]],
+  headers: { 'content-type': 'application/json; charset=utf-8' },
+  removed: ['x-gone'],
   kind: 'text',
   body: Buffer.from('{"value":1}'),
   filledAt: Date.now(),
@@ -34,13 +35,13 @@ function forge (head: string, body = Buffer.from('{"value":666}'), { length = Bu
 }
 
 const head = (...changes: Array<[index: number, value: unknown]>): string => {
-  const fields: unknown[] = [ENTRY.versions, ENTRY.route, 200, 0, ENTRY.filledAt, 0, 60, ENTRY.headers]
+  const fields: unknown[] = [ENTRY.versions, ENTRY.route, 200, 0, ENTRY.filledAt, 0, 60, ENTRY.headers, ENTRY.removed]
   for (const [index, value] of changes) fields[index] = value
   return JSON.stringify(fields)
 }
 
-const [VERSIONS, ROUTE, STATUS, KIND, FILLED_AT, AGE, LIFETIME, HEADERS, VARIES_ON] = [0, 1, 2, 3, 4, 5, 6, 7, 8]
-const withHeader = (name: unknown, value: unknown): string => head([HEADERS!, [[name, value]]])
+const [VERSIONS, ROUTE, STATUS, KIND, FILLED_AT, AGE, LIFETIME, HEADERS, REMOVED, VARIES_ON] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+const withHeader = (name: string, value: unknown): string => head([HEADERS!, { [name]: value }])
 
 const hostile: Record<string, Buffer> = {
   'no JSON': forge('{'),
@@ -48,8 +49,8 @@ const hostile: Record<string, Buffer> = {
   'a head nested too deep to parse': forge('['.repeat(100_000)),
   'a length beyond the end': forge(head(), undefined, { length: 0xffffffff }),
   'a head larger than any answer needs': forge(withHeader('x-large', 'x'.repeat(300_000))),
-  'a million headers': forge(head([HEADERS!, Array.from({ length: 1_000_000 }, () => ['x', 'y'])])),
-  'more headers than any answer has': forge(head([HEADERS!, Array.from({ length: 5_000 }, () => ['x', 'y'])])),
+  'a million headers': forge(head([HEADERS!, Object.fromEntries(Array.from({ length: 1_000_000 }, (_, index) => [`x-${index}`, 'y']))])),
+  'more headers than any answer has': forge(head([HEADERS!, Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`x-${index}`, 'y']))])),
   'another key': forge(head(), undefined, { key: 'api-cache|a:GET /other' }),
   'versions that are no texts': forge(head([VERSIONS!, { [VERSION]: 1 }])),
   'versions that are a list': forge(head([VERSIONS!, ['token']])),
@@ -66,7 +67,12 @@ const hostile: Record<string, Buffer> = {
   'a negative age': forge(head([AGE!, -1])),
   'half a second of age': forge(head([AGE!, 0.5])),
   'a lifetime of a hundred years': forge(head([LIFETIME!, 3_153_600_000])),
-  'headers that are no list': forge(head([HEADERS!, { 'x-a': 'b' }])),
+  'headers that are a list': forge(head([HEADERS!, [['x-a', 'b']]])),
+  'headers that are nothing': forge(head([HEADERS!, null])),
+  'removed headers that are no list': forge(head([REMOVED!, { 'x-a': 'b' }])),
+  'a line end in a removed name': forge(head([REMOVED!, ['x-a\r\nx-b']])),
+  'a header removed that the plugin would not touch': forge(head([REMOVED!, ['set-cookie']])),
+  'more removed headers than any answer has': forge(head([REMOVED!, Array.from({ length: 5_000 }, () => 'x')])),
   'Set-Cookie': forge(withHeader('set-cookie', 'session=stolen')),
   'Set-Cookie in capitals': forge(withHeader('Set-Cookie', 'session=stolen')),
   'Transfer-Encoding': forge(withHeader('transfer-encoding', 'chunked')),
@@ -74,7 +80,7 @@ const hostile: Record<string, Buffer> = {
   'a header injected behind a line end': forge(withHeader('x-a', 'b\r\nset-cookie: session=stolen')),
   'a line end in a name': forge(withHeader('x-a\r\nset-cookie', 'b')),
   'no name': forge(withHeader('', 'b')),
-  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /",200,0,0,0,60,[["__proto__",1]]]'),
+  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /",200,0,0,0,60,{"__proto__":1},[]]'),
   'a header that is a number': forge(withHeader('x-a', 1)),
   'a header nested in lists': forge(withHeader('x-a', [['b']])),
   'more to vary on than any answer has': forge(head([KIND!, 2], [VARIES_ON!, Array.from({ length: 5_000 }, (_, index) => `x-${index}`)])),

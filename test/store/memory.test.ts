@@ -6,7 +6,7 @@ import { storeSuite } from '../../lib/store/suite.js'
 for (const { name, run } of storeSuite(() => new MemoryStore())) t.test(`in memory: ${name}`, run)
 
 function entry (body: string, versions: Record<string, string> = {}): Entry {
-  return { route: 'GET /', versions, status: 200, headers: [], kind: 'text', body: Buffer.from(body), filledAt: Date.now(), age: 0, lifetime: 60 }
+  return { route: 'GET /', versions, status: 200, headers: {}, kind: 'text', body: Buffer.from(body), filledAt: Date.now(), age: 0, lifetime: 60 }
 }
 
 async function keysOf (store: MemoryStore): Promise<string[]> {
@@ -29,7 +29,7 @@ t.test('bodies, headers and keys together stay below maxBytes', async (t) => {
   for (let index = 0; index < 200; index++) store.set(`p|${index}`, entry('x'.repeat(10_000)))
   const { length } = await keysOf(store)
   t.ok(length > 40 && length < 100, `${length} entries of 10,000 bytes`)
-  store.set('p|headers', { ...entry(''), headers: [['x-large', 'x'.repeat(900_000)]] })
+  store.set('p|headers', { ...entry(''), headers: { 'x-large': 'x'.repeat(900_000) } })
   t.ok((await keysOf(store)).length < 10)
   store.set(`p|${'x'.repeat(990_000)}`, entry(''))
   t.equal((await keysOf(store)).length, 1)

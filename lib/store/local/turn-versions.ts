@@ -1,10 +1,14 @@
 import type { CacheStore } from '../store.js'
 import type { VersionSource } from './local-tier.js'
 
+type Current = ReadonlyArray<string | undefined>
+
 /** The versions that the requests of one turn of the event loop ask for. */
 interface Batch {
   readonly positions: Map<string, number>
-  readonly current: Promise<ReadonlyArray<string | undefined>>
+  readonly all: Promise<Current>
+  /** What is told for one list of versions: the requests of a route mostly have the very same. */
+  readonly told: Map<readonly string[], Promise<Current>>
 }
 
 /** Asks the store each time: once for all requests of a turn, after the last of them came in. */
@@ -16,8 +20,10 @@ export class TurnVersions implements VersionSource {
     this.#store = store
   }
 
-  current (versions: readonly string[]): Promise<ReadonlyArray<string | undefined>> {
-    const { positions, current } = this.#batch ??= this.#begin()
+  current (versions: readonly string[]): Promise<Current> {
+    const { positions, all, told } = this.#batch ??= this.#begin()
+    const known = told.get(versions)
+    if (known !== undefined) return known
     const places: number[] = []
     for (const version of versions) {
       let position = positions.get(version)
@@ -27,7 +33,9 @@ export class TurnVersions implements VersionSource {
       }
       places.push(position)
     }
-    return current.then((all) => places.map((place) => all[place]))
+    const current = all.then((found) => places.map((place) => found[place]))
+    told.set(versions, current)
+    return current
   }
 
   moved (): void {}
@@ -36,12 +44,12 @@ export class TurnVersions implements VersionSource {
 
   #begin (): Batch {
     const positions = new Map<string, number>()
-    const current = new Promise<ReadonlyArray<string | undefined>>((resolve, reject) => {
+    const all = new Promise<Current>((resolve, reject) => {
       setImmediate(() => {
         this.#batch = undefined
         Promise.resolve(this.#store.current([...positions.keys()])).then(resolve, reject)
       })
     })
-    return { positions, current }
+    return { positions, all, told: new Map() }
   }
 }
