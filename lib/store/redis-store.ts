@@ -5,7 +5,7 @@ import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
 import { decodeEntry, decodeVersions, encodeEntry, headEnd, SEAL_AT, SEAL_END } from './frame.js'
-import { DELETE_SEEN, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
+import { CLAIM, DELETE_SEEN, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
 import { adopt, believes, RunsOfCluster, runOfServer, type ServerRun, type ServerRuns } from './server-run.js'
 import { CLOSED, isPromise, type CacheStore, type Lookup } from './store.js'
 import { Turn } from './turn.js'
@@ -44,7 +44,7 @@ export class RedisStore implements CacheStore {
   readonly #runs: ServerRuns
   readonly #turn: Turn
   /** The lookups of this turn of the event loop, by key. */
-  readonly #looking = new Map<string, { readonly versions: readonly string[], readonly lookup: Promise<Lookup> }>()
+  #looking = new Map<string, { readonly versions: readonly string[], readonly lookup: Promise<Lookup> }>()
   /** A connection that only listens, where somebody wants to be told. */
   #ear: RedisClient | undefined
   readonly #patience = new Deadlines(PATIENCE)
@@ -67,7 +67,10 @@ export class RedisStore implements CacheStore {
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#owned = owned
     // `stream` is ioredis's own business: where it is not what it is today, commands leave one by one.
-    this.#turn = new Turn(() => this.#servers().map((server) => server.stream), () => { this.#looking.clear() })
+    this.#turn = new Turn(() => this.#servers().map((server) => server.stream), () => {
+      // A new one: what was in a cleared one is kept alive by V8 where it has grown old.
+      if (this.#looking.size > 0) this.#looking = new Map()
+    })
     this.#runs = client.isCluster ? new RunsOfCluster(client as Cluster) : runOfServer(client as Redis)
   }
 
@@ -116,30 +119,25 @@ export class RedisStore implements CacheStore {
     const known = await this.current(versions)
     if (known.every((version) => version !== undefined)) return known as string[]
     const writtenIn = await this.#runsOf(versions)
-    // Only a read after all writes tells what everybody sees.
-    const [, values] = await Promise.all([
-      Promise.all(versions.map((version, index) =>
-        this.#writing(version, this.#client.set(version, fresh + writtenIn[index]!.mark, 'EX', VERSION_SECONDS, 'NX')))),
-      this.#getBuffers(versions)
-    ])
+    const values = await Promise.all(versions.map((version, index) =>
+      known[index] === undefined ? this.#claimOne(version, fresh, writtenIn[index]!) : null))
     const runs = await this.#runsOf(versions)
     const current = latest(versions, values, runs)
     return await Promise.all(versions.map(async (version, index) => {
-      // A hold of ours expires; what looks like one and does not is damaged.
-      if (isHeld(values[index]) && await this.#client.pttl(version) !== -1) return CLOSED
-      if (current[index] !== undefined) return current[index]
-      // Lost again at once, or damaged. Others may have filled under `fresh` meanwhile, and a write
-      // may have come since: what replaces it has to be a version that nobody has seen.
-      const unseen = `${fresh}+`
-      if (!await this.#moveOne(version, unseen + runs[index]!.mark)) return CLOSED
+      if (isHeld(values[index])) return CLOSED
+      const there = known[index] ?? current[index]
+      if (there !== undefined) return there
+      // Damaged, of another run, or lost again at once: others may have filled under what was there,
+      // and a write may have come since. Only what nobody has seen can replace it.
+      const moved = await this.#moveOne(version, fresh, runs[index]!)
       adopt(runs[index]!, version)
-      return unseen
+      return moved ?? CLOSED
     }))
   }
 
   async move (versions: readonly string[], fresh: string): Promise<void> {
     const runs = await this.#runsOf(versions)
-    await Promise.all(versions.map((version, index) => this.#moveOne(version, fresh + runs[index]!.mark)))
+    await Promise.all(versions.map((version, index) => this.#moveOne(version, fresh, runs[index]!)))
   }
 
   async hold (versions: readonly string[], writer: string, milliseconds: number): Promise<void> {
@@ -149,7 +147,7 @@ export class RedisStore implements CacheStore {
   async letGo (versions: readonly string[], writer: string, fresh: string, moved: boolean): Promise<void> {
     const runs = await this.#runsOf(versions)
     await Promise.all(versions.map((version, index) => this.#writing(version,
-      this.#client.eval(LET_GO, 1, version, writer, fresh + runs[index]!.mark, VERSION_SECONDS, moved ? '1' : '0'))))
+      this.#client.eval(LET_GO, 1, version, writer, fresh, runs[index]!.mark, VERSION_SECONDS, moved ? '1' : '0'))))
   }
 
   set (key: string, entry: Entry, seconds: number): Promise<unknown> {
@@ -256,22 +254,30 @@ export class RedisStore implements CacheStore {
     return runs
   }
 
-  /** False where a strict write holds the version: there it will be a new one anyway. */
-  async #moveOne (version: string, token: string): Promise<boolean> {
+  /** What is under a version's key, once there is something. */
+  async #claimOne (version: string, text: string, { mark }: ServerRun): Promise<Buffer | null> {
     try {
-      return await this.#writing(version, this.#client.eval(MOVE, 1, version, token, VERSION_SECONDS)) !== 0
+      return Buffer.from(await this.#writing(version, this.#client.eval(CLAIM, 1, version, text, mark, VERSION_SECONDS)) as string)
     } catch (error) {
       if (!isReply(error)) throw error
     }
+    // To a user who may not run scripts.
+    await this.#writing(version, this.#client.set(version, text + mark, 'EX', VERSION_SECONDS, 'NX'))
+    return await this.#client.getBuffer(version)
+  }
+
+  /** The new version; undefined where there is none yet: a strict write holds it, or it could only be deleted. */
+  async #moveOne (version: string, text: string, { mark }: ServerRun): Promise<string | undefined> {
     try {
-      // To a user who may not run scripts.
-      await this.#client.set(version, token, 'EX', VERSION_SECONDS)
+      const moved = await this.#writing(version, this.#client.eval(MOVE, 1, version, text, mark, VERSION_SECONDS)) as string | null
+      return moved?.slice(0, -mark.length)
     } catch (error) {
       if (!isReply(error)) throw error
-      // A Redis that is full still deletes, and a lost version is as good as a new one.
-      await this.#client.del(version)
     }
-    return true
+    // To a user who may not run scripts, and to a Redis that is full: a lost version is as good as
+    // a new one, and may be lost twice.
+    await this.#writing(version, this.#client.del(version))
+    return undefined
   }
 
   /** A write that a replica refuses: the server was a master when the connection began. */

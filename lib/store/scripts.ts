@@ -20,6 +20,21 @@ if type(value) ~= 'string' then value = '' end
 local before, list = string.match(value, '^~([^~]*)~(.*)$')
 `
 
+/** Hexadecimal digits of a version: as many as nobody can guess. */
+const VERSION_DIGITS = 24
+
+/**
+ * What a script writes is never the text that it was given: a client whose connection broke may
+ * send again what has been done already, and must not bring back a version that others replaced
+ * meanwhile. Each execution has another value before it, or another time.
+ */
+const FRESH = `
+local function fresh (text, mark)
+  local time = redis.call('TIME')
+  return string.sub(redis.sha1hex(value .. text .. time[1] .. '.' .. time[2]), 1, ${VERSION_DIGITS}) .. mark
+end
+`
+
 /** Drops the writers that died without a word: what they wrote is not known. */
 const READ_HOLDS = `${READ}
 local time = redis.call('TIME')
@@ -37,14 +52,25 @@ else
 end
 `
 
-/** Version, seconds: replaces the version; where it is held, what was before is no more. Answers 1, or 0 where it is held. */
-export const MOVE = `${READ}
+/**
+ * Text, mark, seconds: makes a version of them where there is none. Answers what is there then. A
+ * hold expires; what looks like one and does not is damaged.
+ */
+export const CLAIM = `${READ}${FRESH}
+if value ~= '' and (not list or redis.call('PTTL', KEYS[1]) > 0) then return value end
+local version = fresh(ARGV[1], ARGV[2])
+redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
+return version`
+
+/** Text, mark, seconds: replaces the version, and answers it; where it is held, what was before is no more, and the answer is nothing. */
+export const MOVE = `${READ}${FRESH}
 if list and redis.call('PTTL', KEYS[1]) > 0 then
   redis.call('SET', KEYS[1], '~~' .. list, 'KEEPTTL')
-  return 0
+  return false
 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return 1`
+local version = fresh(ARGV[1], ARGV[2])
+redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
+return version`
 
 /** Writer, milliseconds: holds the version until the writer lets go, or that long. */
 export const HOLD = `${READ_HOLDS}
@@ -53,15 +79,16 @@ redis.call('SET', KEYS[1], '~' .. before .. '~' .. table.concat(holds, ','), 'PX
 return 1`
 
 /**
- * Writer, version, seconds, '1' when the writer has made the namespace old: lets go. The last one
- * opens it again, under the version from before where nobody made anything old.
+ * Writer, text, mark, seconds, '1' when the writer has made the namespace old: lets go. The last
+ * one opens it again, under the version from before where nobody made anything old. Done twice, the
+ * second time finds no hold of this writer, and so nothing to bring back.
  */
-export const LET_GO = `${READ_HOLDS}
-if ARGV[4] == '1' or (list and not mine) then before = '' end
+export const LET_GO = `${READ_HOLDS}${FRESH}
+if ARGV[5] == '1' or (list and not mine) then before = '' end
 if #holds > 0 then
   redis.call('SET', KEYS[1], '~' .. before .. '~' .. table.concat(holds, ','), 'KEEPTTL')
-elseif list or ARGV[4] == '1' then
-  redis.call('SET', KEYS[1], before ~= '' and before or ARGV[2], 'EX', ARGV[3])
+elseif list or ARGV[5] == '1' then
+  redis.call('SET', KEYS[1], before ~= '' and before or fresh(ARGV[2], ARGV[3]), 'EX', ARGV[4])
 end
 return 1`
 

@@ -31,7 +31,8 @@ export interface CacheStore {
   /** The versions as they are at one moment after the call; undefined where there is none. */
   current(versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>>
   /**
-   * The current versions; one that does not exist becomes `fresh` first, atomically for each.
+   * The current versions; one that does not exist becomes `fresh` first, atomically for each, or
+   * another text that the store makes of it (here and below) and that is never used twice.
    * `CLOSED` for one that is held.
    */
   claim(versions: readonly string[], fresh: string): MaybePromise<string[]>

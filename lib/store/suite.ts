@@ -60,13 +60,12 @@ const cases: Record<string, Case> = {
 
   async 'lookup finds the entry that was set, and the versions in the order asked for' (store, prefix) {
     const [a, b, none] = [`${prefix}!version:a`, `${prefix}!tag:b`, `${prefix}!tag:none`]
-    await store.move([a], 'token-a')
-    await store.move([b], 'token-b')
-    const entry = entryOf({ versions: { [a]: 'token-a', [b]: 'token-b' } })
+    const [tokenA, tokenB] = [await moved(store, a), await moved(store, b)]
+    const entry = entryOf({ versions: { [a]: tokenA, [b]: tokenB } })
     await store.set(`${prefix}|a:GET /`, entry, 60)
     const found = await store.lookup(`${prefix}|a:GET /`, [b, none, a])
     assertEntry(found.entry, entry)
-    assert.deepEqual([...found.versions], ['token-b', undefined, 'token-a'])
+    assert.deepEqual([...found.versions], [tokenB, undefined, tokenA])
   },
 
   async 'an entry comes back as it was set: every byte, header and field' (store, prefix) {
@@ -114,16 +113,19 @@ const cases: Record<string, Case> = {
 
   async 'current tells the versions in the order asked for, undefined where there is none' (store, prefix) {
     const [a, b, none] = [`${prefix}!version:a`, `${prefix}!version:b`, `${prefix}!version:none`]
-    await store.move([a], 'token-a')
-    await store.move([b], 'token-b')
-    assert.deepEqual([...await store.current([b, none, a])], ['token-b', undefined, 'token-a'])
+    const [tokenA, tokenB] = [await moved(store, a), await moved(store, b)]
+    assert.notEqual(tokenA, tokenB)
+    assert.deepEqual([...await store.current([b, none, a])], [tokenB, undefined, tokenA])
   },
 
   async 'claim creates the versions that are missing and leaves the others as they are' (store, prefix) {
     const [there, missing] = [`${prefix}!version:there`, `${prefix}!version:missing`]
-    await store.move([there], 'token-there')
-    assert.deepEqual(await store.claim([missing, there], 'token-fresh'), ['token-fresh', 'token-there'])
-    assert.deepEqual([...await store.current([missing, there])], ['token-fresh', 'token-there'])
+    const before = await moved(store, there)
+    const claimed = await store.claim([missing, there], 'token-fresh')
+    assert.equal(claimed[1], before)
+    assert.equal(typeof claimed[0], 'string')
+    assert.notEqual(claimed[0], before)
+    assert.deepEqual([...await store.current([missing, there])], claimed)
   },
 
   async 'of many claims at the same time one wins, and all are told which' (store, prefix) {
@@ -137,40 +139,48 @@ const cases: Record<string, Case> = {
   async 'move replaces versions whatever they were, those that do not exist too' (store, prefix) {
     const versions = [`${prefix}!version:a`, `${prefix}!version:b`, `${prefix}!tag:c`]
     await store.move(versions.slice(0, 2), 'token-old')
+    const before = await store.current(versions)
     await store.move(versions, 'token-new')
-    assert.deepEqual([...await store.current(versions)], ['token-new', 'token-new', 'token-new'])
+    const after = await store.current(versions)
+    versions.forEach((_, index) => { assertNew(after[index], before[index]) })
   },
 
   async 'a move leaves every other version alone' (store, prefix) {
-    await store.move([`${prefix}!version:ab`, `${prefix}!tag:a`], 'token-other')
+    const others = [`${prefix}!version:ab`, `${prefix}!tag:a`]
+    await store.move(others, 'token-other')
+    const before = await store.current(others)
     await store.move([`${prefix}!version:a`], 'token-a')
-    assert.deepEqual([...await store.current([`${prefix}!version:ab`, `${prefix}!tag:a`])], ['token-other', 'token-other'])
+    assert.deepEqual([...await store.current(others)], [...before])
   },
 
   async 'a confirmed move is what every later lookup, current and claim sees' (store, prefix) {
     const version = `${prefix}!version:a`
+    const seen = new Set<string | undefined>([undefined])
     for (let round = 0; round < 50; round++) {
       await store.move([version], `token-${round}`)
       const [lookup, current, claimed] = await Promise.all([
         store.lookup(`${prefix}|a:GET /`, [version]), store.current([version]), store.claim([version], 'token-claimed')
       ])
-      assert.deepEqual([lookup.versions[0], current[0], claimed[0]], Array(3).fill(`token-${round}`))
+      assert.ok(!seen.has(claimed[0]), 'the version from before is there still')
+      assert.deepEqual([lookup.versions[0], current[0]], [claimed[0], claimed[0]])
+      seen.add(claimed[0])
     }
   },
 
   async 'no claim that meets a move brings back what was before' (store, prefix) {
     for (let round = 0; round < 50; round++) {
       const version = `${prefix}!version:${round}`
-      if (round % 2 === 0) await store.claim([version], 'token-old')
+      const [old] = round % 2 === 0 ? await store.claim([version], 'token-old') : []
       await Promise.all([store.claim([version], 'token-claimed'), store.move([version], 'token-new'), store.claim([version], 'token-claimed')])
-      assert.deepEqual([...await store.current([version])], ['token-new'])
+      const [current] = await store.current([version])
+      assertNew(current, old)
+      assert.notEqual(current, 'token-claimed')
     }
   },
 
   async 'entries and versions of one name are two things' (store, prefix) {
     await store.set(`${prefix}|a:GET /`, entryOf({}), 60)
-    await store.move([`${prefix}!version:a`], 'token')
-    assert.deepEqual([...await store.current([`${prefix}!version:a`])], ['token'])
+    await moved(store, `${prefix}!version:a`)
     assert.equal((await store.lookup(`${prefix}!version:a`, [])).entry, undefined)
   },
 
@@ -204,17 +214,17 @@ const cases: Record<string, Case> = {
 
   async 'sweep deletes the entries below a prefix that are not current, tells how many, and leaves all else' (store, prefix) {
     const version = `${prefix}!version:a`
-    await store.move([version], 'token-new')
+    const current = await moved(store, version)
     const old = Array.from({ length: MANY }, (_, index) => `${prefix}|a:GET /old/${index}`)
     const kept = [`${prefix}|a:GET /new`, `${prefix}|ab:GET /old`]
     await Promise.all(old.map((key) => store.set(key, entryOf({ versions: { [version]: 'token-old' } }), 60)))
-    await store.set(kept[0]!, entryOf({ versions: { [version]: 'token-new' } }), 60)
+    await store.set(kept[0]!, entryOf({ versions: { [version]: current } }), 60)
     await store.set(kept[1]!, entryOf({ versions: { [version]: 'token-old' } }), 60)
 
-    assert.equal(await store.sweep(`${prefix}|a:`, (versions) => versions[version] === 'token-new'), MANY)
+    assert.equal(await store.sweep(`${prefix}|a:`, (versions) => versions[version] === current), MANY)
     assert.deepEqual(await list(store.keys(`${prefix}|`)), kept)
-    assert.deepEqual([...await store.current([version])], ['token-new'])
-    assert.equal(await store.sweep(`${prefix}|a:`, (versions) => versions[version] === 'token-new'), 0)
+    assert.deepEqual([...await store.current([version])], [current])
+    assert.equal(await store.sweep(`${prefix}|a:`, (versions) => versions[version] === current), 0)
   },
 
   async 'sweep shows all versions that an entry was filled under, however many' (store, prefix) {
@@ -233,67 +243,70 @@ const cases: Record<string, Case> = {
     const holds = holdsOf(store)
     if (holds === undefined) return
     const [held, missing, other] = [`${prefix}!version:held`, `${prefix}!version:missing`, `${prefix}!version:other`]
-    await store.move([held, other], 'token-before')
+    const [before, beside] = [await moved(store, held), await moved(store, other)]
     await holds.hold([held, missing], 'writer', 60_000)
-    assert.deepEqual([...await store.current([held, other, missing])], [undefined, 'token-before', undefined])
+    assert.deepEqual([...await store.current([held, other, missing])], [undefined, beside, undefined])
     assert.deepEqual([...(await store.lookup(`${prefix}|a:GET /`, [held])).versions], [undefined])
-    assert.deepEqual(await store.claim([held, other, missing], 'token-claimed'), [CLOSED, 'token-before', CLOSED])
+    assert.deepEqual(await store.claim([held, other, missing], 'token-claimed'), [CLOSED, beside, CLOSED])
     await holds.letGo([held, missing], 'writer', 'token-after', true)
-    assert.deepEqual([...await store.current([held, missing])], ['token-after', 'token-after'])
+    const after = await store.current([held, missing])
+    assertNew(after[0], before)
+    assertNew(after[1], undefined)
   },
 
   async 'a held version that no writer has moved is what it was before, once all have let go' (store, prefix) {
     const holds = holdsOf(store)
     if (holds === undefined) return
     const version = `${prefix}!version:a`
-    await store.move([version], 'token-before')
+    const before = await moved(store, version)
     await holds.hold([version], 'one', 60_000)
     await holds.hold([version], 'two', 60_000)
     await holds.letGo([version], 'two', 'token-two', false)
     assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
     await holds.letGo([version], 'one', 'token-one', false)
-    assert.deepEqual([...await store.current([version])], ['token-before'])
+    assert.deepEqual([...await store.current([version])], [before])
   },
 
   async 'a held version that one of its writers has moved is a new one, once all have let go' (store, prefix) {
     const holds = holdsOf(store)
     if (holds === undefined) return
     const version = `${prefix}!version:a`
-    await store.move([version], 'token-before')
+    const before = await moved(store, version)
     await holds.hold([version], 'one', 60_000)
     await holds.hold([version], 'two', 60_000)
     await holds.letGo([version], 'one', 'token-one', true)
     assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
     await holds.letGo([version], 'two', 'token-two', false)
-    assert.deepEqual([...await store.current([version])], ['token-two'])
+    assertNew((await store.current([version]))[0], before)
   },
 
   async 'a move of a held version leaves it held, and what was before never comes back' (store, prefix) {
     const holds = holdsOf(store)
     if (holds === undefined) return
     const version = `${prefix}!version:a`
-    await store.move([version], 'token-before')
+    const before = await moved(store, version)
     await holds.hold([version], 'writer', 60_000)
     await store.move([version], 'token-moved')
     assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
     await holds.letGo([version], 'writer', 'token-after', false)
-    assert.deepEqual([...await store.current([version])], ['token-after'])
+    assertNew((await store.current([version]))[0], before)
   },
 
   async 'a hold ends with its time, and what was before never comes back' (store, prefix) {
     const holds = holdsOf(store)
     if (holds === undefined) return
     const [version, shared] = [`${prefix}!version:a`, `${prefix}!version:shared`]
-    await store.move([version, shared], 'token-before')
+    const [before, sharedBefore] = [await moved(store, version), await moved(store, shared)]
     await holds.hold([shared], 'lost', 100)
     await holds.hold([version], 'late', 100)
     await holds.hold([shared], 'writer', 60_000)
     await until('the hold is over', async () => (await store.claim([version], 'token-claimed'))[0] !== CLOSED)
-    assert.deepEqual([...await store.current([version])], ['token-claimed'])
+    const [claimed] = await store.current([version])
+    assertNew(claimed, before)
     await holds.letGo([version], 'late', 'token-late', true)
-    assert.deepEqual([...await store.current([version])], ['token-late'])
+    assertNew((await store.current([version]))[0], claimed)
     await holds.letGo([shared], 'writer', 'token-after', false)
-    assert.deepEqual([...await store.current([shared])], ['token-after'])
+    assertNew((await store.current([shared]))[0], sharedBefore)
   },
 
   async 'a lease has one holder at a time, until it gives it back or the time is over' (store, prefix) {
@@ -351,6 +364,20 @@ function leasesOf (store: CacheStore): Pick<Required<CacheStore>, 'lease' | 'rel
   if (store.lease === undefined && store.release === undefined) return undefined
   assert.ok(store.lease !== undefined && store.release !== undefined, 'a store has both lease and release, or neither')
   return { lease: store.lease.bind(store), release: store.release.bind(store) }
+}
+
+/** Moves a version; what it is then. A store may make a text of its own of the one that it is given. */
+async function moved (store: CacheStore, version: string): Promise<string> {
+  const [before] = await store.current([version])
+  await store.move([version], `token-${randomUUID()}`)
+  const [after] = await store.current([version])
+  assertNew(after, before)
+  return after!
+}
+
+function assertNew (version: string | undefined, before: string | undefined): void {
+  assert.equal(typeof version, 'string')
+  assert.notEqual(version, before)
 }
 
 function entryOf (fields: Partial<Entry>): Entry {

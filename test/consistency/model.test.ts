@@ -7,7 +7,7 @@ const run = (scenario: Scenario): Exploration => explore(initial(scenario), step
 for (const payloadTags of [false, true]) {
   for (const sameProcess of [false, true]) {
     const what = `${payloadTags ? 'a tag of the payload' : 'a namespace'}, readers in ${sameProcess ? 'one process' : 'two processes'}`
-    t.test(`no order of the steps of two readers, two writers, a crash and a lost key makes a read stale: ${what}`, async (t) => {
+    t.test(`no order of the steps of two readers, two writers, a crash, and a lost key or a move that is done twice makes a read stale: ${what}`, async (t) => {
       const { states, counterexample } = run({ payloadTags, sameProcess })
       t.comment(`${states} states`)
       t.equal(counterexample, undefined)
@@ -22,6 +22,7 @@ const faults: Record<Fault, Omit<Scenario, 'fault'>> = {
   'an entry is stored under the versions of that moment': { payloadTags: false, sameProcess: false },
   'a write is acknowledged before its move': { payloadTags: false, sameProcess: false },
   'a lost version comes back': { payloadTags: false, sameProcess: false },
+  'a move that is sent again writes the same version': { payloadTags: false, sameProcess: false },
   'join takes any flight': { payloadTags: false, sameProcess: true },
   'a waiter does not confirm the tags of the payload': { payloadTags: true, sameProcess: true },
   'withTags does not compare groups': { payloadTags: true, sameProcess: false },

@@ -12,6 +12,11 @@ export interface TcpProxy {
   cutAfter (bytes: number): void
   /** The connections there are stay open at both ends and carry nothing any more, for good. */
   halfOpen (): void
+  /**
+   * Holds back, once, the answer to the next command of that name, and whatever comes after it on
+   * its connection. Resolves when the server has answered.
+   */
+  holdAnswer (command: string): Promise<HeldAnswer>
   /** New connections are good again. */
   mend (): void
   /** How many connections are there now. */
@@ -19,10 +24,19 @@ export interface TcpProxy {
   stop (): Promise<void>
 }
 
+/** An answer that a server has given, and a client has not got yet. */
+export interface HeldAnswer {
+  release (): void
+  /** Cuts the connection instead. */
+  lose (): void
+}
+
 interface Wire {
   readonly client: Socket
   readonly server: Socket
   dead: boolean
+  /** What is held back, from when the command was sent. */
+  held: Buffer[] | undefined
 }
 
 export async function startProxy (target: number): Promise<TcpProxy> {
@@ -30,11 +44,13 @@ export async function startProxy (target: number): Promise<TcpProxy> {
   let slowness = 0
   let limit = Infinity
   let stopped = false
+  let holding: { readonly command: string, readonly resolve: (answer: HeldAnswer) => void } | undefined
 
   const listener = createServer({ allowHalfOpen: true }, (client) => {
     const server = connect({ port: target, host: '127.0.0.1', allowHalfOpen: true })
-    const wire: Wire = { client, server, dead: false }
+    const wire: Wire = { client, server, dead: false, held: undefined }
     let carried = 0
+    let answered: ((answer: HeldAnswer) => void) | undefined
     wires.add(wire)
     const end = (): void => {
       if (wire.dead && !stopped) return
@@ -42,10 +58,29 @@ export async function startProxy (target: number): Promise<TcpProxy> {
       client.destroy()
       server.destroy()
     }
-    client.on('data', (chunk) => { if (!wire.dead) server.write(chunk) })
+    client.on('data', (chunk) => {
+      if (holding !== undefined && chunk.includes(`\r\n${holding.command}\r\n`)) {
+        answered = holding.resolve
+        wire.held = []
+        holding = undefined
+      }
+      if (!wire.dead) server.write(chunk)
+    })
     server.on('data', async (chunk) => {
       if (slowness > 0) await delay(slowness)
       if (wire.dead || client.destroyed) return
+      if (wire.held !== undefined) {
+        wire.held.push(chunk)
+        answered?.({
+          release () {
+            client.write(Buffer.concat(wire.held!))
+            wire.held = undefined
+          },
+          lose: end
+        })
+        answered = undefined
+        return
+      }
       const left = limit - carried
       carried += chunk.length
       if (carried <= limit) client.write(chunk)
@@ -66,6 +101,7 @@ export async function startProxy (target: number): Promise<TcpProxy> {
     slow (milliseconds) { slowness = milliseconds },
     cutAfter (bytes) { limit = bytes },
     halfOpen () { for (const wire of wires) wire.dead = true },
+    holdAnswer: (command) => new Promise((resolve) => { holding = { command, resolve } }),
     mend () {
       slowness = 0
       limit = Infinity

@@ -2,9 +2,9 @@ import type { Step } from './explorer.js'
 
 /*
  * The protocol of versions, as lib speaks it: one cached route that shows one value, two readers,
- * two writers, one crash, one lost key. Each step below is one thing that happens at one moment:
- * an answer of the store, of the database, or what the plugin does between two of them. It bears
- * the name of the function in lib that takes it:
+ * two writers, one crash, and one key that is lost or one move that is done twice. Each step below
+ * is one thing that happens at one moment: an answer of the store, of the database, or what the
+ * plugin does between two of them. It bears the name of the function in lib that takes it:
  *
  *   look, judge         Reader.look and #judge                  lib/read/reader.ts
  *   prepared            cachedHandler's prepared: the claim     lib/read/cached-handler.ts
@@ -27,6 +27,7 @@ export type Fault =
   | 'an entry is stored under the versions of that moment'
   | 'a write is acknowledged before its move'
   | 'a lost version comes back'
+  | 'a move that is sent again writes the same version'
   | 'join takes any flight'
   | 'a waiter does not confirm the tags of the payload'
   | 'withTags does not compare groups'
@@ -77,11 +78,14 @@ export interface State {
   readonly versions: Versions
   /** What was lost of versions, for the fault that brings it back. */
   readonly lost: Versions
+  /** What the first move of each key wrote, for the fault that writes it again. */
+  readonly sent: Versions
   readonly entry?: Entry
   readonly flights: readonly Flight[]
   readonly readers: readonly Reader[]
   readonly writers: readonly Writer[]
   readonly crashes: number
+  /** Keys that get lost, or moves whose answer gets lost with its connection, so that they are done once more. */
   readonly losses: number
   readonly stale?: string
 }
@@ -92,6 +96,7 @@ export const initial = ({ payloadTags }: Scenario): State => ({
   // A write that moves only the tag leaves it alone: that it has to be claimed is the other scenario's.
   versions: payloadTags ? { namespace: 1 } : {},
   lost: {},
+  sent: {},
   flights: [],
   readers: [0, 1].map(() => ({ at: 'look', floor: 0 })),
   writers: [0, 1].map(() => ({ at: 'handler', value: 0, moved: 0 })),
@@ -109,7 +114,8 @@ export function stepsFrom (scenario: Scenario): (state: State) => Array<Step<Sta
         ...state.readers.flatMap((reader, index) => readerSteps(scenario, state, reader, index)),
         ...state.writers.flatMap((writer, index) => writerSteps(scenario, state, writer, index)),
         ...crashes(scenario, state),
-        ...losses(scenario, state)
+        ...losses(scenario, state),
+        ...resends(scenario, state)
       ].map(([name, next]) => [name, canonical(next)])
 }
 
@@ -141,6 +147,7 @@ function canonical (state: State): State {
     ...tidy,
     versions: renamed(tidy.versions),
     lost: renamed(tidy.lost),
+    sent: renamed(tidy.sent),
     ...(tidy.entry && { entry: entry(tidy.entry) }),
     flights: tidy.flights.map((flight) => ({ ...flight, versions: renamed(flight.versions), ...(flight.outcome && { outcome: entry(flight.outcome) }) })),
     readers: tidy.readers.map((reader) => ({
@@ -156,7 +163,7 @@ function canonical (state: State): State {
 function newVersion (state: State): number {
   const held = [state, ...state.flights, ...state.readers, state.entry, ...state.flights.map(({ outcome }) => outcome), ...state.readers.map(({ entry }) => entry)]
     .flatMap((holder) => Object.values(holder?.versions ?? {}))
-  return 1 + Math.max(0, ...[...held, ...Object.values(state.lost), ...state.readers.map(({ group }) => group)].map((token) => token ?? 0))
+  return 1 + Math.max(0, ...[...held, ...Object.values(state.lost), ...Object.values(state.sent), ...state.readers.map(({ group }) => group)].map((token) => token ?? 0))
 }
 
 /** The current version of a key; one that does not exist becomes a new one first. */
@@ -290,8 +297,10 @@ function writerSteps ({ payloadTags, fault }: Scenario, state: State, writer: Wr
     case 'move':
     case 'late move': {
       const moved = writer.moved + 1
+      const written = { [moves[writer.moved]!]: newVersion(state) }
+      const sent = fault === 'a move that is sent again writes the same version' ? { ...written, ...state.sent } : {}
       return step(to({ at: moved === moves.length ? afterMove : writer.at, moved },
-        { ...state, versions: { ...state.versions, [moves[writer.moved]!]: newVersion(state) } }))
+        { ...state, sent, versions: { ...state.versions, ...written } }))
     }
     case 'acknowledge':
       return step(to(fault === 'a write is acknowledged before its move' ? { at: 'late move' } : { at: 'done', value: 0, moved: 0 },
@@ -331,4 +340,18 @@ function losses ({ fault }: Scenario, state: State): Array<Step<State>> {
     : Object.entries(state.lost).map(([key, version]): Step<State> =>
       [`${key} comes back`, { ...state, versions: { ...state.versions, [key]: version }, lost: {} }])
   return [...(state.losses > 0 ? lost : []), ...back]
+}
+
+/** A client sends a move again that has been done already, however long ago: done twice it makes two versions. */
+function resends ({ payloadTags, fault }: Scenario, state: State): Array<Step<State>> {
+  if (state.losses === 0 || state.writers.every(({ at }) => at === 'handler')) return []
+  const resend = (key: string, version: number): Step<State> => [`the move of ${key} is done again`, {
+    ...state,
+    losses: state.losses - 1,
+    sent: {},
+    versions: { ...state.versions, [key]: version }
+  }]
+  return fault === 'a move that is sent again writes the same version'
+    ? Object.entries(state.sent).map(([key, version]) => resend(key, version!))
+    : (payloadTags ? ['group', 'tag'] : ['namespace']).map((key) => resend(key, newVersion(state)))
 }
