@@ -1,5 +1,4 @@
 import { crc32 } from 'node:zlib'
-import { LRUCache } from 'lru-cache'
 import { isStorableHeader } from '../http/headers.js'
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import type { BodyKind, Entry, StoredHeaders } from './entry.js'
@@ -24,7 +23,6 @@ const MAX_HEADERS = 1_000
 const MAX_VARIES_ON = 100
 /** Never stored, as they are no answer to a whole GET. */
 const PARTIAL = new Set<unknown>([206, 304])
-const MAX_HEADS = 4_096
 const NONE: readonly string[] = []
 const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
 
@@ -68,7 +66,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   const bodyAt = headEnd(frame)
   if (bodyAt === 0 || bodyAt > frame.length) return undefined
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
-  const head = headOf(key, frame.subarray(HEAD_AT, bodyAt))
+  const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
   const [versions, route, status, kind, filledAt, age, lifetime, headers, removed, variesOn] = head
   return {
@@ -99,17 +97,6 @@ export function decodeVersions (beginning: Buffer): Record<string, string> | und
   const end = headEnd(beginning)
   if (end === 0 || end > beginning.length) return undefined
   return parseHead(beginning.toString('utf8', HEAD_AT, end))?.[0]
-}
-
-/** The head of an entry that is read again and again is the same bytes: parsed and checked once. */
-const heads = new LRUCache<string, { readonly bytes: Buffer, readonly head: Head }>({ max: MAX_HEADS })
-
-function headOf (key: string, bytes: Buffer): Head | undefined {
-  const known = heads.get(key)
-  if (known !== undefined && known.bytes.equals(bytes)) return known.head
-  const head = parseHead(bytes.toString())
-  if (head !== undefined) heads.set(key, { bytes: Buffer.from(bytes), head })
-  return head
 }
 
 function parseHead (text: string): Head | undefined {
