@@ -1,7 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import apiCache, { type ApiCacheOptions } from '../../index.js'
+import { RedisStore } from '../../lib/store/redis-store.js'
 import { loggingTo, type LogLine } from '../support/log.js'
 import { Random } from '../support/random.js'
 
@@ -30,6 +32,8 @@ export interface Traffic {
   readonly apps: readonly FastifyInstance[]
   readonly log: readonly LogLine[]
   readonly samples: readonly Sample[]
+  /** Of the time in which an application has given up on its store: requests that came, and lookups that got through to it. */
+  readonly whileShut: { readonly requests: number, readonly asked: number }
   /** Resolves with the first sample from now on that `matches`. */
   first (matches: (sample: Sample) => boolean): Promise<Sample>
   stop (): Promise<void>
@@ -46,10 +50,21 @@ export async function startTraffic (redis: ReadonlyArray<ApiCacheOptions['redis'
   const samples: Sample[] = []
   const apps: FastifyInstance[] = []
   const origins: URL[] = []
+  const whileShut = { requests: 0, asked: 0 }
+  const serving = new AsyncLocalStorage<FastifyInstance>()
+  const { lookup } = RedisStore.prototype
+  RedisStore.prototype.lookup = function (...asked) {
+    if (serving.getStore()?.apiCache.stats().available === false) whileShut.asked++
+    return lookup.apply(this, asked)
+  }
   for (const client of redis) {
     const app = Fastify(loggingTo(log))
     app.log.level = 'warn'
     await app.register(apiCache, { redis: client, expire: '1 hour', ...options })
+    app.addHook('onRequest', (_request, _reply, done) => {
+      if (!app.apiCache.stats().available) whileShut.requests++
+      serving.run(app, done)
+    })
     app.get<{ Params: { id: number } }>('/items/:id', {
       config: { cache: { namespace: (request) => `items-${Number((request.params as { id: number }).id) % 4}` } }
     }, async ({ params }) => ({ value: database.get(Number(params.id)) ?? 0 }))
@@ -106,11 +121,13 @@ export async function startTraffic (redis: ReadonlyArray<ApiCacheOptions['redis'
     apps,
     log,
     samples,
+    whileShut,
     first: (matches) => new Promise((resolve) => waiting.add({ matches, resolve })),
     async stop () {
       stopped.abort()
       await Promise.all(running)
       agent.destroy()
+      RedisStore.prototype.lookup = lookup
       await Promise.all(apps.map((app) => app.close()))
     }
   }

@@ -1,14 +1,13 @@
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Redis } from 'ioredis'
 import { startChild, type Child } from '../../support/child-process.js'
 import { Random } from '../../support/random.js'
-import { startRedis } from '../../support/redis-server.js'
+import { startBackend } from './backend.js'
 import { staleReads, type Call, type StaleRead } from './history.js'
 import { registers, type Register } from './registers.js'
 import type { ServerSettings } from './server.js'
-import type { StoreName } from './stores.js'
+import { LAG, type Broken, type StoreName } from './stores.js'
 
 export interface RaceSettings {
   readonly store: StoreName
@@ -18,8 +17,10 @@ export interface RaceSettings {
   readonly servers: number
   /** Calls under way at a time. */
   readonly clients: number
-  /** Without the comparison of versions. */
-  readonly broken: boolean
+  /** How often Redis breaks down meanwhile. */
+  readonly outages: number
+  /** What the plugin is made to do wrong. */
+  readonly broken?: Broken
 }
 
 export interface RaceResult {
@@ -28,11 +29,18 @@ export interface RaceResult {
   readonly hits: number
   /** Calls that a killed server did not answer. */
   readonly unanswered: number
+  /** Answers that were no 200. */
+  readonly refused: number
+  /** Writes that were acknowledged before Redis knew of them. */
+  readonly undelivered: number
   readonly kills: number
   /** Versions that Redis was made to lose. */
   readonly lost: number
+  readonly outages: number
   readonly seconds: number
   readonly stale: readonly StaleRead[]
+  /** Reads that were behind a write of another process, but no longer than their store may be. */
+  readonly lagging: number
 }
 
 /** Calls between two kills, about; more in a long run, which else would do little but start servers. */
@@ -40,6 +48,8 @@ const CALLS_PER_KILL = 3_000
 const MAX_KILLS = 100
 /** Calls between two losses of versions in Redis, about. */
 const CALLS_PER_LOSS = 1_000
+/** Longest pause of a client between two calls, in milliseconds, where outages and what is between them take their time. */
+const LONGEST_PAUSE = 60
 /** Of the calls, those that read what the same client wrote just before. */
 const READ_OWN_WRITE = 0.5
 
@@ -58,6 +68,11 @@ class Server {
 
   get port (): number | undefined {
     return this.#child?.hello.port
+  }
+
+  /** Another one after each start. */
+  get name (): string {
+    return `${this.#settings.index}.${this.#generation}`
   }
 
   async start (): Promise<void> {
@@ -102,28 +117,34 @@ class Disturbance {
 export async function race (settings: RaceSettings): Promise<RaceResult> {
   const { store, seed, broken, clients } = settings
   const random = new Random(seed)
-  const redis = await startRedis()
+  if (settings.outages > 0 && (store === 'memory' || store === 'cluster')) throw new Error(`no outages with the ${store} store`)
+  const backend = await startBackend(store, new Random(seed + 1))
   const counters = await startChild<{ port: number }>(join(__dirname, 'counters.js'))
   const servers = Array.from({ length: settings.servers }, (_, index) => new Server({
     store,
+    index,
+    outages: settings.outages > 0,
     seed: seed + 1_000_000 * (index + 1),
-    redisPort: redis.port,
+    redisPort: backend.port,
     countersPort: counters.hello.port,
     owner: store === 'memory' ? `server-${index}-` : '',
     broken
   }))
-  const client = new Redis({ port: redis.port, host: '127.0.0.1' })
   const history: Call[] = []
   let reads = 0
   let writes = 0
   let kills = 0
   let lost = 0
+  let outages = 0
+  let refused = 0
 
   async function call (server: Server, kind: Call['kind'], register: Register): Promise<Call> {
     const path = kind === 'read' ? random.of(register.reads) : register.write
     const start = performance.now()
-    const { value, cache } = await ask(server, kind === 'read' ? 'GET' : 'POST', path)
-    const made = { register: server.owner + register.name, kind, path, start, end: performance.now(), value, cache }
+    const { name } = server
+    const { status, value, cache, pending } = await ask(server, kind === 'read' ? 'GET' : 'POST', path)
+    if (status !== undefined && status !== 200) refused++
+    const made = { register: server.owner + register.name, kind, path, server: name, start, end: performance.now(), value, cache, pending }
     history.push(made)
     for (const disturbance of disturbances) disturbance.called()
     return made
@@ -136,6 +157,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
         await delay(10)
         continue
       }
+      if (settings.outages > 0) await delay(random.next() * LONGEST_PAUSE)
       const server = random.of(up)
       const register = random.of(registers)
       const left = { reads: settings.reads - reads, writes: settings.writes - writes }
@@ -160,14 +182,24 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   }
 
   async function loseVersions (): Promise<void> {
-    const versions = (await client.keys('api-cache!*')).sort()
-    if (versions.length === 0) return
-    lost++
-    await (random.chance(0.1) ? client.flushall() : client.del(random.of(versions)))
+    try {
+      await backend.loseVersions()
+      lost++
+    } catch {
+      // Redis is down.
+    }
+  }
+
+  async function breakDown (): Promise<void> {
+    if (outages === settings.outages) return
+    outages++
+    await backend.breakDown()
   }
 
   const disturbances = [new Disturbance(Math.max(CALLS_PER_KILL, (settings.reads + settings.writes) / MAX_KILLS), random, killServer)]
   if (store !== 'memory') disturbances.push(new Disturbance(CALLS_PER_LOSS, random, loseVersions))
+  // Twice as often as they are wanted: the last one has to be over before the race is.
+  if (settings.outages > 0) disturbances.push(new Disturbance((settings.reads + settings.writes) / settings.outages / 2, random, breakDown))
 
   const began = performance.now()
   try {
@@ -175,32 +207,49 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     await Promise.all(Array.from({ length: clients }, runClient))
     await Promise.all(disturbances.map((disturbance) => disturbance.over))
   } finally {
-    client.disconnect()
     await Promise.all([...servers.map((server) => server.kill()), counters.kill()])
     for (const { agent } of servers) agent.destroy()
-    await redis.stop()
+    await backend.stop()
   }
+  const stale = staleReads(history, LAG[store])
   const answered = history.filter(({ value }) => value !== undefined)
   return {
     reads: answered.filter(({ kind }) => kind === 'read').length,
     writes: answered.filter(({ kind }) => kind === 'write').length,
     hits: answered.filter(({ cache }) => cache === 'HIT').length,
-    unanswered: history.length - answered.length,
+    unanswered: history.length - answered.length - refused,
+    refused,
+    undelivered: answered.filter(({ kind, pending }) => kind === 'write' && pending !== 0).length,
     kills,
     lost,
+    outages,
     seconds: (performance.now() - began) / 1000,
-    stale: staleReads(history)
+    stale,
+    lagging: staleReads(history).length - stale.length
   }
 }
 
-function ask ({ port, agent }: Server, method: string, path: string): Promise<{ value: number | undefined, cache: string | undefined }> {
+interface Answer {
+  readonly status?: number
+  readonly value: number | undefined
+  readonly cache?: string
+  readonly pending?: number
+}
+
+function ask ({ port, agent }: Server, method: string, path: string): Promise<Answer> {
   return new Promise((resolve) => {
-    const failed = (): void => { resolve({ value: undefined, cache: undefined }) }
+    const failed = (): void => { resolve({ value: undefined }) }
     const call = request({ host: '127.0.0.1', port, agent, method, path }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => { text += chunk }).on('error', failed).on('end', () => {
-        if (response.statusCode !== 200 || !response.complete) return failed()
-        resolve({ value: (JSON.parse(text) as { value: number }).value, cache: response.headers['x-api-cache'] as string | undefined })
+        if (!response.complete) return failed()
+        const { statusCode: status, headers } = response
+        resolve({
+          status,
+          value: status === 200 ? (JSON.parse(text) as { value: number }).value : undefined,
+          cache: headers['x-api-cache'] as string | undefined,
+          pending: Number(headers['x-pending'])
+        })
       })
     })
     call.on('error', failed).end()
@@ -209,13 +258,14 @@ function ask ({ port, agent }: Server, method: string, path: string): Promise<{ 
 
 /** What a race came to, in a few lines. */
 export function report (settings: RaceSettings, result: RaceResult): string {
-  const { reads, writes, hits, unanswered, kills, lost, seconds, stale } = result
+  const { reads, writes, hits, unanswered, refused, undelivered, kills, lost, outages, seconds, stale, lagging } = result
   const examples = stale.slice(0, 3).map(({ read, write }) =>
     `  ${read.path} answered ${read.value} (${read.cache}) from ${read.start.toFixed(2)} to ${read.end.toFixed(2)} ms, ${write.value} was acknowledged at ${write.end.toFixed(2)} ms`)
   return [
-    `${settings.store} store, ${settings.servers} servers, ${settings.clients} clients, seed ${settings.seed}${settings.broken ? ', version check removed' : ''}`,
-    `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes, ${unanswered} unanswered, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
-    `${stale.length} stale reads`,
+    `${settings.store} store, ${settings.servers} servers, ${settings.clients} clients, seed ${settings.seed}${settings.broken === undefined ? '' : `, ${settings.broken} broken`}`,
+    `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes, ${unanswered} unanswered, ${refused} not 200, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
+    `${outages} outages, ${undelivered} writes acknowledged before they were delivered`,
+    `${stale.length} stale reads${LAG[settings.store] > 0 ? `, ${lagging} reads up to ${LAG[settings.store]} ms behind` : ''}`,
     ...examples
   ].join('\n')
 }

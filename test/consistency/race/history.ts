@@ -3,43 +3,93 @@ export interface Call {
   readonly register: string
   readonly kind: 'read' | 'write'
   readonly path: string
+  /** The process that was asked. */
+  readonly server: string
   readonly start: number
   readonly end: number
   /** What was read, or what the counter was after the write; undefined when no answer came. */
   readonly value: number | undefined
   readonly cache?: string
+  /** The invalidations that the process had not delivered yet when it answered. */
+  readonly pending?: number
 }
 
-/** A read that returned less than the last write which was acknowledged before the read began. */
+/** A read that returned less than a write that it had to know of. */
 export interface StaleRead {
   readonly read: Call
   readonly write: Call
 }
 
-/** All stale reads of a history. */
-export function staleReads (history: readonly Call[]): StaleRead[] {
+/**
+ * All stale reads of a history. What a read has to know of:
+ *
+ * - every write that the same process acknowledged before the read began, delivered or not;
+ * - every write of another process that was acknowledged and delivered before the read began, and
+ *   `lag` milliseconds more where the store promises no better.
+ *
+ * A write counts as delivered when its process had nothing pending as it acknowledged it, or else
+ * from the end of the first call to that process that began later and found nothing pending. One
+ * whose process died before is never delivered: only `strict` writes promise more.
+ */
+export function staleReads (history: readonly Call[], lag = 0): StaleRead[] {
+  const delivered = deliveries(history)
   const stale: StaleRead[] = []
-  for (const calls of byRegister(history)) {
-    const writes = calls.filter(({ kind, value }) => kind === 'write' && value !== undefined).sort((a, b) => a.end - b.end)
-    const reads = calls.filter(({ kind, value }) => kind === 'read' && value !== undefined).sort((a, b) => a.start - b.start)
-    let acknowledged = 0
-    let latest: Call | undefined
-    for (const read of reads) {
-      for (let write = writes[acknowledged]; write !== undefined && write.end < read.start; write = writes[++acknowledged]) {
-        if (latest === undefined || write.value! > latest.value!) latest = write
-      }
-      if (latest !== undefined && read.value! < latest.value!) stale.push({ read, write: latest })
+  for (const calls of groups(history.filter(({ value }) => value !== undefined), ({ register }) => register)) {
+    const found = new Map<Call, Call>()
+    const check = (among: readonly Call[], knownAt: (write: Call) => number): void => {
+      for (const { read, write } of below(among, knownAt)) found.set(read, write)
     }
+    check(calls, (write) => delivered(write) + lag)
+    for (const ofServer of groups(calls, ({ server }) => server)) check(ofServer, ({ end }) => end)
+    for (const [read, write] of found) stale.push({ read, write })
   }
   return stale
 }
 
-function byRegister (history: readonly Call[]): Iterable<Call[]> {
-  const registers = new Map<string, Call[]>()
-  for (const call of history) {
-    const calls = registers.get(call.register)
-    if (calls === undefined) registers.set(call.register, [call])
-    else calls.push(call)
+/** The reads that returned less than the greatest write that was known before they began. */
+function below (calls: readonly Call[], knownAt: (write: Call) => number): StaleRead[] {
+  const stale: StaleRead[] = []
+  const writes = calls.filter(({ kind }) => kind === 'write').map((write) => ({ write, at: knownAt(write) })).sort((a, b) => a.at - b.at)
+  const reads = calls.filter(({ kind }) => kind === 'read').sort((a, b) => a.start - b.start)
+  let known = 0
+  let greatest: Call | undefined
+  for (const read of reads) {
+    for (let next = writes[known]; next !== undefined && next.at < read.start; next = writes[++known]) {
+      if (greatest === undefined || next.write.value! > greatest.value!) greatest = next.write
+    }
+    if (greatest !== undefined && read.value! < greatest.value!) stale.push({ read, write: greatest })
   }
-  return registers.values()
+  return stale
+}
+
+/** When each write was known to be delivered; never, perhaps. */
+function deliveries (history: readonly Call[]): (write: Call) => number {
+  const clean = new Map<string, Array<{ start: number, end: number }>>()
+  for (const calls of groups(history.filter(({ pending }) => pending === 0), ({ server }) => server)) {
+    const byStart = calls.map(({ start, end }) => ({ start, end })).sort((a, b) => a.start - b.start)
+    // Of each and all that began later, the end of the first that ended.
+    for (let index = byStart.length - 2; index >= 0; index--) byStart[index]!.end = Math.min(byStart[index]!.end, byStart[index + 1]!.end)
+    clean.set(calls[0]!.server, byStart)
+  }
+  return (write) => {
+    if (write.pending === undefined || write.pending === 0) return write.end
+    const later = clean.get(write.server) ?? []
+    let [low, high] = [0, later.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (later[middle]!.start > write.end) high = middle
+      else low = middle + 1
+    }
+    return later[low]?.end ?? Infinity
+  }
+}
+
+function groups (calls: readonly Call[], by: (call: Call) => string): Iterable<Call[]> {
+  const found = new Map<string, Call[]>()
+  for (const call of calls) {
+    const group = found.get(by(call))
+    if (group === undefined) found.set(by(call), [call])
+    else group.push(call)
+  }
+  return found.values()
 }

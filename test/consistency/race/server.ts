@@ -6,17 +6,20 @@ import { sayHello } from '../../support/child-process.js'
 import { Random } from '../../support/random.js'
 import { Counters } from './counters.js'
 import { NAMESPACE_SIZE } from './registers.js'
-import { delayed, openStore, pause, trusting, type StoreName } from './stores.js'
+import { delayed, forgetting, openStore, pause, trusting, type Broken, type StoreName } from './stores.js'
 
 /** What the driver tells a server. */
 export interface ServerSettings {
   readonly store: StoreName
+  readonly index: number
+  /** Redis breaks down now and then. */
+  readonly outages: boolean
   readonly seed: number
   readonly redisPort: number
   readonly countersPort: number
   /** Begins the names of this server's counters: only a memory store has its own. */
   readonly owner: string
-  readonly broken: boolean
+  readonly broken?: Broken
 }
 
 interface Shown {
@@ -24,14 +27,25 @@ interface Shown {
   readonly value: number
 }
 
-async function main ({ store: storeName, seed, redisPort, countersPort, owner, broken }: ServerSettings): Promise<void> {
+async function main ({ store: storeName, index, outages, seed, redisPort, countersPort, owner, broken }: ServerSettings): Promise<void> {
   const random = new Random(seed)
   const counters = await Counters.open(countersPort)
-  const opened = await openStore(storeName, redisPort)
-  const store = delayed(broken ? trusting(opened) : opened, random)
+  // A client of the user's has other habits than one of the plugin's own: it queues, and sends again.
+  const opened = await openStore(storeName, redisPort, outages && index % 2 === 1)
+  const wrong = { versions: trusting, deliveries: forgetting }
+  const store = delayed(broken === undefined ? opened : wrong[broken](opened), random)
 
   const app = Fastify()
-  await app.register(apiCache, { store, scope: 'shared', expire: '1h', timeout: 4_000, lease: 1_000 })
+  await app.register(apiCache, { store, scope: 'shared', expire: '1h', timeout: outages ? 1_000 : 4_000, lease: 1_000 })
+
+  // Of the moment when the answer leaves, after all hooks.
+  app.addHook('onRequest', async (_request, { raw }) => {
+    const { writeHead } = raw
+    raw.writeHead = ((...args: Parameters<typeof writeHead>) => {
+      raw.setHeader('x-pending', app.apiCache.stats().pending)
+      return writeHead.apply(raw, args)
+    }) as typeof writeHead
+  })
 
   const nameOf = (request: FastifyRequest, kind: string): string => `${owner}${kind}-${(request.params as { index: string }).index}`
   const namespaceOf = (request: FastifyRequest, kind: string): string =>

@@ -1,21 +1,40 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Redis } from 'ioredis'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { MemoryStore, type CacheStore, type Lookup } from '../../../index.js'
 import { LocalTier } from '../../../lib/store/local/local-tier.js'
+import { TrackedVersions } from '../../../lib/store/local/tracked-versions.js'
 import { TurnVersions } from '../../../lib/store/local/turn-versions.js'
 import { RedisStore } from '../../../lib/store/redis-store.js'
 import type { Random } from '../../support/random.js'
 
-export const STORES = ['redis', 'memory', 'local'] as const
-export type StoreName = typeof STORES[number]
+/** The stores, each with the milliseconds after which a write elsewhere has to be known: at once, but for one. */
+export const LAG = { redis: 0, cluster: 0, memory: 0, local: 0, tracked: 1_000 } as const
+export type StoreName = keyof typeof LAG
+
+/** What can be done wrong: versions are not compared, or a failed delivery counts as one. */
+export type Broken = 'versions' | 'deliveries'
 
 const STEPS = new Set(['lookup', 'current', 'claim', 'move', 'set', 'sweep', 'lease', 'release'])
 
-export async function openStore (name: StoreName, redisPort: number): Promise<CacheStore> {
+const IMPATIENT: RedisOptions = { enableOfflineQueue: false, maxRetriesPerRequest: 0 }
+
+/** @param patient the client is as ioredis makes it */
+export async function openStore (name: StoreName, port: number, patient: boolean): Promise<CacheStore> {
   if (name === 'memory') return new MemoryStore()
-  const redis = new RedisStore(new Redis({ port: redisPort, host: '127.0.0.1', enableOfflineQueue: false, maxRetriesPerRequest: 0 }), true)
-  await redis.opened(10_000)
-  return name === 'redis' ? redis : new LocalTier(redis, new TurnVersions(redis), {})
+  const address = { port, host: '127.0.0.1' }
+  if (name === 'cluster') return await opened(new RedisStore(new Cluster([address]), true))
+  const client = new Redis({ ...address, retryStrategy: (times) => Math.min(times * 50, 250), ...(patient ? {} : IMPATIENT) })
+  client.on('error', () => {})
+  const redis = await opened(new RedisStore(client, true))
+  if (name === 'redis') return redis
+  const asked = new TurnVersions(redis)
+  return new LocalTier(redis, name === 'tracked' ? new TrackedVersions(asked, client, 'api-cache!') : asked, {})
+}
+
+async function opened (store: RedisStore): Promise<RedisStore> {
+  // Redis may be down just then.
+  await store.opened(2_000).catch(() => {})
+  return store
 }
 
 /** The store with a pause of its own before and after every step that the plugin takes. */
@@ -47,6 +66,26 @@ export function trusting (store: CacheStore): CacheStore {
       if (name === 'lookup') return lookup
       const member: unknown = Reflect.get(target, name, target)
       return typeof member === 'function' ? member.bind(target) as unknown : member
+    }
+  })
+}
+
+/** The store of a plugin that forgets what it could not deliver. */
+export function forgetting (store: CacheStore): CacheStore {
+  return new Proxy(store, {
+    get (target, name) {
+      const member: unknown = Reflect.get(target, name, target)
+      if (typeof member !== 'function') return member
+      // Else nothing would be sent, and nothing forgotten.
+      if (name === 'ready') return () => true
+      if (name !== 'move') return member.bind(target) as unknown
+      return async (versions: readonly string[], fresh: string) => {
+        try {
+          await target.move(versions, fresh)
+        } catch {
+          // As if it were done.
+        }
+      }
     }
   })
 }

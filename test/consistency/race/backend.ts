@@ -1,0 +1,64 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import type { Random } from '../../support/random.js'
+import { startCluster } from '../../support/redis-cluster.js'
+import { startRedis, type RedisServer } from '../../support/redis-server.js'
+import type { StoreName } from './stores.js'
+
+/** Milliseconds that an outage lasts, at the most. */
+const LONGEST_OUTAGE = 800
+/** Milliseconds between two cuts of all connections, in an outage of that kind. */
+const BETWEEN_CUTS = 25
+
+/** The Redis of a race, and what can happen to it. */
+export interface Backend {
+  readonly port: number
+  /** Loses one version, or all there is. */
+  loseVersions (): Promise<void>
+  /** Something that servers notice, over when the promise resolves. Only for a single Redis. */
+  breakDown (): Promise<void>
+  stop (): Promise<void>
+}
+
+export async function startBackend (store: StoreName, random: Random): Promise<Backend> {
+  const cluster = store === 'cluster' ? await startCluster() : undefined
+  const nodes: readonly RedisServer[] = cluster?.nodes ?? [await startRedis()]
+  const clients = nodes.map(({ port }) => new Redis({ port, host: '127.0.0.1', retryStrategy: () => 20 }).on('error', () => {}))
+  const redis = nodes[0]!
+
+  const outages: ReadonlyArray<(milliseconds: number) => Promise<void>> = [
+    async function killed (milliseconds) {
+      await redis.kill()
+      await delay(milliseconds)
+      await redis.restart()
+    },
+    async function hung (milliseconds) {
+      redis.pause()
+      await delay(milliseconds)
+      redis.resume()
+    },
+    async function restarted () { await redis.restart() },
+    async function cut (milliseconds) {
+      for (let left = milliseconds; left > 0; left -= BETWEEN_CUTS) {
+        await clients[0]!.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+        await delay(BETWEEN_CUTS)
+      }
+    }
+  ]
+  let count = random.below(outages.length)
+
+  return {
+    port: redis.port,
+    async loseVersions () {
+      const client = random.of(clients)
+      const versions = (await client.keys('api-cache!*')).sort()
+      if (versions.length > 0) await (random.chance(0.1) ? client.flushall() : client.del(random.of(versions)))
+    },
+    async breakDown () { await outages[count++ % outages.length]!(random.next() * LONGEST_OUTAGE) },
+    async stop () {
+      for (const client of clients) client.disconnect()
+      for (const node of nodes) node.resume()
+      await (cluster ?? redis).stop()
+    }
+  }
+}
