@@ -43,16 +43,16 @@ export interface Outcome {
 }
 
 const checksPerWindow = 3
-const farFromTheLoad = 9_000_000_000
-const firstIds = 1_000_000
+
+/** Ids that nobody has asked for yet: for the load, and far from them for the checks. */
+let nextId = 1_000_000
+let nextCheck = 9_000_000_000
 
 /** A case with its server running. */
 class Contender {
   readonly case: Case
   readonly server: ServerProcess
   readonly #redis: Redis
-  #nextId = firstIds
-  #nextCheck = farFromTheLoad
 
   constructor (what: Case, server: ServerProcess, redis: Redis) {
     this.case = what
@@ -92,7 +92,7 @@ class Contender {
         connections,
         bodyBytes,
         keys: asksOnce ? 0 : keys,
-        first: this.#nextId,
+        first: nextId,
         ...(subject.header !== undefined && { header: subject.header })
       }),
       sleep(seconds * 500).then(() => this.#check())
@@ -101,7 +101,7 @@ class Contender {
     const after = await this.server.mark()
     await this.#check()
 
-    this.#nextId += result.requests + connections
+    nextId += result.requests + connections
     const requests = result.requests + checksPerWindow
     const runs = after.handlerRuns - before.handlerRuns
     if (Object.values(result.wrong).some((count) => count > 0)) throw new Error(`wrong answers: ${JSON.stringify(result.wrong)}`)
@@ -127,7 +127,7 @@ class Contender {
   #check (): Promise<void> {
     const { subject, scenario, keys } = this.case
     const ids = Array.from({ length: checksPerWindow }, () =>
-      subject.answeredBy === 'handler' ? this.#nextCheck++ : Math.floor(Math.random() * keys))
+      subject.answeredBy === 'handler' ? nextCheck++ : Math.floor(Math.random() * keys))
     return checkAnswers(this.server.origin, ids, scenario.bodyBytes, subject.header)
   }
 
@@ -140,55 +140,42 @@ class Contender {
   }
 }
 
-/** Rounds A B C A B C …: a busy moment of the machine then hits neighbours, not one subject alone. */
+/** One subject in a process of its own, from its start to its end. */
+async function measureOnce (what: Case, redisUrl: string, timing: Timing): Promise<Sample> {
+  const contender = await Contender.start(what, redisUrl)
+  try {
+    await contender.fill()
+    await contender.measure(timing.warmup)
+    return await contender.measure(timing.seconds)
+  } finally {
+    await contender.stop()
+  }
+}
+
+/**
+ * Rounds A B C A B C …: a busy moment of the machine then hits neighbours, not one subject alone.
+ * Each time in a new process, and only one at a time: which memory a process got, and how its code
+ * came to be compiled, can make a quarter of what a request costs it.
+ */
 export async function measureInterleaved (name: string, cases: Case[], redis: BenchRedis, timing: Timing): Promise<Outcome> {
   const outcome: Outcome = { samples: new Map(), refused: new Map(), wrong: false }
-  let contenders: Contender[] = []
-
-  async function refuse (what: Case, reason: unknown): Promise<void> {
-    const text = reason instanceof Error ? reason.message : String(reason)
-    outcome.refused.set(what.subject.name, text)
-    outcome.samples.delete(what.subject.name)
-    lastingLine(`${name}: ${what.subject.name} is left out: ${text}`)
-    const gone = contenders.find((contender) => contender.case === what)
-    contenders = contenders.filter((contender) => contender !== gone)
-    await gone?.stop()
-  }
-
-  try {
-    for (const [index, what] of cases.entries()) {
-      progress(`${name}: starting and warming up ${what.subject.name} (${index + 1} of ${cases.length})`)
-      let contender: Contender
+  const databases = new Map(cases.map((what) => [what, redis.database()]))
+  for (let round = 1; round <= timing.rounds; round++) {
+    for (const what of cases) {
+      const subject = what.subject.name
+      if (outcome.refused.has(subject)) continue
       try {
-        contender = await Contender.start(what, redis.database())
-      } catch (error) {
-        await refuse(what, error)
-        continue
-      }
-      contenders.push(contender)
-      try {
-        await contender.fill()
-        await contender.measure(timing.warmup)
+        const sample = await measureOnce(what, databases.get(what)!, timing)
+        outcome.samples.set(subject, [...outcome.samples.get(subject) ?? [], sample])
+        progress(`${name}: round ${round} of ${timing.rounds}: ${subject} ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.perSecond)} requests/s`)
       } catch (error) {
         outcome.wrong = true
-        await refuse(what, error)
+        const text = error instanceof Error ? error.message : String(error)
+        outcome.refused.set(subject, text)
+        outcome.samples.delete(subject)
+        lastingLine(`${name}: ${subject} is left out: ${text}`)
       }
     }
-    for (let round = 1; round <= timing.rounds; round++) {
-      for (const contender of [...contenders]) {
-        const { subject } = contender.case
-        try {
-          const sample = await contender.measure(timing.seconds)
-          outcome.samples.set(subject.name, [...outcome.samples.get(subject.name) ?? [], sample])
-          progress(`${name}: round ${round} of ${timing.rounds}: ${subject.name} ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.perSecond)} requests/s`)
-        } catch (error) {
-          outcome.wrong = true
-          await refuse(contender.case, error)
-        }
-      }
-    }
-  } finally {
-    for (const contender of contenders) await contender.stop()
   }
   return outcome
 }
