@@ -55,8 +55,13 @@ export const storedStatus = (fwd: Forwarded): string => STORED.get(fwd)!
 
 const HIT = `${build({ hit: true })};ttl=`
 
-/** The most frequent one, without building it each time. */
-export const hitStatus = (ttl: number): string => HIT + ttl
+let last = { ttl: 0, member: `${HIT}0` }
+
+/** The most frequent one, built once for all HITs of an entry in a second. */
+export function hitStatus (ttl: number): string {
+  if (ttl !== last.ttl) last = { ttl, member: HIT + ttl }
+  return last.member
+}
 
 /** Caches that the response passed before stand first, as they are nearer to the origin. */
 export function appended (earlier: HeaderValue, member: string): string {

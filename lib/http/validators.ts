@@ -14,13 +14,15 @@ export function weakened (etag: string): string {
   return etag.startsWith('W/') ? etag : `W/${etag}`
 }
 
+/** Whether a client may hold a response already, and asks. */
+export const isConditional = (request: RequestHeaders): boolean =>
+  request['if-none-match'] !== undefined || request['if-modified-since'] !== undefined
+
 /** Whether the client holds this response already (RFC 9110 section 13.2.2). */
 export function isNotModified (request: RequestHeaders, etag: HeaderValue, lastModified: HeaderValue): boolean {
-  const ifNoneMatch = request['if-none-match']
-  const ifModifiedSince = request['if-modified-since']
-  if (ifNoneMatch === undefined && ifModifiedSince === undefined) return false
+  if (!isConditional(request)) return false
   return fresh(
-    { 'if-none-match': textOf(ifNoneMatch), 'if-modified-since': textOf(ifModifiedSince) },
+    { 'if-none-match': textOf(request['if-none-match']), 'if-modified-since': textOf(request['if-modified-since']) },
     { etag: textOf(etag), 'last-modified': textOf(lastModified) }
   )
 }

@@ -41,7 +41,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
   function proceed (this: Server, look: Look, request: FastifyRequest, reply: FastifyReply): unknown {
     if ('entry' in look) {
       core.counters.hits++
-      return serve(core, request, reply, look.entry, false) ?? reply.send()
+      return serve(core, request, reply, look.entry, false, look.now) ?? reply.send()
     }
     if (core.responseHeader !== false) reply.header(core.responseHeader, 'MISS')
     if ('bypass' in look) return bypass.call(this, look.bypass, look.onlyIfCached === true, request, reply)
@@ -83,7 +83,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
     const joined = shares ? await join(identity, versions, request) : undefined
     if (joined !== undefined && !(joined instanceof Flight)) {
       core.counters.collapsed++
-      return serve(core, request, reply, joined.entry, true) ?? reply.send()
+      return serve(core, request, reply, joined.entry, true, Date.now()) ?? reply.send()
     }
     const tagGroups = reader.policy.payloadTags !== undefined ? await groups() : undefined
     return fill.call(this, look, versions, tagGroups, joined, request, reply) ?? reply

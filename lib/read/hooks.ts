@@ -14,7 +14,7 @@ export function serveOnRequest (core: Core, reader: Reader): onRequestHookHandle
         return done()
       }
       core.counters.hits++
-      reply.send(serve(core, request, reply, look.entry, false))
+      reply.send(serve(core, request, reply, look.entry, false, look.now))
     })
   }
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { requestedRange } from '../http/range.js'
-import { isNotModified } from '../http/validators.js'
+import { isConditional, isNotModified } from '../http/validators.js'
 
 /**
  * What a request with conditions gets of a whole answer whose status and headers the reply has:
@@ -9,14 +9,15 @@ import { isNotModified } from '../http/validators.js'
  */
 export function conditioned<T> (request: FastifyRequest, reply: FastifyReply, whole: T, body: Buffer): T | Buffer | undefined {
   const { headers } = request
-  if (reply.statusCode !== 200) return whole
+  const ranged = headers.range !== undefined && request.method === 'GET'
+  if (!(ranged || isConditional(headers)) || reply.statusCode !== 200) return whole
   const etag = reply.getHeader('etag')
   const lastModified = reply.getHeader('last-modified')
   if (isNotModified(headers, etag, lastModified)) {
     reply.code(304)
     return undefined
   }
-  if (headers.range === undefined || request.method !== 'GET') return whole
+  if (!ranged) return whole
   const range = requestedRange(headers, body.length, etag, lastModified)
   if (range === undefined) return whole
   if (range === 'unsatisfiable') {

@@ -17,7 +17,7 @@ const MAX_VARYING = 10_000
 
 /** What looking for an answer came to. */
 export type Look =
-  | { readonly entry: Entry, readonly identity: Identity }
+  | { readonly entry: Entry, readonly identity: Identity, /** When it was found, in milliseconds since 1970. */ readonly now: number }
   | { readonly miss: Forwarded, readonly detail?: string, readonly identity: Identity, readonly versions: ReadonlyArray<string | undefined> }
   | { readonly bypass: string, readonly onlyIfCached?: boolean }
 
@@ -122,31 +122,32 @@ export class Reader {
       if (identity.base !== undefined) return miss('uri-miss')
       return this.#lookUp(this.variantOf(identity, entry.variesOn, request), request, directives, proceed)
     }
-    if (others.length === 0) return proceed({ entry, identity })
+    if (others.length === 0) return proceed({ entry, identity, now })
 
     return this.#core.door.ask('current', (store) => store.current(others), (current) => {
       if (current === UNAVAILABLE || this.#core.invalidator.blocks(others)) return proceed({ bypass: 'unavailable', onlyIfCached })
       return others.every((version, index) => entry.versions[version] === current[index])
-        ? proceed({ entry, identity })
+        ? proceed({ entry, identity, now })
         : miss('stale', 'invalidated')
     })
   }
 }
 
-const NONE: string[] = []
-
 /**
- * The versions of an entry that were not asked for together with it (tags of its payload);
- * undefined when one that was asked for is no longer the one it was filled under.
+ * The versions of an entry that were not asked for together with it (tags of its payload): NONE
+ * for most; undefined when one that was asked for is no longer the one it was filled under.
  */
-function versionsBeside (entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): string[] | undefined {
-  const filledUnder = Object.keys(entry.versions)
-  let known = 0
+function versionsBeside (entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): readonly string[] | undefined {
   for (let index = 0; index < asked.length; index++) {
     const version = entry.versions[asked[index]!]
     // One without it was filled by a route that did not declare the tag yet.
     if (version === undefined || version !== current[index]) return undefined
-    known++
   }
-  return known === filledUnder.length ? NONE : filledUnder.filter((version) => !asked.includes(version))
+  let others: string[] | undefined
+  for (const version in entry.versions) {
+    if (!asked.includes(version)) (others ??= []).push(version)
+  }
+  return others ?? NONE
 }
+
+const NONE: readonly string[] = []
