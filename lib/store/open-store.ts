@@ -6,7 +6,6 @@ import type { ApiCacheOptions } from '../options.js'
 import { show } from '../policy/fields.js'
 import { LocalTier } from './local/local-tier.js'
 import { TrackedVersions } from './local/tracked-versions.js'
-import { TurnVersions } from './local/turn-versions.js'
 import { MemoryStore } from './memory-store.js'
 import { RedisStore, type RedisClient } from './redis-store.js'
 import type { CacheStore } from './store.js'
@@ -39,12 +38,11 @@ export async function openStore (fastify: FastifyInstance, options: ApiCacheOpti
 function behindLocalTier (store: CacheStore, client: RedisClient | undefined, { local }: ApiCacheOptions, keyspace: Keyspace): CacheStore {
   if (!local) return store
   const options = local === true ? {} : local
-  const asked = new TurnVersions(store)
-  if (options.consistency !== 'tracked') return new LocalTier(store, asked, options)
+  if (options.consistency !== 'tracked') return new LocalTier(store, undefined, options)
   if (client === undefined || client.isCluster) {
     throw new InvalidFieldError('fastify-api-cache: local', 'consistency', "'strict' with a Cluster or a store of your own", "'tracked'")
   }
-  return new LocalTier(store, new TrackedVersions(asked, client as Redis, keyspace.allBookkeeping), options)
+  return new LocalTier(store, new TrackedVersions(store, client as Redis, keyspace.allBookkeeping), options)
 }
 
 /** Longest wait, in milliseconds, between two tries of a connection of the plugin's own. */

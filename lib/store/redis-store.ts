@@ -4,7 +4,8 @@ import { UnsafeRedisError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
-import { decodeEntry, decodeVersions, encodeEntry, headEnd, SEAL_AT, SEAL_END } from './frame.js'
+import { decodeVersions, encodeEntry, headEnd, SEAL_AT, SEAL_END } from './frame.js'
+import { ReadsOfCluster, ReadsOfServer, type Latest, type Reads } from './reads.js'
 import { CLAIM, DELETE_SEEN, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
 import { adopt, believes, RunsOfCluster, runOfServer, type ServerRun, type ServerRuns } from './server-run.js'
 import { CLOSED, isPromise, type CacheStore, type Lookup } from './store.js'
@@ -14,7 +15,7 @@ export type RedisClient = Redis | Cluster
 
 /** No entry outlives a year, so neither needs a version: what nobody reads again goes by itself. */
 const VERSION_SECONDS = ONE_YEAR_IN_SECONDS
-const SCAN_COUNT = 1000
+const SCAN_COUNT = 100
 /** Where it is told that a lease has been given back. */
 const NEWS_CHANNEL = 'fastify-api-cache:leases'
 /** Entries that a sweep looks at together: those that wait behind it are answered in between. */
@@ -43,8 +44,7 @@ export class RedisStore implements CacheStore {
   readonly #owned: boolean
   readonly #runs: ServerRuns
   readonly #turn: Turn
-  /** The lookups of this turn of the event loop, by key. */
-  #looking = new Map<string, { readonly versions: readonly string[], readonly lookup: Promise<Lookup> }>()
+  readonly #reads: Reads
   /** A connection that only listens, where somebody wants to be told. */
   #ear: RedisClient | undefined
   readonly #patience = new Deadlines(PATIENCE)
@@ -67,11 +67,11 @@ export class RedisStore implements CacheStore {
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#owned = owned
     // `stream` is ioredis's own business: where it is not what it is today, commands leave one by one.
-    this.#turn = new Turn(() => this.#servers().map((server) => server.stream), () => {
-      // A new one: what was in a cleared one is kept alive by V8 where it has grown old.
-      if (this.#looking.size > 0) this.#looking = new Map()
-    })
+    this.#turn = new Turn(() => this.#servers().map((server) => server.stream))
     this.#runs = client.isCluster ? new RunsOfCluster(client as Cluster) : runOfServer(client as Redis)
+    this.#reads = client.isCluster
+      ? new ReadsOfCluster(client as Cluster, this.#turn, this.#latest)
+      : new ReadsOfServer(client as Redis, this.#latest)
   }
 
   /** Waits until the connection is there and it is known to what, for `milliseconds` at the most. */
@@ -102,17 +102,11 @@ export class RedisStore implements CacheStore {
   }
 
   lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-    // A read that leaves when the turn is over is as good for all who asked for the same in this turn.
-    if (!this.#turn.join()) return this.#look(key, versions)
-    const shared = this.#looking.get(key)
-    if (shared !== undefined && sameTexts(shared.versions, versions)) return shared.lookup
-    const lookup = this.#look(key, versions)
-    this.#looking.set(key, { versions, lookup })
-    return lookup
+    return this.#reads.lookup(key, versions)
   }
 
-  current (versions: readonly string[]): Promise<Array<string | undefined>> {
-    return this.#getBuffers(versions).then((values) => this.#latest(versions, values))
+  current (versions: readonly string[]): Promise<ReadonlyArray<string | undefined>> {
+    return this.#reads.current(versions)
   }
 
   async claim (versions: readonly string[], fresh: string): Promise<string[]> {
@@ -216,28 +210,12 @@ export class RedisStore implements CacheStore {
     }
   }
 
-  #look (key: string, versions: readonly string[]): Promise<Lookup> {
-    return this.#getBuffers([key, ...versions]).then((values) => {
-      const frame = values.shift()
-      const entry = frame != null ? decodeEntry(key, frame) : undefined
-      const current = this.#latest(versions, values)
-      return isPromise(current) ? current.then((versions) => ({ entry, versions })) : { entry, versions: current }
-    })
-  }
-
-  /** One command on a single server; on a Cluster one for each key, leaving together. */
-  #getBuffers (keys: readonly string[]): Promise<Array<Buffer | null>> {
-    this.#turn.join()
-    if (!this.#client.isCluster) return (this.#client as Redis).mgetBuffer(keys as string[])
-    return Promise.all(keys.map((key) => this.#client.getBuffer(key)))
-  }
-
   /** Every server that holds a part of the keys. */
   #servers (): Redis[] {
     return this.#client.isCluster ? (this.#client as Cluster).nodes('master') : [this.#client as Redis]
   }
 
-  #latest (versions: readonly string[], values: ReadonlyArray<Buffer | null>): Array<string | undefined> | Promise<Array<string | undefined>> {
+  readonly #latest: Latest = (versions, values) => {
     const runs = this.#runsOf(versions)
     return isPromise(runs) ? runs.then((known) => latest(versions, values, known)) : latest(versions, values, runs)
   }
@@ -360,10 +338,6 @@ function reliable (key: string, value: Buffer | null | undefined, run: ServerRun
   const markAt = text.lastIndexOf('.')
   if (markAt <= 0 || text.startsWith(HELD) || !believes(run, key, text.slice(markAt))) return undefined
   return text.slice(0, markAt)
-}
-
-function sameTexts (a: readonly string[], b: readonly string[]): boolean {
-  return a === b || (a.length === b.length && a.every((text, index) => text === b[index]))
 }
 
 const isHeld = (value: Buffer | null | undefined): boolean => value != null && /^~[^~]*~/.test(value.toString('latin1'))

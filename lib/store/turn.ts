@@ -10,39 +10,30 @@ interface Corkable {
  */
 export class Turn {
   readonly #sockets: () => unknown[]
+  readonly #last: Array<() => void> = []
   #corked: Corkable[] | undefined
-  #holdsAll = false
 
-  readonly #over: () => void
-
-  /**
-   * @param sockets the sockets in use now; whatever cannot be corked is left alone
-   * @param over called when the turn is over
-   */
-  constructor (sockets: () => unknown[], over: () => void) {
+  /** @param sockets the sockets in use now; whatever cannot be corked is left alone */
+  constructor (sockets: () => unknown[]) {
     this.#sockets = sockets
-    this.#over = over
   }
 
   /**
    * To be called before a command is sent.
-   * @returns whether the command leaves when the turn is over, and not before
+   * @param last sends more when the turn is over, just before everything leaves
    */
-  join (): boolean {
-    if (this.#corked === undefined) {
-      const sockets = this.#sockets()
-      this.#corked = sockets.filter(isCorkable)
-      this.#holdsAll = this.#corked.length === sockets.length
-      for (const socket of this.#corked) socket.cork()
-      setImmediate(this.#end)
-    }
-    return this.#holdsAll
+  join (last?: () => void): void {
+    if (last !== undefined) this.#last.push(last)
+    if (this.#corked !== undefined) return
+    this.#corked = this.#sockets().filter(isCorkable)
+    for (const socket of this.#corked) socket.cork()
+    setImmediate(this.#end)
   }
 
   readonly #end = (): void => {
+    for (const last of this.#last.splice(0)) last()
     const corked = this.#corked!
     this.#corked = undefined
-    this.#over()
     for (const socket of corked) socket.uncork()
   }
 }

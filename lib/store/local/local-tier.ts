@@ -15,10 +15,8 @@ export interface LocalOptions {
   consistency?: 'strict' | 'tracked'
 }
 
-/** Where the tier learns which versions are current. */
-export interface VersionSource {
-  /** The versions as they are at one moment after the call. */
-  current(versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>>
+/** Knows which versions are current without asking the store each time. */
+export interface KnownVersions extends Pick<CacheStore, 'current'> {
   /** These move, or moved, through this process. */
   moved(versions: readonly string[]): void
   close(): void
@@ -26,20 +24,20 @@ export interface VersionSource {
 
 /**
  * Keeps entries of another store in this process, decoded. Bodies do not travel on a HIT; an
- * entry counts only while its versions are current, by the word of the version source.
+ * entry counts only while its versions are current, by the word of the store or of who knows them.
  */
 export class LocalTier implements CacheStore {
   readonly name: string
   readonly hold?: NonNullable<CacheStore['hold']>
   readonly letGo?: NonNullable<CacheStore['letGo']>
   readonly #store: CacheStore
-  readonly #versions: VersionSource
+  readonly #known: KnownVersions | undefined
   readonly #entries: LRUCache<string, Entry>
 
-  constructor (store: CacheStore, versions: VersionSource, { maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: LocalOptions) {
+  constructor (store: CacheStore, known: KnownVersions | undefined, { maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: LocalOptions) {
     this.name = `${store.name} behind a local tier`
     this.#store = store
-    this.#versions = versions
+    this.#known = known
     const { hold, letGo } = store
     this.hold = hold && ((versions, ...rest) => this.#changing(versions, () => hold.call(store, versions, ...rest)))
     this.letGo = letGo && ((versions, ...rest) => this.#changing(versions, () => letGo.call(store, versions, ...rest)))
@@ -57,14 +55,14 @@ export class LocalTier implements CacheStore {
   lookup (key: string, versions: readonly string[]): MaybePromise<Lookup> {
     const entry = this.#entries.get(key)
     if (entry === undefined || freshnessOf(entry, Date.now()) <= 0) return this.#fetch(key, versions)
-    const current = this.#versions.current(versions)
+    const current = this.current(versions)
     return isPromise(current)
       ? current.then((known) => this.#confirm(key, entry, versions, known))
       : this.#confirm(key, entry, versions, current)
   }
 
   current (versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>> {
-    return this.#versions.current(versions)
+    return (this.#known ?? this.#store).current(versions)
   }
 
   claim (versions: readonly string[], fresh: string): MaybePromise<string[]> {
@@ -104,17 +102,17 @@ export class LocalTier implements CacheStore {
   }
 
   close (): MaybePromise<void> {
-    this.#versions.close()
+    this.#known?.close()
     return this.#store.close?.()
   }
 
   async #changing (versions: readonly string[], change: () => MaybePromise<void>): Promise<void> {
-    this.#versions.moved(versions)
+    this.#known?.moved(versions)
     try {
       await change()
     } finally {
       // Whatever was read while the change was on its way may be from before it.
-      this.#versions.moved(versions)
+      this.#known?.moved(versions)
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
-import { isPromise, type MaybePromise } from '../store.js'
-import type { VersionSource } from './local-tier.js'
+import { isPromise, type CacheStore, type MaybePromise } from '../store.js'
+import type { KnownVersions } from './local-tier.js'
 
 const MAX_VERSIONS = 100_000
 /** Milliseconds between two signs of life that the tracking connection is asked for. */
@@ -15,10 +15,10 @@ type Current = ReadonlyArray<string | undefined>
  * Keeps versions, and lets Redis tell when one changes, expires, is evicted or flushed: server-
  * assisted client-side caching in broadcasting mode (CLIENT TRACKING … BCAST), the notices
  * redirected to the very connection that asked for them, so that they end with it and never
- * silently. While that connection is not known to be alive, the other source is asked.
+ * silently. While that connection is not known to be alive, the store is asked.
  */
-export class TrackedVersions implements VersionSource {
-  readonly #source: VersionSource
+export class TrackedVersions implements KnownVersions {
+  readonly #store: Pick<CacheStore, 'current'>
   readonly #ear: Redis
   readonly #keyPrefix: string
   readonly #prefix: string
@@ -30,12 +30,12 @@ export class TrackedVersions implements VersionSource {
   #tracking = false
 
   /**
-   * @param source what is asked for versions that are not known
+   * @param store is asked for versions that are not known
    * @param client the connection to copy; it stays untouched
    * @param prefix the beginning of every version's key, without the client's keyPrefix
    */
-  constructor (source: VersionSource, client: Redis, prefix: string) {
-    this.#source = source
+  constructor (store: Pick<CacheStore, 'current'>, client: Redis, prefix: string) {
+    this.#store = store
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#prefix = this.#keyPrefix + prefix
     this.#ear = client.duplicate({ protocol: 2, autoResubscribe: false, enableOfflineQueue: false, maxRetriesPerRequest: 0, keyPrefix: '', lazyConnect: true })
@@ -49,7 +49,7 @@ export class TrackedVersions implements VersionSource {
   }
 
   current (versions: readonly string[]): MaybePromise<Current> {
-    if (!this.#isAlive()) return this.#source.current(versions)
+    if (!this.#isAlive()) return this.#store.current(versions)
     const known: Array<string | undefined> = []
     for (const version of versions) {
       const current = this.#known.get(version)
@@ -87,7 +87,7 @@ export class TrackedVersions implements VersionSource {
       })
       return current
     }
-    const current = this.#source.current(versions)
+    const current = this.#store.current(versions)
     if (!isPromise(current)) return keep(current)
     return current.then(keep, (error: unknown) => {
       for (const version of versions) this.#ended(version, read)

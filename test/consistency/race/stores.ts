@@ -3,7 +3,6 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { MemoryStore, type CacheStore, type Lookup } from '../../../index.js'
 import { LocalTier } from '../../../lib/store/local/local-tier.js'
 import { TrackedVersions } from '../../../lib/store/local/tracked-versions.js'
-import { TurnVersions } from '../../../lib/store/local/turn-versions.js'
 import { RedisStore } from '../../../lib/store/redis-store.js'
 import type { Random } from '../../support/random.js'
 
@@ -27,8 +26,7 @@ export async function openStore (name: StoreName, port: number, patient: boolean
   client.on('error', () => {})
   const redis = await opened(new RedisStore(client, true))
   if (name === 'redis') return redis
-  const asked = new TurnVersions(redis)
-  return new LocalTier(redis, name === 'tracked' ? new TrackedVersions(asked, client, 'api-cache!') : asked, {})
+  return new LocalTier(redis, name === 'tracked' ? new TrackedVersions(redis, client, 'api-cache!') : undefined, {})
 }
 
 async function opened (store: RedisStore): Promise<RedisStore> {
