@@ -29,7 +29,7 @@ export interface RaceResult {
   readonly hits: number
   /** Calls that a killed server did not answer. */
   readonly unanswered: number
-  /** Answers that were no 200. */
+  /** Answers that were no 200, and calls that a server which lived on did not answer. */
   readonly refused: number
   /** Writes that were acknowledged before Redis knew of them. */
   readonly undelivered: number
@@ -141,9 +141,10 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   async function call (server: Server, kind: Call['kind'], register: Register): Promise<Call> {
     const path = kind === 'read' ? random.of(register.reads) : register.write
     const start = performance.now()
-    const { name } = server
+    const { name, port } = server
     const { status, value, cache, pending } = await ask(server, kind === 'read' ? 'GET' : 'POST', path)
-    if (status !== undefined && status !== 200) refused++
+    const lives = port !== undefined && server.port === port
+    if (status === undefined ? lives : status !== 200) refused++
     const made = { register: server.owner + register.name, kind, path, server: name, start, end: performance.now(), value, cache, pending }
     history.push(made)
     for (const disturbance of disturbances) disturbance.called()
