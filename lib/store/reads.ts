@@ -85,7 +85,10 @@ interface Read {
 /** A list of versions, of which the requests of a route mostly have the very same. */
 interface List {
   readonly places: readonly number[]
+  /** What is current, once it is there. */
   current: MaybePromise<Current> | undefined
+  /** The same, for those who ask for nothing else. */
+  promise: Promise<Current> | undefined
 }
 
 /** What one command asks for. */
@@ -113,9 +116,10 @@ class Batch {
     return lookup
   }
 
-  async current (versions: readonly string[]): Promise<Current> {
+  current (versions: readonly string[]): Promise<Current> {
     const list = this.#list(versions)
-    return this.#current(versions, list, await this.values.promise)
+    list.promise ??= this.values.promise.then((values) => this.#current(versions, list, values))
+    return list.promise
   }
 
   #current (versions: readonly string[], list: List, values: readonly Value[]): MaybePromise<Current> {
@@ -126,7 +130,7 @@ class Batch {
   #list (versions: readonly string[]): List {
     let list = this.#lists.get(versions)
     if (list === undefined) {
-      list = { places: versions.map((version) => this.#read(version).place), current: undefined }
+      list = { places: versions.map((version) => this.#read(version).place), current: undefined, promise: undefined }
       this.#lists.set(versions, list)
     }
     return list

@@ -118,11 +118,11 @@ export class LocalTier implements CacheStore {
 
   /** An entry that is old here may have been filled anew by another process. */
   #confirm (key: string, entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): MaybePromise<Lookup> {
-    const isCurrent = asked.every((version, index) => {
-      const filledUnder = entry.versions[version]
-      return filledUnder === undefined || filledUnder === current[index]
-    })
-    return isCurrent ? { entry, versions: current } : this.#fetch(key, asked)
+    for (let index = 0; index < asked.length; index++) {
+      const filledUnder = entry.versions[asked[index]!]
+      if (filledUnder !== undefined && filledUnder !== current[index]) return this.#fetch(key, asked)
+    }
+    return { entry, versions: current }
   }
 
   async #fetch (key: string, versions: readonly string[]): Promise<Lookup> {
