@@ -1,0 +1,88 @@
+import { Cluster, Redis } from 'ioredis'
+import t from 'tap'
+import type { Entry } from '../../index.js'
+import { RedisStore } from '../../lib/store/redis-store.js'
+import { commands } from '../support/commands.js'
+import { startCluster } from '../support/redis-cluster.js'
+import { startRedis, type RedisServer } from '../support/redis-server.js'
+
+let server: RedisServer
+t.before(async () => { server = await startRedis() })
+t.teardown(() => server.stop())
+
+const VERSION = 'version'
+const VERSIONS = [VERSION]
+
+const entry = (name: string): Entry => ({
+  route: 'GET /', versions: {}, status: 200, headers: {}, kind: 'text', body: Buffer.from(name), filledAt: Date.now(), age: 0, lifetime: 60
+})
+
+async function open (client: Redis | Cluster = new Redis({ port: server.port })): Promise<RedisStore> {
+  const store = new RedisStore(client, true)
+  await store.opened(5_000)
+  t.teardown(() => { store.close() })
+  return store
+}
+
+t.test('what is asked for in one turn leaves in one command', async (t) => {
+  const store = await open()
+  await store.claim(VERSIONS, 'token')
+  await store.set('a', entry('a'), 60)
+  const seen = await commands(server.port, async () => {
+    const found = await Promise.all([
+      ...Array.from({ length: 100 }, () => store.lookup('a', VERSIONS)),
+      ...Array.from({ length: 100 }, () => store.lookup('missing', [VERSION])),
+      ...Array.from({ length: 100 }, async () => ({ entry: undefined, versions: await store.current(VERSIONS) }))
+    ])
+    t.equal(found.filter(({ entry }) => entry?.body.toString() === 'a').length, 100)
+    t.ok(found.every(({ versions: [version] }) => version !== undefined && version === found[0]!.versions[0]))
+  })
+  t.same(seen.filter((command) => command !== 'echo'), ['mget'])
+})
+
+t.test('many keys in one turn take several commands, and each request gets the entry of its own key', async (t) => {
+  const store = await open()
+  const names = Array.from({ length: 500 }, (_, index) => `many-${index}`)
+  await Promise.all(names.map((name) => store.set(name, entry(name), 60)))
+  const seen = await commands(server.port, async () => {
+    const found = await Promise.all(names.map((name) => store.lookup(name, VERSIONS)))
+    t.same(found.map(({ entry }) => entry?.body.toString()), names)
+  })
+  const reads = seen.filter((command) => command === 'mget').length
+  t.ok(reads > 1 && reads < 50, `${reads} commands`)
+})
+
+t.test('what is asked for after a command has left is not answered by it', async (t) => {
+  const store = await open()
+  const other = await open()
+  await store.claim(VERSIONS, 'before')
+  for (let round = 0; round < 200; round++) {
+    const early = store.current(VERSIONS)
+    await other.move(VERSIONS, `moved-${round}`)
+    t.same(await store.current(VERSIONS), await other.current(VERSIONS))
+    await early
+  }
+})
+
+t.test('when the connection is lost all who wait learn of it', async (t) => {
+  const client = new Redis({ port: server.port, maxRetriesPerRequest: 0, retryStrategy: () => null })
+  client.on('error', () => {})
+  const store = await open(client)
+  const waiting = [store.lookup('a', VERSIONS), store.lookup('a', VERSIONS), store.lookup('b', []), store.current(VERSIONS)]
+  client.disconnect()
+  const outcomes = await Promise.allSettled(waiting)
+  t.same(outcomes.map(({ status }) => status), Array(4).fill('rejected'))
+})
+
+t.test('on a Cluster a key that cannot be read costs no other key its answer', async (t) => {
+  const servers = await startCluster()
+  t.teardown(() => servers.stop())
+  const client = new Cluster([...servers.startupNodes])
+  const store = await open(client)
+  await store.set('good', entry('good'), 60)
+  await client.lpush('list', 'no entry')
+  const [bad, good, shared] = await Promise.allSettled([store.lookup('list', []), store.lookup('good', []), store.lookup('good', [])])
+  t.equal(bad.status, 'rejected')
+  t.match(good, { status: 'fulfilled', value: { entry: { status: 200 } } })
+  t.same(shared, good)
+})
