@@ -5,8 +5,8 @@ interface Corkable {
 }
 
 /**
- * Lets all commands of one turn of the event loop leave in one write: of what a HIT from Redis
- * costs, the write of its own command was a quarter.
+ * Lets all commands of one turn of the event loop leave in one write to each server, however many
+ * there are: to write each by itself costs more than the rest of it.
  */
 export class Turn {
   readonly #sockets: () => unknown[]

@@ -40,6 +40,17 @@ t.test('what is asked for in one turn leaves in one command', async (t) => {
   t.same(seen.filter((command) => command !== 'echo'), ['mget'])
 })
 
+t.test('requests for one entry in one turn each get the versions that they asked for', async (t) => {
+  const store = await open()
+  await store.set('a', entry('a'), 60)
+  const [one] = await store.claim(['one'], 'token')
+  const [two] = await store.claim(['two'], 'token')
+  const lists = [['one'], ['two'], ['two', 'one'], ['none', 'one'], []]
+  const found = await Promise.all(lists.map((versions) => store.lookup('a', versions)))
+  t.same(found.map(({ versions }) => versions), [[one], [two], [two, one], [undefined, one], []])
+  t.ok(found.every(({ entry }) => entry?.body.toString() === 'a'))
+})
+
 t.test('many keys in one turn take several commands, and each request gets the entry of its own key', async (t) => {
   const store = await open()
   const names = Array.from({ length: 500 }, (_, index) => `many-${index}`)
