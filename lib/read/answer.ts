@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
 import { storableDifference, type HeaderDifference, type Headers } from '../http/headers.js'
 import type { BodyKind } from '../store/entry.js'
+import { headersOf } from './reply-headers.js'
 
 /** What a handler answered, before any hook saw it. */
 export interface Answer {
@@ -42,13 +43,13 @@ export function payloadOf (payload: unknown): Payload {
 
 /** The answer as the reply stands now; `before` are the headers from before the handler ran. */
 export function answerOf (reply: FastifyReply, before: Headers, kind: BodyKind, body?: Buffer, text?: string): Answer {
-  const headers = reply.getHeaders() as Headers
+  const headers = headersOf(reply)
   return { status: reply.statusCode, headers, own: storableDifference(before, headers), kind, body, text }
 }
 
 /** The answer in a `Response`, whose status and headers Fastify puts on the reply later. */
 export function answerOfResponse (reply: FastifyReply, before: Headers, response: Response): Answer {
-  const headers: Record<string, string | string[]> = { ...reply.getHeaders() as Record<string, string> }
+  const headers: Record<string, string | string[]> = { ...headersOf(reply) as Record<string, string> }
   for (const [name, value] of response.headers) headers[name] = name === 'set-cookie' ? [value] : value
   return {
     status: response.status,

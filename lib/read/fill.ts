@@ -17,6 +17,7 @@ import { refused, type Identity } from './identity.js'
 import { keep } from './keep.js'
 import { conditioned } from './precondition.js'
 import type { Reader } from './reader.js'
+import { headersOf } from './reply-headers.js'
 
 /** A fill is never conditional: these do not reach the handler of a cached route. */
 const CONDITIONS = ['if-none-match', 'if-modified-since', 'range', 'if-range']
@@ -72,7 +73,7 @@ export class Fill implements Exchange {
     this.request = request
     this.beginning = beginning
     this.#reply = reply
-    this.#before = reply.getHeaders() as Headers
+    this.#before = headersOf(reply)
     this.#send = reply.send
     this.#trailer = reply.trailer
   }

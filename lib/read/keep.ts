@@ -93,16 +93,15 @@ async function withTags ({ core, beginning }: Filled, entry: Entry, tags: string
 function write (filled: Filled, entry: Entry): void {
   const { core, reader, request, beginning: { flight, identity: asked }, variesOn } = filled
   const identity = reader.variantOf(asked, variesOn, request)
-  const seconds = entry.lifetime
-  let written: unknown = core.door.pass('set', (store) => store.set(identity.key, entry, seconds))
-  if (identity.base !== undefined) {
-    const { key } = identity.base
-    const marker: Entry = { ...entry, headers: {}, removed: undefined, kind: 'empty', body: Buffer.alloc(0), text: undefined, variesOn }
-    written = Promise.all([written, core.door.pass('set', (store) => store.set(key, marker, seconds))])
-  }
   core.counters.stored++
   filled.land({ entry, key: identity.key })
-  const stored = (): void => { core.flights.endSoon(asked.key, flight) }
-  if (isPromise(written)) core.inBackground(written).then(stored)
-  else stored()
+  if (identity.base !== undefined) {
+    store(core, identity.base.key, { ...entry, headers: {}, removed: undefined, kind: 'empty', body: Buffer.alloc(0), text: undefined, variesOn })
+  }
+  store(core, identity.key, entry, () => { core.flights.endSoon(asked.key, flight) })
+}
+
+function store (core: Core, key: string, entry: Entry, stored: () => void = () => {}): void {
+  const written = core.door.ask('set', (store) => store.set(key, entry, entry.lifetime), stored)
+  if (isPromise(written)) core.inBackground(written)
 }

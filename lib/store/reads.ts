@@ -1,8 +1,9 @@
 import type { Cluster, Redis } from 'ioredis'
+import { corked } from './corked.js'
+import { Deferred } from './deferred.js'
 import type { Entry } from './entry.js'
 import { decodeEntry } from './frame.js'
 import { isPromise, type Lookup, type MaybePromise } from './store.js'
-import type { Turn } from './turn.js'
 
 /** Keys with which a command leaves before the turn is over: Redis is at work on it while others join the next. */
 const FULL = 32
@@ -20,15 +21,6 @@ export type Latest = (versions: readonly string[], values: readonly Value[]) => 
 export interface Reads {
   lookup(key: string, versions: readonly string[]): Promise<Lookup>
   current(versions: readonly string[]): Promise<Current>
-}
-
-class Deferred<T> {
-  resolve!: (value: T) => void
-  reject!: (error: unknown) => void
-  readonly promise = new Promise<T>((resolve, reject) => {
-    this.resolve = resolve
-    this.reject = reject
-  })
 }
 
 /** From one server, which answers for many keys in one command. */
@@ -149,13 +141,11 @@ class Batch {
 /** From whichever server of a Cluster each key is at: one that fails costs no other key its answer. */
 export class ReadsOfCluster implements Reads {
   readonly #cluster: Cluster
-  readonly #turn: Turn
   readonly #latest: Latest
   #joining = new Map<string, Deferred<Value>>()
 
-  constructor (cluster: Cluster, turn: Turn, latest: Latest) {
+  constructor (cluster: Cluster, latest: Latest) {
     this.#cluster = cluster
-    this.#turn = turn
     this.#latest = latest
   }
 
@@ -169,7 +159,7 @@ export class ReadsOfCluster implements Reads {
   }
 
   #read (key: string): Promise<Value> {
-    if (this.#joining.size === 0) this.#turn.join(this.#turnEnds)
+    if (this.#joining.size === 0) setImmediate(this.#turnEnds)
     let read = this.#joining.get(key)
     if (read === undefined) {
       read = new Deferred()
@@ -179,8 +169,11 @@ export class ReadsOfCluster implements Reads {
   }
 
   readonly #turnEnds = (): void => {
-    for (const [key, value] of this.#joining) this.#send(key, value)
+    const ending = this.#joining
     this.#joining = new Map()
+    corked(this.#cluster.nodes('master'), () => {
+      for (const [key, value] of ending) this.#send(key, value)
+    })
   }
 
   async #send (key: string, value: Deferred<Value>): Promise<void> {

@@ -4,12 +4,13 @@ import { UnsafeRedisError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
-import { decodeVersions, encodeEntry, headEnd, SEAL_AT, SEAL_END } from './frame.js'
+import { decodeVersions, headEnd, SEAL_AT, SEAL_END } from './frame.js'
 import { ReadsOfCluster, ReadsOfServer, type Latest, type Reads } from './reads.js'
+import { isReply } from './reply.js'
 import { CLAIM, DELETE_SEEN, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
 import { adopt, believes, RunsOfCluster, runOfServer, type ServerRun, type ServerRuns } from './server-run.js'
 import { CLOSED, isPromise, type CacheStore, type Lookup } from './store.js'
-import { Turn } from './turn.js'
+import { WritesOfCluster, WritesOfServer, type Watch, type Writes } from './writes.js'
 
 export type RedisClient = Redis | Cluster
 
@@ -43,8 +44,8 @@ export class RedisStore implements CacheStore {
   readonly #keyPrefix: string
   readonly #owned: boolean
   readonly #runs: ServerRuns
-  readonly #turn: Turn
   readonly #reads: Reads
+  readonly #writes: Writes
   /** A connection that only listens, where somebody wants to be told. */
   #ear: RedisClient | undefined
   readonly #patience = new Deadlines(PATIENCE)
@@ -66,12 +67,17 @@ export class RedisStore implements CacheStore {
     this.#client = client
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#owned = owned
-    // `stream` is ioredis's own business: where it is not what it is today, commands leave one by one.
-    this.#turn = new Turn(() => this.#servers().map((server) => server.stream))
-    this.#runs = client.isCluster ? new RunsOfCluster(client as Cluster) : runOfServer(client as Redis)
-    this.#reads = client.isCluster
-      ? new ReadsOfCluster(client as Cluster, this.#turn, this.#latest)
-      : new ReadsOfServer(client as Redis, this.#latest)
+    if (client.isCluster) {
+      const cluster = client as Cluster
+      this.#runs = new RunsOfCluster(cluster)
+      this.#reads = new ReadsOfCluster(cluster, this.#latest)
+      this.#writes = new WritesOfCluster(cluster, this.#writing)
+    } else {
+      const server = client as Redis
+      this.#runs = runOfServer(server)
+      this.#reads = new ReadsOfServer(server, this.#latest)
+      this.#writes = new WritesOfServer(server, this.#writing)
+    }
   }
 
   /** Waits until the connection is there and it is known to what, for `milliseconds` at the most. */
@@ -145,8 +151,7 @@ export class RedisStore implements CacheStore {
   }
 
   set (key: string, entry: Entry, seconds: number): Promise<unknown> {
-    this.#turn.join()
-    return this.#writing(key, this.#client.set(key, encodeEntry(key, entry), 'EX', seconds))
+    return this.#writes.set(key, entry, seconds)
   }
 
   async * keys (prefix: string): AsyncIterable<string> {
@@ -259,7 +264,7 @@ export class RedisStore implements CacheStore {
   }
 
   /** A write that a replica refuses: the server was a master when the connection began. */
-  #writing<T> (key: string, write: Promise<T>): Promise<T> {
+  readonly #writing: Watch = (key, write) => {
     return write.catch((error: unknown) => {
       if (error instanceof Error && error.message.startsWith('READONLY')) this.#runs.forget(key)
       throw error
@@ -342,9 +347,6 @@ function reliable (key: string, value: Buffer | null | undefined, run: ServerRun
 }
 
 const isHeld = (value: Buffer | null | undefined): boolean => value != null && /^~[^~]*~/.test(value.toString('latin1'))
-
-/** What Redis itself answered, in time. */
-const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
 
 function escapeGlob (text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&')

@@ -6,7 +6,8 @@ import { SEAL_AT, SEAL_END } from './frame.js'
  *     ~ <the version from before, or nothing> ~ <writer>:<deadline>,<writer>:<deadline>…
  *
  * with deadlines in milliseconds by the server's clock, and expires with the last of them: a
- * version that is gone is as good as a new one. Each script is about one key, as a Cluster needs it.
+ * version that is gone is as good as a new one. Each of these scripts is about one key, as a Cluster
+ * needs it.
  */
 /** What a version's key begins with while it is held. */
 export const HELD = '~'
@@ -108,3 +109,10 @@ return 0`
 export const DELETE_SEEN = `
 if redis.call('GETRANGE', KEYS[1], ${SEAL_AT}, ${SEAL_END - 1}) ~= ARGV[1] then return 0 end
 return redis.call('UNLINK', KEYS[1])`
+
+/** Keys; for each of them a value and the seconds until it expires. */
+export const SET_ALL = `
+for index, key in ipairs(KEYS) do
+  redis.call('SET', key, ARGV[2 * index - 1], 'EX', ARGV[2 * index])
+end
+return #KEYS`

@@ -1,0 +1,129 @@
+import type { Cluster, Redis } from 'ioredis'
+import { corked } from './corked.js'
+import { Deferred } from './deferred.js'
+import type { Entry } from './entry.js'
+import { encodeEntry } from './frame.js'
+import { isReply } from './reply.js'
+import { SET_ALL } from './scripts.js'
+
+/** Bytes after which entries leave before the turn is over: Redis is at work on them while others join the next. */
+const FULL = 32 * 1024
+/** Larger entries cost Redis more in a script than they spare the process. */
+const SMALL = 2 * 1024
+/** About what an entry takes beside its body. */
+const HEAD_BYTES = 512
+
+interface Write {
+  readonly key: string
+  readonly entry: Entry
+  /** Until it expires. */
+  readonly seconds: number
+}
+
+/** Passes the outcome of a write on, having seen whether the server refused it for being a replica. */
+export type Watch = <T>(key: string, write: Promise<T>) => Promise<T>
+
+/** Writes the entries of one turn of the event loop together. */
+export interface Writes {
+  set(key: string, entry: Entry, seconds: number): Promise<unknown>
+}
+
+/** What leaves together, and is there together. */
+class Batch {
+  /** By key: of several, the last is what stays. */
+  readonly writes = new Map<string, Write>()
+  readonly stored = new Deferred<unknown>()
+  bytes = 0
+}
+
+/** To one server, which stores small ones in one command. */
+export class WritesOfServer implements Writes {
+  readonly #server: Redis
+  readonly #watch: Watch
+  #joining: Batch | undefined
+
+  constructor (server: Redis, watch: Watch) {
+    this.#server = server
+    this.#watch = watch
+  }
+
+  set (key: string, entry: Entry, seconds: number): Promise<unknown> {
+    const batch = this.#join()
+    batch.writes.set(key, { key, entry, seconds })
+    batch.bytes += HEAD_BYTES + entry.body.length
+    return batch.stored.promise
+  }
+
+  #join (): Batch {
+    if (this.#joining === undefined) {
+      setImmediate(this.#turnEnds)
+    } else {
+      if (this.#joining.bytes < FULL) return this.#joining
+      this.#send(this.#joining)
+    }
+    this.#joining = new Batch()
+    return this.#joining
+  }
+
+  readonly #turnEnds = (): void => {
+    this.#send(this.#joining!)
+    this.#joining = undefined
+  }
+
+  #send ({ writes, stored }: Batch): void {
+    corked([this.#server], () => { stored.resolve(this.#setEach([...writes.values()])) })
+  }
+
+  async #setEach (writes: readonly Write[]): Promise<unknown> {
+    const small = writes.filter(isSmall)
+    if (small.length < 2) return await Promise.all(writes.map((write) => this.#set(write)))
+    const large = writes.filter((write) => !isSmall(write))
+    return await Promise.all([this.#setAll(small), ...large.map((write) => this.#set(write))])
+  }
+
+  async #setAll (writes: readonly Write[]): Promise<unknown> {
+    const keys = writes.map(({ key }) => key)
+    const values = writes.flatMap(({ key, entry, seconds }) => [encodeEntry(key, entry), seconds])
+    try {
+      return await this.#server.eval(SET_ALL, keys.length, ...keys, ...values)
+    } catch (error) {
+      if (!isReply(error)) throw error
+    }
+    // To a user who may not run scripts.
+    return await Promise.all(writes.map((write) => this.#set(write)))
+  }
+
+  #set ({ key, entry, seconds }: Write): Promise<unknown> {
+    return this.#watch(key, this.#server.set(key, encodeEntry(key, entry), 'EX', seconds))
+  }
+}
+
+/** To whichever server of a Cluster each key belongs: one that fails costs no other key its entry. */
+export class WritesOfCluster implements Writes {
+  readonly #cluster: Cluster
+  readonly #watch: Watch
+  readonly #joining: Array<Write & { readonly stored: Deferred<unknown> }> = []
+
+  constructor (cluster: Cluster, watch: Watch) {
+    this.#cluster = cluster
+    this.#watch = watch
+  }
+
+  set (key: string, entry: Entry, seconds: number): Promise<unknown> {
+    const stored = new Deferred<unknown>()
+    if (this.#joining.push({ key, entry, seconds, stored }) === 1) setImmediate(this.#turnEnds)
+    return stored.promise
+  }
+
+  readonly #turnEnds = (): void => {
+    corked(this.#cluster.nodes('master'), () => {
+      for (const { key, entry, seconds, stored } of this.#joining.splice(0)) {
+        stored.resolve(this.#watch(key, this.#cluster.set(key, encodeEntry(key, entry), 'EX', seconds)))
+      }
+    })
+  }
+}
+
+function isSmall ({ entry }: Write): boolean {
+  return entry.body.length <= SMALL
+}

@@ -1,0 +1,116 @@
+import { Cluster, Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import type { Entry } from '../../index.js'
+import { RedisStore } from '../../lib/store/redis-store.js'
+import { commands } from '../support/commands.js'
+import { startCluster } from '../support/redis-cluster.js'
+import { startRedis, type RedisServer } from '../support/redis-server.js'
+
+let server: RedisServer
+let control: Redis
+t.before(async () => {
+  server = await startRedis()
+  control = new Redis({ port: server.port })
+})
+t.beforeEach(() => control.flushall())
+t.teardown(async () => {
+  control.disconnect()
+  await server.stop()
+})
+
+const HUNDRED = Array.from({ length: 100 }, (_, index) => `entry-${index}`)
+
+const entry = (body: string | Buffer): Entry => ({
+  route: 'GET /', versions: {}, status: 200, headers: {}, kind: 'bytes', body: Buffer.from(body), filledAt: Date.now(), age: 0, lifetime: 60
+})
+
+async function open (t: Test, client: Redis | Cluster = new Redis({ port: server.port })): Promise<RedisStore> {
+  const store = new RedisStore(client, true)
+  await store.opened(5_000)
+  t.teardown(() => { store.close() })
+  return store
+}
+
+async function bodies (store: RedisStore, keys: readonly string[]): Promise<Array<string | undefined>> {
+  const found = await Promise.all(keys.map((key) => store.lookup(key, [])))
+  return found.map(({ entry }) => entry?.body.toString())
+}
+
+t.test('what is stored in one turn leaves in few commands, each entry under its own key and with its own time', async (t) => {
+  const store = await open(t)
+  const seen = await commands(server.port, () => Promise.all(HUNDRED.map((key, index) => store.set(key, entry(key), 1_000 + index * 10))))
+  t.ok(seen.length < 10 && seen.every((command) => command === 'eval'), seen.join())
+  t.same(await bodies(store, HUNDRED), HUNDRED)
+  const left = await Promise.all(HUNDRED.map((key) => control.ttl(key)))
+  t.same(left.map((seconds) => Math.ceil(seconds / 10) * 10), HUNDRED.map((_, index) => 1_000 + index * 10))
+})
+
+t.test('of two entries for one key in one turn the later one stays', async (t) => {
+  const store = await open(t)
+  const large = Buffer.alloc(5_000, 'x')
+  await Promise.all([
+    store.set('a', entry(large), 60), store.set('b', entry('first'), 60), store.set('c', entry('c'), 60),
+    store.set('a', entry('second'), 60), store.set('b', entry(large), 60)
+  ])
+  t.same(await bodies(store, ['a', 'b', 'c']), ['second', large.toString(), 'c'])
+})
+
+t.test('an entry that is alone in its turn, or a command\'s worth by itself, needs no script', async (t) => {
+  const store = await open(t)
+  t.same(await commands(server.port, () => store.set('a', entry('alone'), 60)), ['set'])
+  const large = Buffer.alloc(100_000, 'x')
+  const seen = await commands(server.port, () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(large), 60))))
+  t.same(seen, ['set', 'set', 'set'])
+  t.same(await bodies(store, ['a', 'b', 'c']), Array(3).fill(large.toString()))
+})
+
+t.test('a user who may not run scripts stores all the same', async (t) => {
+  await control.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-eval')
+  const store = await open(t, new Redis({ port: server.port, username: 'app', password: 'secret' }))
+  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  t.same(await bodies(store, HUNDRED), HUNDRED)
+})
+
+t.test('a client\'s keyPrefix is before each key', async (t) => {
+  const store = await open(t, new Redis({ port: server.port, keyPrefix: 'app:' }))
+  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  t.same((await control.keys('*')).sort(), HUNDRED.map((key) => `app:${key}`).sort())
+  t.same(await bodies(store, HUNDRED), HUNDRED)
+})
+
+t.test('a Redis that is full refuses all of a turn, and takes the next once it has room', async (t) => {
+  const store = await open(t)
+  await control.config('SET', 'maxmemory', '1')
+  const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  await control.config('SET', 'maxmemory', '0')
+  t.ok(refused.every((outcome) => outcome.status === 'rejected' && String(outcome.reason).includes('OOM')))
+  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  t.same(await bodies(store, HUNDRED), HUNDRED)
+})
+
+t.test('a server that refuses a turn\'s entries for being a replica is not relied on any more', async (t) => {
+  const store = await open(t)
+  await control.call('REPLICAOF', '127.0.0.1', 1)
+  const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  t.equal(store.ready(), false)
+  await control.call('REPLICAOF', 'NO', 'ONE')
+  t.ok(refused.every((outcome) => outcome.status === 'rejected' && String(outcome.reason).includes('READONLY')))
+})
+
+t.test('when the connection is lost all who wait learn of it', async (t) => {
+  const client = new Redis({ port: server.port, maxRetriesPerRequest: 0, retryStrategy: () => null })
+  client.on('error', () => {})
+  const store = await open(t, client)
+  const waiting = ['a', 'b', 'c'].map((key) => store.set(key, entry(key), 60))
+  client.disconnect()
+  const outcomes = await Promise.allSettled(waiting)
+  t.same(outcomes.map(({ status }) => status), Array(3).fill('rejected'))
+})
+
+t.test('on a Cluster entries of one turn go to the servers of their keys', async (t) => {
+  const servers = await startCluster()
+  t.teardown(() => servers.stop())
+  const store = await open(t, new Cluster([...servers.startupNodes]))
+  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  t.same(await bodies(store, HUNDRED), HUNDRED)
+})
