@@ -20,6 +20,7 @@ export {
 export { redisFromEnvironment } from './lib/environment.js'
 export { decodeEntry, encodeEntry } from './lib/store/frame.js'
 export { MemoryStore } from './lib/store/memory-store.js'
+export { CLOSED } from './lib/store/store.js'
 export type {
   ApiCache,
   ApiCacheOptions,

@@ -16,6 +16,7 @@ import { equipRoute, watchEarlierRoutes } from './lib/routes.js'
 import { decodeEntry, encodeEntry } from './lib/store/frame.js'
 import { MemoryStore } from './lib/store/memory-store.js'
 import { openStore } from './lib/store/open-store.js'
+import { CLOSED } from './lib/store/store.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -55,13 +56,15 @@ const apiCache: typeof registered & typeof durations & {
   MemoryStore: typeof MemoryStore
   encodeEntry: typeof encodeEntry
   decodeEntry: typeof decodeEntry
+  CLOSED: typeof CLOSED
 } = Object.assign(registered, durations, {
   default: registered,
   apiCache: registered,
   redisFromEnvironment,
   MemoryStore,
   encodeEntry,
-  decodeEntry
+  decodeEntry,
+  CLOSED
 })
 
 // eslint-disable-next-line @typescript-eslint/no-redeclare -- the types beside an `export =`

@@ -15,6 +15,7 @@ expectTypeOf(names.redisFromEnvironment).toEqualTypeOf(apiCache.redisFromEnviron
 expectTypeOf(names.encodeEntry).toEqualTypeOf(apiCache.encodeEntry)
 expectTypeOf(names.decodeEntry).toEqualTypeOf(apiCache.decodeEntry)
 expectTypeOf(names.MemoryStore).toEqualTypeOf(apiCache.MemoryStore)
+expectTypeOf(names.CLOSED).toEqualTypeOf(apiCache.CLOSED)
 
 expectTypeOf<ApiCache>().toEqualTypeOf<apiCache.ApiCache>()
 expectTypeOf<ApiCacheOptions>().toEqualTypeOf<apiCache.ApiCacheOptions>()

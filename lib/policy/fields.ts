@@ -32,6 +32,14 @@ export function show (value: unknown): string {
   return typeof value === 'object' || typeof value === 'function' ? `a value of type ${typeof value}` : String(value)
 }
 
+/** The same for what a function of a policy returned. */
+export function showReturned (value: unknown): string {
+  if (!(value instanceof Promise)) return show(value)
+  // Nobody waits for a promise that was returned by mistake: its rejection must not end the process.
+  value.catch(() => {})
+  return 'a promise'
+}
+
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.length > 0
 export const isFunction = (value: unknown): boolean => typeof value === 'function'
 export const isBoolean = (value: unknown): boolean => typeof value === 'boolean'

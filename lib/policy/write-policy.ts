@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
-import { checkFields, isBoolean, isFunction, isText, isTextList, show, type Field, type Fields } from './fields.js'
+import { checkFields, isBoolean, isFunction, isText, isTextList, showReturned, type Field, type Fields } from './fields.js'
 
 /** What to invalidate: a name, several, or a function that tells when the answer is known. */
 export type Invalidation =
@@ -66,7 +66,7 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
  */
 export function namesOf (what: string, given: unknown): string[] {
   const list: unknown = typeof given === 'string' ? [given] : given
-  if (!isTextList(list)) throw new InvalidNameError(what, show(given))
+  if (!isTextList(list)) throw new InvalidNameError(what, showReturned(given))
   return [...new Set(list)]
 }
 

@@ -5,7 +5,7 @@ import { escape } from '../key/escape.js'
 import type { Keyspace } from '../key/keyspace.js'
 import { routePath } from '../key/route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
-import { isText, isTextList, show } from '../policy/fields.js'
+import { isText, isTextList, showReturned } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
 
 /** Which answer a request asks for. */
@@ -114,9 +114,7 @@ function text (field: string, value: unknown): string {
 
 /** The error for what a function of a policy returned. */
 export function refused (field: string, expected: string, value: unknown): TypeError {
-  // Nobody waits for a promise that was returned by mistake: its rejection must not end the process.
-  if (value instanceof Promise) value.catch(() => {})
-  return new TypeError(`${field} must return ${expected}, got ${value instanceof Promise ? 'a promise' : show(value)}`)
+  return new TypeError(`${field} must return ${expected}, got ${showReturned(value)}`)
 }
 
 /** The parameters that a JSON schema makes texts, or lists of texts; without a schema all are. */

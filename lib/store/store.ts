@@ -3,7 +3,7 @@ import type { Entry } from './entry.js'
 export type MaybePromise<T> = T | Promise<T>
 
 /** Instead of a version to fill under: a strict write holds it. */
-export const CLOSED = '~'
+export const CLOSED = '~' as const
 
 /** What one look into a store found. */
 export interface Lookup {

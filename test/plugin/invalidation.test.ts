@@ -1,6 +1,7 @@
 import type { FastifyInstance, HTTPMethods, RouteHandlerMethod } from 'fastify'
 import { Readable } from 'node:stream'
 import type { Test } from 'tap'
+import type { WritePolicy } from '../../index.js'
 import { eachStore } from '../support/each-store.js'
 import { keysOf, serving, type Serving } from '../support/serving.js'
 
@@ -93,6 +94,25 @@ test('a function that names nothing invalidates nothing', async (t, options) => 
   t.equal((await server.request('/write', { method: 'POST' })).status, 200)
   t.same(await state(server), ['HIT', 'HIT'])
 })
+
+const faults: Record<string, () => unknown> = {
+  throws: () => { throw new Error('no name') },
+  'returns nothing': () => undefined,
+  'returns an empty text': () => '',
+  'returns a list with a number': () => ['user-cache', 1],
+  'returns a promise': async () => 'user-cache',
+  'returns a promise that rejects': async () => { throw new Error('no name') }
+}
+for (const field of ['invalidate', 'invalidateTags'] as const) {
+  for (const [how, run] of Object.entries(faults)) {
+    test(`a write whose ${field} function ${how} is not acknowledged`, async (t, options) => {
+      const policy = { [field]: run } as unknown as WritePolicy
+      const server = await cached(t, options, (app) => app.post('/write', { config: { cache: policy } }, async () => 'done'))
+      t.equal((await server.request('/write', { method: 'POST' })).status, 500)
+      t.same(await state(server), ['HIT', 'HIT'])
+    })
+  }
+}
 
 test('a namespace can follow from the request', async (t, options) => {
   const tenant = (request: { headers: Record<string, unknown> }): string => `tenant:${String(request.headers['x-tenant'])}`

@@ -1,5 +1,4 @@
-import type { CacheStore, Entry, Lookup } from '../../index.js'
-import { CLOSED } from '../../lib/store/store.js'
+import { CLOSED, type CacheStore, type Entry, type Lookup } from '../../index.js'
 
 /** A store as a user of the plugin may write one: everything later, and nothing that is optional. */
 export class MapStore implements CacheStore {
