@@ -41,6 +41,23 @@ export function freshnessOf (entry: Entry, now: number): number {
   return Math.ceil((entry.filledAt - now) / 1000) + entry.lifetime
 }
 
+/**
+ * The entry as it is kept in the process: its bytes and its text in memory of their own, not as
+ * parts of something larger (what a socket read, a piece that Node shares among small buffers, a
+ * text that the handler cut this one from) which they would keep alive.
+ */
+export function detached (entry: Entry): Entry {
+  const body = ownBytes(entry.body)
+  return { ...entry, body, text: entry.text === undefined ? undefined : body.toString() }
+}
+
+function ownBytes (bytes: Buffer): Buffer {
+  if (bytes.length === bytes.buffer.byteLength) return bytes
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  own.set(bytes)
+  return own
+}
+
 /** What an entry costs in memory beside its key, its headers and its body. */
 const ENTRY_OVERHEAD = 1024
 

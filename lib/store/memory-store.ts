@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { freshnessOf, sizeOfEntry, type Entry } from './entry.js'
+import { detached, freshnessOf, sizeOfEntry, type Entry } from './entry.js'
 import { CLOSED, type CacheStore, type Lookup } from './store.js'
 
 /** Bounds of the memory store. */
@@ -96,7 +96,7 @@ export class MemoryStore implements CacheStore {
   }
 
   set (key: string, entry: Entry): void {
-    this.#entries.set(key, entry)
+    this.#entries.set(key, detached(entry))
   }
 
   async * keys (prefix: string): AsyncIterable<string> {

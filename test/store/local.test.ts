@@ -25,3 +25,18 @@ for (const [what, outdated] of [['a version has moved', 60], ['it has expired', 
     t.equal(entry?.body.toString(), 'new')
   })
 }
+
+t.test('an entry keeps nothing alive but itself, whether it was filled here or fetched', async (t) => {
+  const store = new FullStore()
+  const [here, there] = [new LocalTier(store, undefined, {}), new LocalTier(store, undefined, {})]
+  const body = Buffer.from('a piece of something larger').subarray(2, 7)
+  await here.set('key', {
+    route: 'GET /', versions: {}, status: 200, headers: {}, kind: 'bytes', body, filledAt: Date.now(), age: 0, lifetime: 60
+  }, 60)
+  await there.lookup('key', [])
+  for (const tier of [here, there]) {
+    const kept = (await tier.lookup('key', [])).entry!.body
+    t.same(kept, body)
+    t.equal(kept.buffer.byteLength, body.length)
+  }
+})

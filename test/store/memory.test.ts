@@ -35,6 +35,17 @@ t.test('bodies, headers and keys together stay below maxBytes', async (t) => {
   t.equal((await keysOf(store)).length, 1)
 })
 
+t.test('an entry keeps nothing alive but itself', async (t) => {
+  const store = new MemoryStore()
+  const piece = Buffer.from('a piece of something larger').subarray(2, 7)
+  for (const body of [piece, Buffer.alloc(10_000, 'x'), Buffer.alloc(0)]) {
+    store.set('p|a', { ...entry(''), kind: 'bytes', body })
+    const kept = store.lookup('p|a', []).entry!.body
+    t.same(kept, body)
+    t.equal(kept.buffer.byteLength, body.length)
+  }
+})
+
 t.test('an entry larger than maxBytes is not kept, nor is what it would replace', async (t) => {
   const store = new MemoryStore({ maxBytes: 100_000 })
   store.set('p|a', entry('old'))

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { freshnessOf, sizeOfEntry, type Entry } from '../entry.js'
+import { detached, freshnessOf, sizeOfEntry, type Entry } from '../entry.js'
 import { isPromise, type CacheStore, type Lookup, type MaybePromise } from '../store.js'
 
 /** The part of the store that is kept in this process. */
@@ -74,7 +74,7 @@ export class LocalTier implements CacheStore {
   }
 
   set (key: string, entry: Entry, seconds: number): MaybePromise<unknown> {
-    this.#entries.set(key, entry)
+    this.#entries.set(key, detached(entry))
     return this.#store.set(key, entry, seconds)
   }
 
@@ -131,9 +131,7 @@ export class LocalTier implements CacheStore {
       this.#entries.delete(key)
       return found
     }
-    // The body is a slice of what came through a socket, and would keep all of that alive.
-    const entry = { ...found.entry, body: Buffer.from(found.entry.body) }
-    this.#entries.set(key, entry)
-    return { entry, versions: found.versions }
+    this.#entries.set(key, detached(found.entry))
+    return found
   }
 }
