@@ -146,7 +146,8 @@ export class Fill implements Exchange {
     const serialized = serialize(this.#reply, payload)
     const out = typeof serialized === 'string'
       ? this.#answered('text', Buffer.from(serialized), serialized)
-      : this.#answered('bytes', serialized, serialized)
+      // Copied: a serializer may write its next answer to the same bytes.
+      : this.#answered('bytes', Buffer.from(serialized), serialized)
     this.#reply.serializer(() => (out ?? '') as string)
   }
 

@@ -156,3 +156,18 @@ t.test('bytes are stored as they were when they were sent', async (t) => {
   bytes.write('after!')
   t.equal((await ask(`${origin}/`)).text, 'before')
 })
+
+test('a serializer may write all its answers to one Buffer', async (t, options) => {
+  const shared = Buffer.alloc(6)
+  const { app, request } = await serving(t, options, (app) => app.get<{ Params: { name: string } }>('/:name', { config: { cache } }, async ({ params }, reply) => {
+    reply.type('application/x-own').serializer(() => {
+      shared.write(params.name.padEnd(6))
+      return shared as unknown as string
+    })
+    return {}
+  }))
+  const names = ['first', 'second', 'third']
+  await Promise.all(names.map((name) => app.inject(`/${name}`)))
+  await app.apiCache.ready()
+  for (const name of names) t.match(await request(`/${name}`), { cache: 'HIT', text: name.padEnd(6) })
+})
