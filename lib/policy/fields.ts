@@ -34,10 +34,11 @@ export function show (value: unknown): string {
 
 /** The same for what a function of a policy returned. */
 export function showReturned (value: unknown): string {
-  if (!(value instanceof Promise)) return show(value)
-  // Nobody waits for a promise that was returned by mistake: its rejection must not end the process.
-  value.catch(() => {})
-  return 'a promise'
+  // Nobody waits for promises that were returned by mistake: their rejection must not end the process.
+  for (const one of [value].flat()) {
+    if (one instanceof Promise) one.catch(() => {})
+  }
+  return value instanceof Promise ? 'a promise' : show(value)
 }
 
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.length > 0

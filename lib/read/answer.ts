@@ -49,7 +49,7 @@ export function answerOf (reply: FastifyReply, before: Headers, kind: BodyKind, 
 
 /** The answer in a `Response`, whose status and headers Fastify puts on the reply later. */
 export function answerOfResponse (reply: FastifyReply, before: Headers, response: Response): Answer {
-  const headers: Record<string, string | string[]> = { ...headersOf(reply) as Record<string, string> }
+  const headers = headersOf(reply)
   for (const [name, value] of response.headers) headers[name] = name === 'set-cookie' ? [value] : value
   return {
     status: response.status,

@@ -96,12 +96,12 @@ function write (filled: Filled, entry: Entry): void {
   core.counters.stored++
   filled.land({ entry, key: identity.key })
   if (identity.base !== undefined) {
-    store(core, identity.base.key, { ...entry, headers: {}, removed: undefined, kind: 'empty', body: Buffer.alloc(0), text: undefined, variesOn })
+    put(core, identity.base.key, { ...entry, headers: {}, removed: undefined, kind: 'empty', body: Buffer.alloc(0), text: undefined, variesOn })
   }
-  store(core, identity.key, entry, () => { core.flights.endSoon(asked.key, flight) })
+  put(core, identity.key, entry, () => { core.flights.endSoon(asked.key, flight) })
 }
 
-function store (core: Core, key: string, entry: Entry, stored: () => void = () => {}): void {
+function put (core: Core, key: string, entry: Entry, stored: () => void = () => {}): void {
   const written = core.door.ask('set', (store) => store.set(key, entry, entry.lifetime), stored)
   if (isPromise(written)) core.inBackground(written)
 }

@@ -4,6 +4,7 @@ import { Deferred } from './deferred.js'
 import type { Entry } from './entry.js'
 import { decodeEntry } from './frame.js'
 import { isPromise, type Lookup, type MaybePromise } from './store.js'
+import { Turn } from './turn.js'
 
 /** Keys with which a command leaves before the turn is over: Redis is at work on it while others join the next. */
 const FULL = 32
@@ -26,36 +27,19 @@ export interface Reads {
 /** From one server, which answers for many keys in one command. */
 export class ReadsOfServer implements Reads {
   readonly #server: Redis
-  readonly #latest: Latest
-  #joining: Batch | undefined
+  readonly #turn: Turn<Batch>
 
   constructor (server: Redis, latest: Latest) {
     this.#server = server
-    this.#latest = latest
+    this.#turn = new Turn(() => new Batch(latest), (batch) => { this.#send(batch) })
   }
 
   lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-    return this.#join().lookup(key, versions)
+    return this.#turn.batch().lookup(key, versions)
   }
 
   current (versions: readonly string[]): Promise<Current> {
-    return this.#join().current(versions)
-  }
-
-  #join (): Batch {
-    if (this.#joining === undefined) {
-      setImmediate(this.#turnEnds)
-    } else {
-      if (this.#joining.keys.length < FULL) return this.#joining
-      this.#send(this.#joining)
-    }
-    this.#joining = new Batch(this.#latest)
-    return this.#joining
-  }
-
-  readonly #turnEnds = (): void => {
-    this.#send(this.#joining!)
-    this.#joining = undefined
+    return this.#turn.batch().current(versions)
   }
 
   async #send ({ keys, values }: Batch): Promise<void> {
@@ -93,6 +77,10 @@ class Batch {
 
   constructor (latest: Latest) {
     this.#latest = latest
+  }
+
+  get full (): boolean {
+    return this.keys.length >= FULL
   }
 
   lookup (key: string, versions: readonly string[]): Promise<Lookup> {

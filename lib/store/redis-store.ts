@@ -4,38 +4,22 @@ import { UnsafeRedisError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS } from '../durations.js'
 import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
-import { decodeVersions, headEnd, SEAL_AT, SEAL_END } from './frame.js'
 import { ReadsOfCluster, ReadsOfServer, type Latest, type Reads } from './reads.js'
-import { isReply } from './reply.js'
-import { CLAIM, DELETE_SEEN, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
+import { isReply } from './redis-errors.js'
+import { CLAIM, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
 import { adopt, believes, RunsOfCluster, runOfServer, type ServerRun, type ServerRuns } from './server-run.js'
 import { CLOSED, isPromise, type CacheStore, type Lookup } from './store.js'
+import { Sweeps } from './sweeps.js'
 import { WritesOfCluster, WritesOfServer, type Watch, type Writes } from './writes.js'
 
 export type RedisClient = Redis | Cluster
 
 /** No entry outlives a year, so neither needs a version: what nobody reads again goes by itself. */
 const VERSION_SECONDS = ONE_YEAR_IN_SECONDS
-const SCAN_COUNT = 100
 /** Where it is told that a lease has been given back. */
 const NEWS_CHANNEL = 'fastify-api-cache:leases'
-/** Entries that a sweep looks at together: those that wait behind it are answered in between. */
-const SWEEP_BATCH = 100
-/** Of a frame's beginning, what is read first to learn its versions: nearly always all of them. */
-const BEGINNING_BYTES = 512
-/** Longest wait for one answer to work that no request waits for. */
-const PATIENCE = 10_000
 /** Pings without an answer after which a connection of the plugin's own is opened anew. */
 const MAX_UNANSWERED = 3
-
-/** What a sweep saw under a key. */
-interface Seen {
-  readonly key: string
-  /** Undefined for what is not ours to keep. */
-  readonly versions: Record<string, string> | undefined
-  /** Undefined for what is no text. */
-  readonly seal: Buffer | undefined
-}
 
 /** Keeps entries and versions in Redis, standalone or Cluster, for every process. */
 export class RedisStore implements CacheStore {
@@ -46,15 +30,13 @@ export class RedisStore implements CacheStore {
   readonly #runs: ServerRuns
   readonly #reads: Reads
   readonly #writes: Writes
+  readonly #sweeps: Sweeps
   /** A connection that only listens, where somebody wants to be told. */
   #ear: RedisClient | undefined
-  readonly #patience = new Deadlines(PATIENCE)
   /** On a Cluster the last key asked for at each master, so that a ping reaches all that are in use. */
   readonly #asked = new Map<string, string>()
   #ping: Promise<unknown> | undefined
   #unanswered = 0
-  #unlinks = true
-  #closed = false
 
   /**
    * @param owned the plugin opened the connection, and closes it
@@ -67,6 +49,7 @@ export class RedisStore implements CacheStore {
     this.#client = client
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#owned = owned
+    this.#sweeps = new Sweeps(client)
     if (client.isCluster) {
       const cluster = client as Cluster
       this.#runs = new RunsOfCluster(cluster)
@@ -154,22 +137,12 @@ export class RedisStore implements CacheStore {
     return this.#writes.set(key, entry, seconds)
   }
 
-  async * keys (prefix: string): AsyncIterable<string> {
-    for await (const keys of this.#scan(prefix)) yield * keys
+  keys (prefix: string): AsyncIterable<string> {
+    return this.#sweeps.keys(prefix)
   }
 
-  async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
-    let swept = 0
-    for await (const found of this.#scan(prefix)) {
-      for (let start = 0; start < found.length; start += SWEEP_BATCH) {
-        const keys = found.slice(start, start + SWEEP_BATCH)
-        const seen = await this.#patience.within(Promise.all(keys.map((key) => this.#see(key))))
-        const unreachable = seen.filter(({ versions }) => versions === undefined || !isCurrent(versions))
-        const counts = await this.#patience.within(Promise.all(unreachable.map((entry) => this.#deleteSeen(entry))))
-        for (const count of counts) swept += count
-      }
-    }
-    return swept
+  sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
+    return this.#sweeps.sweep(prefix, isCurrent)
   }
 
   async lease (key: string, holder: string, milliseconds: number): Promise<boolean> {
@@ -197,7 +170,7 @@ export class RedisStore implements CacheStore {
   }
 
   close (): void {
-    this.#closed = true
+    this.#sweeps.stop()
     this.#runs.stop()
     this.#ear?.disconnect()
     if (this.#owned) this.#client.disconnect()
@@ -213,11 +186,6 @@ export class RedisStore implements CacheStore {
     } else {
       await this.#client.ping()
     }
-  }
-
-  /** Every server that holds a part of the keys. */
-  #servers (): Redis[] {
-    return this.#client.isCluster ? (this.#client as Cluster).nodes('master') : [this.#client as Redis]
   }
 
   readonly #latest: Latest = (versions, values) => {
@@ -266,67 +234,9 @@ export class RedisStore implements CacheStore {
   /** A write that a replica refuses: the server was a master when the connection began. */
   readonly #writing: Watch = (key, write) => {
     return write.catch((error: unknown) => {
-      if (error instanceof Error && error.message.startsWith('READONLY')) this.#runs.forget(key)
+      if (isReply(error, 'READONLY')) this.#runs.forget(key)
       throw error
     })
-  }
-
-  /** An entry's beginning. */
-  async #see (key: string): Promise<Seen> {
-    try {
-      const beginning = await this.#client.getrangeBuffer(key, 0, BEGINNING_BYTES - 1)
-      const end = headEnd(beginning)
-      const head = end <= beginning.length ? beginning : await this.#client.getrangeBuffer(key, 0, end - 1)
-      return { key, versions: decodeVersions(head), seal: Buffer.from(head.subarray(SEAL_AT, SEAL_END)) }
-    } catch (error) {
-      if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return { key, versions: undefined, seal: undefined }
-      throw error
-    }
-  }
-
-  /** Deletes an entry, but not the one that was filled under its key since it was seen. */
-  async #deleteSeen ({ key, seal }: Seen): Promise<number> {
-    if (seal !== undefined) {
-      try {
-        return await this.#client.eval(DELETE_SEEN, 1, key, seal) as number
-      } catch (error) {
-        if (!isReply(error)) throw error
-      }
-    }
-    return await this.#delete(key)
-  }
-
-  async #delete (key: string): Promise<number> {
-    if (this.#unlinks) {
-      try {
-        return await this.#client.unlink(key)
-      } catch (error) {
-        if (!isReply(error)) throw error
-        this.#unlinks = false
-      }
-    }
-    return await this.#client.del(key)
-  }
-
-  /** SCAN visits one server and knows nothing of the client's keyPrefix: both are seen to here. */
-  async * #scan (prefix: string): AsyncIterable<string[]> {
-    const match = `${escapeGlob(this.#keyPrefix + prefix)}*`
-    const errors: unknown[] = []
-    for (const master of this.#servers()) {
-      let cursor = '0'
-      do {
-        let keys: string[]
-        try {
-          ;[cursor, keys] = await this.#patience.within(master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT))
-        } catch (error) {
-          // The other nodes have keys, too.
-          errors.push(error)
-          break
-        }
-        if (keys.length > 0) yield keys.map((key) => key.slice(this.#keyPrefix.length))
-      } while (cursor !== '0' && !this.#closed)
-    }
-    if (errors.length > 0) throw errors[0]
   }
 }
 
@@ -347,7 +257,3 @@ function reliable (key: string, value: Buffer | null | undefined, run: ServerRun
 }
 
 const isHeld = (value: Buffer | null | undefined): boolean => value != null && /^~[^~]*~/.test(value.toString('latin1'))
-
-function escapeGlob (text: string): string {
-  return text.replace(/[\\*?[\]]/g, '\\$&')
-}

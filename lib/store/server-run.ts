@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
 import calculateSlot from 'cluster-key-slot'
+import { isReply } from './redis-errors.js'
 
 /** What a version written during a run ends in: a dot and the beginning of the server's run id. */
 const MARK_DIGITS = 12
@@ -81,7 +82,7 @@ class Connection {
     try {
       info = await this.#redis.info()
     } catch (error) {
-      if (!(error instanceof Error) || !error.message.startsWith('NOPERM')) throw error
+      if (!isReply(error, 'NOPERM')) throw error
       info = ''
     }
     if (this.#refusesReplica && /^role:slave\b/m.test(info)) throw new Error('Redis is a replica, which lags behind its master')

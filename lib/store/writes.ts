@@ -3,12 +3,13 @@ import { corked } from './corked.js'
 import { Deferred } from './deferred.js'
 import type { Entry } from './entry.js'
 import { encodeEntry } from './frame.js'
-import { isReply } from './reply.js'
+import { isReply } from './redis-errors.js'
 import { SET_ALL } from './scripts.js'
+import { Turn } from './turn.js'
 
 /** Bytes after which entries leave before the turn is over: Redis is at work on them while others join the next. */
 const FULL = 32 * 1024
-/** Larger entries cost Redis more in a script than they spare the process. */
+/** Bytes of a body. In a script an entry costs Redis more than in a SET, and more the larger it is: beyond these it is not worth it. */
 const SMALL = 2 * 1024
 /** About what an entry takes beside its body. */
 const HEAD_BYTES = 512
@@ -33,14 +34,24 @@ class Batch {
   /** By key: of several, the last is what stays. */
   readonly writes = new Map<string, Write>()
   readonly stored = new Deferred<unknown>()
-  bytes = 0
+  #bytes = 0
+
+  get full (): boolean {
+    return this.#bytes >= FULL
+  }
+
+  add (write: Write): Promise<unknown> {
+    this.writes.set(write.key, write)
+    this.#bytes += HEAD_BYTES + write.entry.body.length
+    return this.stored.promise
+  }
 }
 
 /** To one server, which stores small ones in one command. */
 export class WritesOfServer implements Writes {
   readonly #server: Redis
   readonly #watch: Watch
-  #joining: Batch | undefined
+  readonly #turn = new Turn(() => new Batch(), (batch) => { this.#send(batch) })
 
   constructor (server: Redis, watch: Watch) {
     this.#server = server
@@ -48,26 +59,7 @@ export class WritesOfServer implements Writes {
   }
 
   set (key: string, entry: Entry, seconds: number): Promise<unknown> {
-    const batch = this.#join()
-    batch.writes.set(key, { key, entry, seconds })
-    batch.bytes += HEAD_BYTES + entry.body.length
-    return batch.stored.promise
-  }
-
-  #join (): Batch {
-    if (this.#joining === undefined) {
-      setImmediate(this.#turnEnds)
-    } else {
-      if (this.#joining.bytes < FULL) return this.#joining
-      this.#send(this.#joining)
-    }
-    this.#joining = new Batch()
-    return this.#joining
-  }
-
-  readonly #turnEnds = (): void => {
-    this.#send(this.#joining!)
-    this.#joining = undefined
+    return this.#turn.batch().add({ key, entry, seconds })
   }
 
   #send ({ writes, stored }: Batch): void {
@@ -117,10 +109,12 @@ export class WritesOfCluster implements Writes {
 
   readonly #turnEnds = (): void => {
     corked(this.#cluster.nodes('master'), () => {
-      for (const { key, entry, seconds, stored } of this.#joining.splice(0)) {
-        stored.resolve(this.#watch(key, this.#cluster.set(key, encodeEntry(key, entry), 'EX', seconds)))
-      }
+      for (const { stored, ...write } of this.#joining.splice(0)) stored.resolve(this.#set(write))
     })
+  }
+
+  async #set ({ key, entry, seconds }: Write): Promise<unknown> {
+    return await this.#watch(key, this.#cluster.set(key, encodeEntry(key, entry), 'EX', seconds))
   }
 }
 

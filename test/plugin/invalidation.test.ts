@@ -101,7 +101,8 @@ const faults: Record<string, () => unknown> = {
   'returns an empty text': () => '',
   'returns a list with a number': () => ['user-cache', 1],
   'returns a promise': async () => 'user-cache',
-  'returns a promise that rejects': async () => { throw new Error('no name') }
+  'returns a promise that rejects': async () => { throw new Error('no name') },
+  'returns a list of promises that reject': () => ['a', 'b'].map(async (name) => { throw new Error(name) })
 }
 for (const field of ['invalidate', 'invalidateTags'] as const) {
   for (const [how, run] of Object.entries(faults)) {

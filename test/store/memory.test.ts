@@ -1,7 +1,12 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import type { Entry } from '../../index.js'
 import { MemoryStore } from '../../lib/store/memory-store.js'
 import { storeSuite } from '../../lib/store/suite.js'
+
+setFlagsFromString('--expose-gc')
+const gc = runInNewContext('gc') as () => void
 
 for (const { name, run } of storeSuite(() => new MemoryStore())) t.test(`in memory: ${name}`, run)
 
@@ -44,6 +49,24 @@ t.test('an entry keeps nothing alive but itself', async (t) => {
     t.same(kept, body)
     t.equal(kept.buffer.byteLength, body.length)
   }
+})
+
+t.test('a text that was cut from a larger one does not keep that alive', async (t) => {
+  const store = new MemoryStore()
+  const used = (): number => {
+    gc()
+    return process.memoryUsage().heapUsed
+  }
+  const before = used()
+  for (let index = 0; index < 5; index++) {
+    const large = `${index}${'x'.repeat(10_000_000)}`
+    Buffer.byteLength(large)
+    const text = large.slice(1, 101)
+    store.set(`p|${index}`, { ...entry(text), text })
+  }
+  const kept = used() - before
+  t.ok(kept < 10_000_000, `${kept} bytes`)
+  t.equal(store.lookup('p|4', []).entry?.text, 'x'.repeat(100))
 })
 
 t.test('an entry larger than maxBytes is not kept, nor is what it would replace', async (t) => {

@@ -5,6 +5,7 @@ import { RedisStore } from '../../lib/store/redis-store.js'
 import { commands } from '../support/commands.js'
 import { startCluster } from '../support/redis-cluster.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
+import { socketWrites } from '../support/socket-writes.js'
 
 let server: RedisServer
 t.before(async () => { server = await startRedis() })
@@ -96,4 +97,16 @@ t.test('on a Cluster a key that cannot be read costs no other key its answer', a
   t.equal(bad.status, 'rejected')
   t.match(good, { status: 'fulfilled', value: { entry: { status: 200 } } })
   t.same(shared, good)
+})
+
+t.test('on a Cluster what is asked for in one turn leaves in one write to each server', async (t) => {
+  const servers = await startCluster()
+  t.teardown(() => servers.stop())
+  const client = new Cluster([...servers.startupNodes])
+  const store = await open(client)
+  const keys = Array.from({ length: 100 }, (_, index) => `key-${index}`)
+  const ask = (): Promise<unknown> => Promise.all(keys.map((key) => store.lookup(key, [])))
+  await ask()
+  const masters = client.nodes('master')
+  t.same(await socketWrites(masters, ask), masters.map(() => 1))
 })

@@ -5,6 +5,7 @@ import { RedisStore } from '../../lib/store/redis-store.js'
 import { commands } from '../support/commands.js'
 import { startCluster } from '../support/redis-cluster.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
+import { socketWrites } from '../support/socket-writes.js'
 
 let server: RedisServer
 let control: Redis
@@ -64,6 +65,13 @@ t.test('an entry that is alone in its turn, or a command\'s worth by itself, nee
   t.same(await bodies(store, ['a', 'b', 'c']), Array(3).fill(large.toString()))
 })
 
+t.test('entries too large for a script leave in one write', async (t) => {
+  const client = new Redis({ port: server.port })
+  const store = await open(t, client)
+  const body = Buffer.alloc(5_000, 'x')
+  t.same(await socketWrites([client], () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(body), 60)))), [1])
+})
+
 t.test('a user who may not run scripts stores all the same', async (t) => {
   await control.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-eval')
   const store = await open(t, new Redis({ port: server.port, username: 'app', password: 'secret' }))
@@ -107,10 +115,26 @@ t.test('when the connection is lost all who wait learn of it', async (t) => {
   t.same(outcomes.map(({ status }) => status), Array(3).fill('rejected'))
 })
 
-t.test('on a Cluster entries of one turn go to the servers of their keys', async (t) => {
+t.test('on a Cluster entries of one turn go to the servers of their keys, in one write to each', async (t) => {
   const servers = await startCluster()
   t.teardown(() => servers.stop())
-  const store = await open(t, new Cluster([...servers.startupNodes]))
-  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  const client = new Cluster([...servers.startupNodes])
+  const store = await open(t, client)
+  await bodies(store, HUNDRED)
+  const masters = client.nodes('master')
+  t.same(await socketWrites(masters, () => Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))), masters.map(() => 1))
   t.same(await bodies(store, HUNDRED), HUNDRED)
+})
+
+t.test('on a Cluster a server that refuses its entries costs no other its own', async (t) => {
+  const servers = await startCluster()
+  t.teardown(() => servers.stop())
+  const full = new Redis(servers.nodes[0]!.port, '127.0.0.1')
+  t.teardown(() => { full.disconnect() })
+  const store = await open(t, new Cluster([...servers.startupNodes]))
+  await full.config('SET', 'maxmemory', '1')
+  const outcomes = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  const refused = outcomes.filter(({ status }) => status === 'rejected').length
+  t.ok(refused > 0 && refused < HUNDRED.length, `${refused} refused`)
+  t.same(await bodies(store, HUNDRED), HUNDRED.map((key, index) => outcomes[index]!.status === 'fulfilled' ? key : undefined))
 })
