@@ -86,6 +86,7 @@ t.test('the page shows what the cache does', async (t) => {
       const scrollWidth = await page.evaluate('document.documentElement.scrollWidth')
       const ground = await page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
       t.equal(scrollWidth, width)
+      await page.waitForFunction('document.querySelector("#plot svg").clientWidth === document.querySelector("#plot").clientWidth')
       t.equal(Number(/\d+/.exec(ground)) < 128, colorScheme === 'dark')
     }
   })
