@@ -29,16 +29,18 @@ t.test('the same race finds stale reads once versions are no longer compared', a
   t.ok(result.stale.length > 0)
 })
 
-t.test('no read of a process that knows of a write is older, and all are answered, while Redis is killed, hangs, restarts and drops connections', async (t) => {
-  const played = settings({ reads: 10_000, writes: 700, outages: 3 })
-  const result = await race(played)
-  t.comment(report(played, result))
-  t.same(result.stale, [])
-  t.equal(result.refused, 0)
-  t.equal(result.outages, 3)
-  t.ok(result.undelivered > 0, 'writes were acknowledged before they were delivered')
-  t.ok(result.hits > result.reads * 0.1, 'the cache was in use')
-})
+for (const [store, what, outages] of [['redis', 'Redis', 3], ['cluster', 'a master of a Cluster', 2]] as const) {
+  t.test(`no read of a process that knows of a write is older, and all are answered, while ${what} is killed, hangs, restarts and drops connections`, async (t) => {
+    const played = settings({ store, reads: 10_000, writes: 700, outages })
+    const result = await race(played)
+    t.comment(report(played, result))
+    t.same(result.stale, [])
+    t.equal(result.refused, 0)
+    t.equal(result.outages, outages)
+    t.ok(result.undelivered > 0, 'writes were acknowledged before they were delivered')
+    t.ok(result.hits > result.reads * 0.1, 'the cache was in use')
+  })
+}
 
 t.test('the same race finds stale reads once a delivery that failed counts as one', async (t) => {
   // Where Redis comes back empty nothing is stale: about one run in six finds nothing, so it has several.

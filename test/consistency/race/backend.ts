@@ -15,7 +15,7 @@ export interface Backend {
   readonly port: number
   /** Loses one version, or all there is. */
   loseVersions (): Promise<void>
-  /** Something that servers notice, over when the promise resolves. Only for a single Redis. */
+  /** Something that servers notice, over when the promise resolves; of a Cluster it happens to one node. */
   breakDown (): Promise<void>
   stop (): Promise<void>
 }
@@ -24,23 +24,22 @@ export async function startBackend (store: StoreName, random: Random): Promise<B
   const cluster = store === 'cluster' ? await startCluster() : undefined
   const nodes: readonly RedisServer[] = cluster?.nodes ?? [await startRedis()]
   const clients = nodes.map(({ port }) => new Redis({ port, host: '127.0.0.1', retryStrategy: () => 20 }).on('error', () => {}))
-  const redis = nodes[0]!
 
-  const outages: ReadonlyArray<(milliseconds: number) => Promise<void>> = [
-    async function killed (milliseconds) {
-      await redis.kill()
+  const outages: ReadonlyArray<(node: RedisServer, client: Redis, milliseconds: number) => Promise<void>> = [
+    async function killed (node, _client, milliseconds) {
+      await node.kill()
       await delay(milliseconds)
-      await redis.restart()
+      await node.restart()
     },
-    async function hung (milliseconds) {
-      redis.pause()
+    async function hung (node, _client, milliseconds) {
+      node.pause()
       await delay(milliseconds)
-      redis.resume()
+      node.resume()
     },
-    async function restarted () { await redis.restart() },
-    async function cut (milliseconds) {
+    async function restarted (node) { await node.restart() },
+    async function cut (_node, client, milliseconds) {
       for (let left = milliseconds; left > 0; left -= BETWEEN_CUTS) {
-        await clients[0]!.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+        await client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
         await delay(BETWEEN_CUTS)
       }
     }
@@ -48,17 +47,20 @@ export async function startBackend (store: StoreName, random: Random): Promise<B
   let count = random.below(outages.length)
 
   return {
-    port: redis.port,
+    port: nodes[0]!.port,
     async loseVersions () {
       const client = random.of(clients)
       const versions = (await client.keys('api-cache!*')).sort()
       if (versions.length > 0) await (random.chance(0.1) ? client.flushall() : client.del(random.of(versions)))
     },
-    async breakDown () { await outages[count++ % outages.length]!(random.next() * LONGEST_OUTAGE) },
+    async breakDown () {
+      const index = random.below(nodes.length)
+      await outages[count++ % outages.length]!(nodes[index]!, clients[index]!, random.next() * LONGEST_OUTAGE)
+    },
     async stop () {
       for (const client of clients) client.disconnect()
       for (const node of nodes) node.resume()
-      await (cluster ?? redis).stop()
+      await (cluster ?? nodes[0]!).stop()
     }
   }
 }

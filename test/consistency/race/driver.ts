@@ -117,7 +117,7 @@ class Disturbance {
 export async function race (settings: RaceSettings): Promise<RaceResult> {
   const { store, seed, broken, clients } = settings
   const random = new Random(seed)
-  if (settings.outages > 0 && (store === 'memory' || store === 'cluster')) throw new Error(`no outages with the ${store} store`)
+  if (settings.outages > 0 && store === 'memory') throw new Error('no outages with the memory store')
   const backend = await startBackend(store, new Random(seed + 1))
   const counters = await startChild<{ port: number }>(join(__dirname, 'counters.js'))
   const servers = Array.from({ length: settings.servers }, (_, index) => new Server({
