@@ -3,9 +3,7 @@ import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Core } from '../core.js'
 import type { CacheStatus } from '../http/cache-status.js'
 import { httpDateOf } from '../http/date.js'
-import { initialAge, lifetimeOf } from '../http/freshness.js'
-import { listOf, textOf, type Headers, type HeaderValue } from '../http/headers.js'
-import { refusalToStore } from '../http/storable.js'
+import { textOf, type Headers } from '../http/headers.js'
 import { etagOf, isNotModified } from '../http/validators.js'
 import type { BodyKind } from '../store/entry.js'
 import { answerOf, answerOfResponse, payloadOf, serialize, serializeText, type Answer } from './answer.js'
@@ -15,15 +13,10 @@ import { kExplanation } from './explain.js'
 import type { Flight, Outcome } from './flights.js'
 import { refused, type Identity } from './identity.js'
 import { keep } from './keep.js'
-import { conditioned } from './precondition.js'
+import { conditioned, hideConditions, restoreConditions, type Conditions } from './precondition.js'
 import type { Reader } from './reader.js'
+import { chosenBy, earlyRefusal, lateRefusal } from './refusals.js'
 import { headersOf } from './reply-headers.js'
-
-/** A fill is never conditional: these do not reach the handler of a cached route. */
-const CONDITIONS = ['if-none-match', 'if-modified-since', 'range', 'if-range']
-/** An answer that varies on more request headers than this is not worth storing. */
-const MAX_VARY = 16
-const NONE: readonly string[] = []
 
 /** Under what a fill begins. */
 export interface Beginning {
@@ -52,13 +45,13 @@ export class Fill implements Exchange {
   /** The reply's own methods, while it has ours. */
   readonly #send: FastifyReply['send']
   readonly #trailer: FastifyReply['trailer']
-  #hidden: Array<[string, string | string[]]> | undefined
+  #hidden: Conditions | undefined
   #payload: unknown
   #answer: Answer | undefined
   /** Why the answer is not stored, as far as it is known. */
   #refusal: string | undefined
   #trailers = false
-  #variesOn: readonly string[] = NONE
+  #variesOn: readonly string[] = []
   /** The status that the handler's answer left with. */
   #sentStatus = 0
   /** The Cache-Control that this fill put on the reply. */
@@ -96,7 +89,8 @@ export class Fill implements Exchange {
   /** Runs the handler; returns what it returned. */
   run (server: ThisParameterType<RouteHandlerMethod>, handler: RouteHandlerMethod): unknown {
     const reply = this.#reply
-    this.#hideConditions()
+    // A fill is never conditional: they do not reach the handler of a cached route.
+    this.#hidden = hideConditions(this.request.raw)
     reply[kExchange] = this
     // Until the handler sends, the reply's `send` is ours: no hook comes before all other hooks.
     reply.send = sendOfFill
@@ -130,7 +124,7 @@ export class Fill implements Exchange {
   sends (payload: unknown): unknown {
     this.#reply.send = this.#send
     this.#reply.trailer = this.#trailer
-    this.#restoreConditions()
+    restoreConditions(this.request.raw, this.#hidden)
     return this.#refusal === undefined ? this.#sent(payload) : payload
   }
 
@@ -154,7 +148,7 @@ export class Fill implements Exchange {
   finish (payload: unknown): unknown {
     const answer = this.#answer
     this.#finished = true
-    this.#refusal ??= answer === undefined ? 'failed' : this.#lateRefusal()
+    this.#refusal ??= answer === undefined ? 'failed' : lateRefusal(this.#reply, this.#sentStatus, this.#ownCacheControl) ?? this.#unwanted()
     const { fwd, detail } = this.beginning.status
     const stored = this.#refusal === undefined && answer?.body !== undefined
     if (this.#refusal === undefined) this.request[kExplanation]?.filled(this.variesOn)
@@ -171,20 +165,6 @@ export class Fill implements Exchange {
     if (this.#landed) return
     this.#landed = true
     this.core.flights.land(this.beginning.identity.key, this.beginning.flight, outcome)
-  }
-
-  #hideConditions (): void {
-    const { headers } = this.request.raw
-    for (const name of CONDITIONS) {
-      const value = headers[name]
-      if (value === undefined) continue
-      (this.#hidden ??= []).push([name, value])
-      delete headers[name]
-    }
-  }
-
-  #restoreConditions (): void {
-    for (const [name, value] of this.#hidden ?? []) this.request.raw.headers[name] = value
   }
 
   /** Sees what the handler sends; returns what goes on to the hooks. */
@@ -262,10 +242,12 @@ export class Fill implements Exchange {
   /** Takes the answer, and tells clients how to use it unless it is refused at once. */
   #accept (answer: Answer): void {
     this.#answer = answer
-    this.#refusal = this.#earlyRefusal(answer)
+    const { policy } = this.reader
+    this.#variesOn = chosenBy(policy, answer.headers, this.#before)
+    this.#refusal = this.#trailers ? 'trailer' : earlyRefusal(policy, answer, this.#variesOn)
     if (this.#refusal !== undefined) return
     if (answer.headers['cache-control'] === undefined && answer.headers.expires === undefined) {
-      this.#ownCacheControl = this.reader.policy.clientCacheControl
+      this.#ownCacheControl = policy.clientCacheControl
       this.#reply.header('cache-control', this.#ownCacheControl)
       answer.own.set['cache-control'] = this.#ownCacheControl
     }
@@ -276,45 +258,18 @@ export class Fill implements Exchange {
     }
   }
 
-  #earlyRefusal (answer: Answer): string | undefined {
-    const { policy } = this.reader
-    const { headers, body } = answer
-    if (!policy.statuses.has(answer.status)) return 'status'
-    if (this.#trailers) return 'trailer'
-    if ((body?.length ?? Number(headers['content-length'] ?? 0)) > policy.maxBytes) return 'too-large'
-    this.#variesOn = this.#chosenBy(headers.vary)
-    if (this.#variesOn.length > MAX_VARY) return 'vary'
-    const now = Date.now()
-    return refusalToStore(headers) ??
-      (lifetimeOf(headers, policy.expire, now) <= initialAge(headers, now) ? 'expired' : undefined)
-  }
-
-  /** What only shows when all hooks have run. */
-  #lateRefusal (): string | undefined {
-    const reply = this.#reply
-    if (reply.statusCode !== this.#sentStatus && reply.statusCode >= 400) return 'failed'
-    const late: Record<string, Headers[string]> = { 'set-cookie': reply.getHeader('set-cookie') }
-    const cacheControl = reply.getHeader('cache-control')
-    if (cacheControl !== this.#ownCacheControl) late['cache-control'] = cacheControl
-    const refusal = refusalToStore(late)
-    if (refusal !== undefined) return refusal
+  /** Why the policy does not want this one, now that all hooks have run. */
+  #unwanted (): string | undefined {
     const { when } = this.reader.policy
     if (when === undefined) return undefined
     try {
-      const wanted: unknown = when(this.request, reply, this.#payload)
+      const wanted: unknown = when(this.request, this.#reply, this.#payload)
       if (typeof wanted !== 'boolean') throw refused('when', 'true or false', wanted)
       return wanted ? undefined : 'when'
     } catch (error) {
       this.core.complain(this.request.log, this.reader.route, error)
       return 'when'
     }
-  }
-
-  /** The handler's Vary, and not one that only hooks set for themselves. */
-  #chosenBy (vary: HeaderValue): readonly string[] {
-    if (vary === undefined || textOf(vary) === textOf(this.#before.vary)) return NONE
-    const known = new Set(this.reader.policy.vary)
-    return [...new Set(listOf(vary))].filter((name) => !known.has(name)).sort()
   }
 
   readonly #captured = (body: Captured): void => {
@@ -337,7 +292,7 @@ export class Fill implements Exchange {
 
   #failed (): void {
     this.#refusal = 'failed'
-    this.#restoreConditions()
+    restoreConditions(this.request.raw, this.#hidden)
     this.land('unshared')
   }
 }

@@ -1,6 +1,28 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { requestedRange } from '../http/range.js'
 import { isConditional, isNotModified } from '../http/validators.js'
+
+const CONDITIONS = ['if-none-match', 'if-modified-since', 'range', 'if-range']
+
+/** Conditions that were taken off a request, by name. */
+export type Conditions = ReadonlyArray<readonly [name: string, value: string | string[]]>
+
+/** Takes the conditions off a request that is to be answered in full. */
+export function hideConditions ({ headers }: IncomingMessage): Conditions | undefined {
+  let hidden: Array<[string, string | string[]]> | undefined
+  for (const name of CONDITIONS) {
+    const value = headers[name]
+    if (value === undefined) continue
+    (hidden ??= []).push([name, value])
+    delete headers[name]
+  }
+  return hidden
+}
+
+export function restoreConditions ({ headers }: IncomingMessage, hidden: Conditions = []): void {
+  for (const [name, value] of hidden) headers[name] = value
+}
 
 /**
  * What a request with conditions gets of a whole answer whose status and headers the reply has:
