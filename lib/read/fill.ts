@@ -15,7 +15,7 @@ import { refused, type Identity } from './identity.js'
 import { keep } from './keep.js'
 import { conditioned, hideConditions, restoreConditions, type Conditions } from './precondition.js'
 import type { Reader } from './reader.js'
-import { chosenBy, earlyRefusal, lateRefusal } from './refusals.js'
+import { nominated, earlyRefusal, lateRefusal } from './refusals.js'
 import { headersOf } from './reply-headers.js'
 
 /** Under what a fill begins. */
@@ -89,7 +89,7 @@ export class Fill implements Exchange {
   /** Runs the handler; returns what it returned. */
   run (server: ThisParameterType<RouteHandlerMethod>, handler: RouteHandlerMethod): unknown {
     const reply = this.#reply
-    // A fill is never conditional: they do not reach the handler of a cached route.
+    // A fill is never conditional: conditions do not reach the handler of a cached route.
     this.#hidden = hideConditions(this.request.raw)
     reply[kExchange] = this
     // Until the handler sends, the reply's `send` is ours: no hook comes before all other hooks.
@@ -243,7 +243,7 @@ export class Fill implements Exchange {
   #accept (answer: Answer): void {
     this.#answer = answer
     const { policy } = this.reader
-    this.#variesOn = chosenBy(policy, answer.headers, this.#before)
+    this.#variesOn = nominated(policy, answer.headers, this.#before)
     this.#refusal = this.#trailers ? 'trailer' : earlyRefusal(policy, answer, this.#variesOn)
     if (this.#refusal !== undefined) return
     if (answer.headers['cache-control'] === undefined && answer.headers.expires === undefined) {

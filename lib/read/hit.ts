@@ -9,7 +9,7 @@ import { conditioned } from './precondition.js'
 import { putHeaders } from './reply-headers.js'
 
 /** Up to here a text goes out faster together with its headers, in one string. */
-const SHORT_TEXT = 4_096
+const SHORT_TEXT = 2_048
 
 const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'application/octet-stream'])
 

@@ -35,8 +35,11 @@ export function lateRefusal (reply: FastifyReply, sentStatus: number, ownCacheCo
   return refusalToStore(late)
 }
 
-/** The request headers that the handler's Vary names: not those that only hooks set for themselves, or the key holds already. */
-export function chosenBy (policy: CompiledReadPolicy, { vary }: Headers, before: Headers): readonly string[] {
+/**
+ * The request headers that the handler's Vary nominates (RFC 9111 section 4.1): not those that only
+ * hooks set for themselves, nor those that the key holds already.
+ */
+export function nominated (policy: CompiledReadPolicy, { vary }: Headers, before: Headers): readonly string[] {
   if (vary === undefined || textOf(vary) === textOf(before.vary)) return NONE
   return [...new Set(listOf(vary))].filter((name) => !policy.vary.includes(name)).sort()
 }

@@ -66,7 +66,7 @@ export class Sweeps {
       const head = end <= beginning.length ? beginning : await this.#client.getrangeBuffer(key, 0, end - 1)
       return { key, versions: decodeVersions(head), seal: Buffer.from(head.subarray(SEAL_AT, SEAL_END)) }
     } catch (error) {
-      if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return { key, versions: undefined, seal: undefined }
+      if (isReply(error, 'WRONGTYPE')) return { key, versions: undefined, seal: undefined }
       throw error
     }
   }

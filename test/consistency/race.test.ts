@@ -30,7 +30,7 @@ t.test('the same race finds stale reads once versions are no longer compared', a
 })
 
 for (const [store, what, outages] of [['redis', 'Redis', 3], ['cluster', 'a master of a Cluster', 2]] as const) {
-  t.test(`no read of a process that knows of a write is older, and all are answered, while ${what} is killed, hangs, restarts and drops connections`, async (t) => {
+  t.test(`no read of a process that knows of a write is older, and all are answered, while ${what} is killed, hangs, restarts or drops connections`, async (t) => {
     const played = settings({ store, reads: 10_000, writes: 700, outages })
     const result = await race(played)
     t.comment(report(played, result))

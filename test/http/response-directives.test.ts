@@ -95,3 +95,18 @@ for (const [sentence, { headers: given, second, because }] of Object.entries(row
     }
   })
 }
+
+for (const directive of ['no-store', 'private', 'no-cache, private']) {
+  t.test(`an answer that a hook sends on with ${directive} is not stored`, async (t) => {
+    const { ask } = await asking(t, (app) => {
+      app.addHook('onSend', async (request, reply) => {
+        if (request.headers['x-forbids'] !== undefined) reply.header('cache-control', directive)
+      })
+      app.get('/', { config }, async () => 'answer')
+    })
+    const forbidden = await ask('/', { 'x-forbids': '1' })
+    t.equal(forbidden.headers['cache-control'], directive)
+    t.equal(cached((await ask()).headers), 'MISS')
+    t.equal(cached((await ask()).headers), 'HIT')
+  })
+}

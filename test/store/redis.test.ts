@@ -18,3 +18,14 @@ async function open (options: RedisOptions = {}): Promise<RedisStore> {
 for (const { name, run } of storeSuite(() => open())) t.test(`in Redis: ${name}`, run)
 for (const { name, run } of storeSuite(() => open({ keyPrefix: 'app:*[x]:' }))) t.test(`in Redis behind a client's keyPrefix: ${name}`, run)
 for (const { name, run } of storeSuite(() => open({ protocol: 2 }))) t.test(`in Redis by RESP2: ${name}`, run)
+
+t.test('a sweep takes what is no text along, and what lies behind it', async (t) => {
+  const control = new Redis({ port: server.port })
+  t.teardown(() => { control.disconnect() })
+  const store = await open()
+  t.teardown(() => { store.close() })
+  await control.rpush('sweep|a:list', 'no entry')
+  await control.set('sweep|a:text', 'no entry')
+  t.equal(await store.sweep('sweep|a:', () => true), 2)
+  t.equal(await control.exists('sweep|a:list', 'sweep|a:text'), 0)
+})
