@@ -13,7 +13,7 @@ export interface Setting {
 const limits = ['fastify-static', 'redis-get']
 const tiers = ['memory', 'tracked', 'strict', 'redis']
 const peers = ['fastify-caching', 'async-cache-dedupe', 'bentocache', 'bentocache-tiered', 'nest', 'apicache']
-const everything = [...limits, ...tiers, ...peers, 'node-http', 'no-policy', 'uncached', 'uncached-set', 'miss']
+const everything = [...limits, ...tiers, ...peers, 'node-http', 'no-plugin', 'no-policy', 'uncached', 'uncached-set', 'miss']
 
 const small = { title: '1 KB, 50 connections, 1 key', bodyBytes: 1024, keys: 1, connections: 50 }
 const large = { title: '64 KB, 50 connections, 1 key', bodyBytes: 64 * 1024, keys: 1, connections: 50 }
@@ -67,7 +67,7 @@ export const targets: Target[] = [
   cost('1kb', 'memory', 'fastify-static', 1.15),
   cost('64kb', 'strict', 'fastify-static', 1.20),
   cost('64kb', 'tracked', 'fastify-static', 1.20),
-  cost('1kb', 'no-policy', 'fastify-static', 1.02),
+  cost('1kb', 'no-policy', 'no-plugin', 1.02),
   cost('1kb', 'miss', 'uncached-set', 1.25),
   ...throughput('redis', 1.5),
   ...throughput('strict', 2),

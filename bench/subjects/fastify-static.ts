@@ -1,3 +1,4 @@
+import fastifyRedis from '@fastify/redis'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { readyBodies } from './ready-bodies.js'
 import { jsonType, listen, type ItemRoute, type Subject } from './subject.js'
@@ -16,6 +17,20 @@ export const fastifyStatic: Subject = {
   answeredBy: 'cache',
   start ({ bodyBytes }) {
     const app = Fastify()
+    addReadyRoute(app, bodyBytes)
+    return listen(app)
+  }
+}
+
+/** What a server without the plugin is where one with it reads from Redis. */
+export const fastifyConnected: Subject = {
+  name: 'no-plugin',
+  title: 'Fastify with a connection to Redis, a ready Buffer',
+  group: 'limit',
+  answeredBy: 'cache',
+  async start ({ bodyBytes, redisUrl }) {
+    const app = Fastify()
+    await app.register(fastifyRedis, { url: redisUrl })
     addReadyRoute(app, bodyBytes)
     return listen(app)
   }
