@@ -5,6 +5,7 @@ import { Fleet } from './read/fleet.js'
 import { Flights } from './read/flights.js'
 import { Door } from './store/door.js'
 import type { CacheStore } from './store/store.js'
+import { TurnEnd } from './store/turn.js'
 import { Invalidator } from './write/invalidator.js'
 import { Sweeper } from './write/sweeper.js'
 
@@ -41,6 +42,8 @@ export class Core {
   readonly sweeper: Sweeper
   readonly flights: Flights
   readonly fleet: Fleet
+  /** What lookups wait for; undefined with a store that takes its own time. */
+  readonly turnEnd: TurnEnd | undefined
   /** The name, in lower case, of the response header that says HIT or MISS; false for none. */
   readonly responseHeader: string | false
   /** Whether each request on a cached route is told why it got what it got. */
@@ -54,6 +57,7 @@ export class Core {
 
   constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader, explain }: CoreSettings, log: FastifyBaseLogger) {
     this.#store = store
+    this.turnEnd = store.immediate === true ? new TurnEnd() : undefined
     this.keyspace = keyspace
     this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain

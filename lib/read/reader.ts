@@ -98,6 +98,13 @@ export class Reader {
     if (this.#core.invalidator.blocks(identity.versions)) {
       return proceed({ bypass: 'invalidating', onlyIfCached: directives?.onlyIfCached === true })
     }
+    const { turnEnd } = this.#core
+    return turnEnd === undefined
+      ? this.#ask(identity, request, directives, proceed)
+      : turnEnd.over.then(() => this.#ask(identity, request, directives, proceed))
+  }
+
+  #ask<R> (identity: Identity, request: FastifyRequest, directives: CacheControl | undefined, proceed: (look: Look) => R): R | Promise<R> {
     return this.#core.door.ask<Lookup, R | Promise<R>>('lookup', (store) => store.lookup(identity.key, identity.versions),
       (lookup) => this.#judge(identity, lookup, request, directives, proceed)) as R | Promise<R>
   }

@@ -24,6 +24,7 @@ interface Hold {
 /** Keeps entries and versions in this process. */
 export class MemoryStore implements CacheStore {
   readonly name = 'memory'
+  readonly immediate = true
   readonly #entries: LRUCache<string, Entry>
   readonly #versions = new LRUCache<string, string>({ max: MAX_VERSIONS })
   readonly #held = new Map<string, Hold>()

@@ -22,6 +22,12 @@ export interface Lookup {
 export interface CacheStore {
   /** Named in the log. */
   readonly name: string
+  /**
+   * True where lookups are answered at once, out of this process's memory. What the requests of one
+   * turn of the event loop ask for is then looked up when the turn is over, so that their answers
+   * leave one right behind the other, as they do where a store answers for all of them together.
+   */
+  readonly immediate?: boolean
   /** False while asking is known to be useless; not asked then. */
   ready?(): boolean
   /** Resolves when the store answers: asked from time to time after it did not. */

@@ -1,3 +1,18 @@
+/** The end of the present turn of the event loop: one promise for all who wait for it. */
+export class TurnEnd {
+  #over: Promise<void> | undefined
+
+  get over (): Promise<void> {
+    this.#over ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#over = undefined
+        resolve()
+      })
+    })
+    return this.#over
+  }
+}
+
 /**
  * Collects what the requests of one turn of the event loop ask for: a batch is sent when the turn
  * is over, or as soon as it is full and more is asked for.

@@ -57,16 +57,19 @@ t.test('callers who waited for another\'s fill are told so', async (t) => {
   const gate = new Promise<void>((resolve) => { open = resolve })
   let begin!: () => void
   const begun = new Promise<void>((resolve) => { begin = resolve })
-  const { app, ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => {
-    begin()
-    await gate
-    return 'any'
-  }))
+  const { app, ask } = await asking(t, (app) => {
+    app.get('/', { config: { cache } }, async () => {
+      begin()
+      await gate
+      return 'any'
+    })
+    app.get('/later', { config: { cache } }, async () => 'later')
+  })
   const first = ask()
   await begun
   const second = app.inject('/')
   // It waits by the time that a later one is done.
-  await app.inject('/nowhere')
+  await app.inject('/later')
   open()
   t.match(told(cacheStatus((await first).headers)), { fwd: 'uri-miss', stored: true })
   t.match(told((await second).headers['cache-status'] as string), { fwd: 'uri-miss', collapsed: true })

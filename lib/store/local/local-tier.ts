@@ -28,6 +28,7 @@ export interface KnownVersions extends Pick<CacheStore, 'current'> {
  */
 export class LocalTier implements CacheStore {
   readonly name: string
+  readonly immediate: boolean
   readonly hold?: NonNullable<CacheStore['hold']>
   readonly letGo?: NonNullable<CacheStore['letGo']>
   readonly #store: CacheStore
@@ -36,6 +37,7 @@ export class LocalTier implements CacheStore {
 
   constructor (store: CacheStore, known: KnownVersions | undefined, { maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: LocalOptions) {
     this.name = `${store.name} behind a local tier`
+    this.immediate = known !== undefined || store.immediate === true
     this.#store = store
     this.#known = known
     const { hold, letGo } = store
