@@ -129,6 +129,6 @@ const isSeconds = (value: unknown): boolean => Number.isInteger(value) && (value
 
 function isHeaders (value: unknown): boolean {
   if (!isRecord(value)) return false
-  const headers = Object.entries(value)
-  return headers.length <= MAX_HEADERS && headers.every(([name, value]) => isStorableHeader(name, value))
+  const names = Object.keys(value)
+  return names.length <= MAX_HEADERS && names.every((name) => isStorableHeader(name, value[name]))
 }
