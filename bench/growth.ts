@@ -22,7 +22,7 @@ const { values } = parseArgs({
   }
 })
 const only = values.only?.split(',')
-const timing = { rounds: Number(values.rounds), seconds: 1, warmup: 2 }
+const timing = { processes: 1, rounds: Number(values.rounds), seconds: 1, warmup: 2 }
 const out = resolve(values.out)
 const shortNames: Record<string, string> = { 'redis-get': 'plain getBuffer', 'fastify-static': 'ready Buffer', redis: 'Redis', strict: 'local, strict', tracked: 'local, tracked', memory: 'memory store' }
 

@@ -20,9 +20,9 @@ const large = { title: '64 KB, 50 connections, 1 key', bodyBytes: 64 * 1024, key
 const manyKeys = { title: '1 KB, 50 connections, 10,000 keys', bodyBytes: 1024, keys: 10_000, connections: 50 }
 const manyConnections = { title: '1 KB, 500 connections, 1 key', bodyBytes: 1024, keys: 1, connections: 500 }
 
-const timing: Timing = { rounds: 5, seconds: 2, warmup: 2 }
-const fewer: Timing = { ...timing, rounds: 3 }
-const quick: Timing = { rounds: 2, seconds: 1, warmup: 1 }
+const timing: Timing = { processes: 3, rounds: 5, seconds: 1, warmup: 3 }
+const fewer: Timing = { ...timing, processes: 2 }
+const quick: Timing = { processes: 1, rounds: 3, seconds: 1, warmup: 2 }
 
 export const fullMatrix: Setting[] = [
   { name: '1kb', ...small, subjects: everything, timing },

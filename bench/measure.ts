@@ -15,13 +15,17 @@ export interface Case {
 }
 
 export interface Timing {
+  /** How many processes each subject has, one after the other. */
+  processes: number
+  /** Windows measured of each process. */
   rounds: number
-  /** Of one measured window. */
+  /** Of one window. */
   seconds: number
+  /** Of a new process, before its first window. */
   warmup: number
 }
 
-/** One subject in one round. */
+/** One subject in one window. */
 export interface Sample {
   requests: number
   /** Server CPU, user and system, per request. */
@@ -35,7 +39,7 @@ export interface Sample {
 }
 
 export interface Outcome {
-  /** By name of the subject, one sample a round. */
+  /** By name of the subject, one sample a window. */
   samples: Map<string, Sample[]>
   /** By name of the subject: why it could not be measured, or what was wrong with its answers. */
   refused: Map<string, string>
@@ -140,42 +144,52 @@ class Contender {
   }
 }
 
-/** One subject in a process of its own, from its start to its end. */
-async function measureOnce (what: Case, redisUrl: string, timing: Timing): Promise<Sample> {
-  const contender = await Contender.start(what, redisUrl)
-  try {
-    await contender.fill()
-    await contender.measure(timing.warmup)
-    return await contender.measure(timing.seconds)
-  } finally {
-    await contender.stop()
-  }
-}
-
 /**
- * Rounds A B C A B C …: a busy moment of the machine then hits neighbours, not one subject alone.
- * Each time in a new process, and only one at a time: which memory a process got, and how its code
+ * Measures all cases side by side, their servers running at the same time, in short windows
+ * A B C … C B A …: a slow minute of the machine then hits all alike, and a drift neither the first
+ * nor the last. Again with new processes each time, as the memory that one got, and how its code
  * came to be compiled, can make a quarter of what a request costs it.
  */
-export async function measureInterleaved (name: string, cases: Case[], redis: BenchRedis, timing: Timing): Promise<Outcome> {
+export async function measureInterleaved (name: string, cases: Case[], redis: BenchRedis, { processes, rounds, seconds, warmup }: Timing): Promise<Outcome> {
   const outcome: Outcome = { samples: new Map(), refused: new Map(), wrong: false }
   const databases = new Map(cases.map((what) => [what, redis.database()]))
-  for (let round = 1; round <= timing.rounds; round++) {
+
+  async function trying<T> ({ subject }: Case, work: () => Promise<T>): Promise<T | undefined> {
+    if (outcome.refused.has(subject.name)) return undefined
+    try {
+      return await work()
+    } catch (error) {
+      outcome.wrong = true
+      const text = error instanceof Error ? error.message : String(error)
+      outcome.refused.set(subject.name, text)
+      outcome.samples.delete(subject.name)
+      lastingLine(`${name}: ${subject.name} is left out: ${text}`)
+      return undefined
+    }
+  }
+
+  for (let process = 1; process <= processes; process++) {
+    const contenders: Contender[] = []
     for (const what of cases) {
-      const subject = what.subject.name
-      if (outcome.refused.has(subject)) continue
-      try {
-        const sample = await measureOnce(what, databases.get(what)!, timing)
-        outcome.samples.set(subject, [...outcome.samples.get(subject) ?? [], sample])
-        progress(`${name}: round ${round} of ${timing.rounds}: ${subject} ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.perSecond)} requests/s`)
-      } catch (error) {
-        outcome.wrong = true
-        const text = error instanceof Error ? error.message : String(error)
-        outcome.refused.set(subject, text)
-        outcome.samples.delete(subject)
-        lastingLine(`${name}: ${subject} is left out: ${text}`)
+      const contender = await trying(what, () => Contender.start(what, databases.get(what)!))
+      if (contender === undefined) continue
+      contenders.push(contender)
+      progress(`${name}: process ${process} of ${processes}: ${what.subject.name} fills and warms up`)
+      await trying(what, async () => {
+        await contender.fill()
+        await contender.measure(warmup)
+      })
+    }
+    for (let round = 1; round <= rounds; round++) {
+      for (const contender of round % 2 === 1 ? contenders : contenders.toReversed()) {
+        const { subject } = contender.case
+        const sample = await trying(contender.case, () => contender.measure(seconds))
+        if (sample === undefined) continue
+        outcome.samples.set(subject.name, [...outcome.samples.get(subject.name) ?? [], sample])
+        progress(`${name}: process ${process} of ${processes}, round ${round} of ${rounds}: ${subject.name} ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.perSecond)} requests/s`)
       }
     }
+    for (const contender of contenders) await contender.stop()
   }
   return outcome
 }

@@ -50,6 +50,10 @@ export function table (head: string[], rows: string[][]): string {
   return [head, right, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
+function rounds ({ timing: { processes, rounds, seconds } }: Setting): string {
+  return `${processes * rounds} rounds of ${seconds} s, ${rounds} with each of ${processes} processes of every subject.`
+}
+
 function settingTable ({ setting, outcome }: Measured): string {
   const bases = ['fastify-static', 'redis-get'].filter((base) => outcome.samples.has(base))
   const measured = subjects.filter(({ name }) => outcome.samples.has(name))
@@ -64,7 +68,7 @@ function settingTable ({ setting, outcome }: Measured): string {
   ])
   const head = ['', 'CPU µs per request', ...bases.map((base) => `× ${subjectNamed(base).title}`), 'requests/s', 'p50 ms', 'p99 ms', 'core used']
   const refused = [...outcome.refused].map(([name, reason]) => `- left out: ${subjectNamed(name).title}: ${reason.split('\n')[0]}`)
-  return [`## ${setting.title}`, '', `${setting.timing.rounds} rounds of ${setting.timing.seconds} s.`, '', table(head, rows), '', ...refused, ''].join('\n')
+  return [`## ${setting.title}`, '', rounds(setting), '', table(head, rows), '', ...refused, ''].join('\n')
 }
 
 export interface Verdict extends Target {
@@ -101,7 +105,7 @@ export function markdown (environment: Record<string, string>, measured: Measure
     '# What a request costs',
     '',
     'Server CPU (user and system, as the operating system counts it for the server\'s process) per request, medians of all rounds with their ranges in brackets.',
-    'A ratio is taken within each round, between neighbours in time. Every counted answer was compared with the bytes, the status and the `X-API-Cache` it had to have; a HIT that ran its handler fails the bench.',
+    'A ratio is taken within each round, in which the subjects are measured one after the other, in turn from the first and from the last. Every counted answer was compared with the bytes, the status and the `X-API-Cache` it had to have; a HIT that ran its handler fails the bench.',
     'Where well under 100 % of the core was used, the load was the limit, and the figures of that row say less.',
     'Written by `npm run bench`.',
     '',
