@@ -37,7 +37,7 @@ export class LocalTier implements CacheStore {
 
   constructor (store: CacheStore, known: KnownVersions | undefined, { maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: LocalOptions) {
     this.name = `${store.name} behind a local tier`
-    this.immediate = known !== undefined || store.immediate === true
+    this.immediate = known !== undefined
     this.#store = store
     this.#known = known
     const { hold, letGo } = store
