@@ -68,7 +68,9 @@ async function main (): Promise<void> {
     })),
     targets: all
   }, null, 2) + '\n')
-  for (const one of measured) writeFileSync(join(out, `hit-${one.setting.name}.svg`), plot(one))
+  for (const one of measured) {
+    if (one.setting.drawn) writeFileSync(join(out, `hit-${one.setting.name}.svg`), plot(one))
+  }
   lastingLine('')
   console.log(text)
   process.exit(measured.some(({ outcome }) => outcome.wrong) ? 1 : 0)
