@@ -16,6 +16,10 @@ export const MissingFieldError = createError<[what: string, missing: string]>(
 export const WrongMethodError = createError<[what: string, instead: string]>(
   'FST_API_CACHE_WRONG_METHOD', '%s: %s', 500, TypeError)
 
+/** A write whose policy never met the plugin: it would leave in the cache what it makes old. */
+export const EarlyRouteError = createError<[route: string]>(
+  'FST_API_CACHE_EARLY_ROUTE', '%s was declared before the plugin was loaded and would invalidate nothing; await app.register(apiCache) before declaring routes', 500)
+
 /** `store: 'redis'` without any Redis to use. */
 export const NoRedisError = createError<[reason: string]>(
   'FST_API_CACHE_NO_REDIS', '%s', 500)

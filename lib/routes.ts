@@ -1,6 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { Core } from './core.js'
-import { InvalidFieldError, WrongMethodError } from './errors.js'
+import { EarlyRouteError, InvalidFieldError, WrongMethodError } from './errors.js'
 import { isObject, show } from './policy/fields.js'
 import { compileReadPolicy, isReadField, type ReadDefaults, type ReadPolicy } from './policy/read-policy.js'
 import { checkWritePolicy, type WritePolicy } from './policy/write-policy.js'
@@ -81,18 +81,21 @@ function addLast (route: RouteOptions, name: HookName, hook: unknown): void {
 }
 
 /**
- * Routes that were declared before the plugin was loaded never met it. Where there may be such,
- * each that has a policy is logged when it is first asked.
+ * Routes that were declared before the plugin was loaded never met it. Where there may be such, one
+ * that was to be cached is logged when it is first asked, and one that was to invalidate is refused:
+ * what it writes would stay old in the cache.
  */
 export function watchEarlierRoutes (fastify: FastifyInstance): void {
   if (fastify.printRoutes().startsWith('(empty')) return
   const warned = new WeakSet<object>()
   fastify.addHook('onRequest', function apiCacheEarlierRoutes (request, _reply, done) {
-    const { config } = request.routeOptions
-    if (config.cache !== undefined && config[kEquipped] !== true && !warned.has(config)) {
+    const { config, method, url } = request.routeOptions
+    if (config.cache === undefined || config[kEquipped] === true) return done()
+    if (![method].flat().every((one) => READING.has(one))) return done(new EarlyRouteError(`${request.method} ${url}`))
+    if (!warned.has(config)) {
       warned.add(config)
-      request.log.warn({ route: `${request.method} ${request.routeOptions.url}` },
-        'api cache: this route was declared before the plugin was loaded, so its config.cache does nothing; await app.register(apiCache) before declaring routes')
+      request.log.warn({ route: `${request.method} ${url}` },
+        'api cache: this route was declared before the plugin was loaded, so nothing of it is cached; await app.register(apiCache) before declaring routes')
     }
     done()
   })

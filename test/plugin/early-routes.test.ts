@@ -38,16 +38,29 @@ t.test('each route that was declared too early is warned of once, also in a chil
   t.same(complaints(lines).map(({ route }) => route), ['GET /one', 'GET /child/two'])
 })
 
-t.test('a write that was declared before the plugin was loaded works, and the warning names it', async (t) => {
-  const lines: LogLine[] = []
-  const app = Fastify(loggingTo(lines))
+t.test('a write that was declared before the plugin was loaded is refused before anything of it runs, as what it makes old would stay in the cache', async (t) => {
+  const app = Fastify()
+  let written = 0
   app.register(apiCache, { store: 'memory' })
-  app.post('/users', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
+  app.post('/users', { config: { cache: { invalidate: 'users' } } }, async () => { written++ })
+  app.route({ method: ['PUT', 'PATCH'], url: '/users', config: { cache: { invalidate: 'users' } }, handler: async () => { written++ } })
+  app.post('/logins', async () => 'done')
   await app.after()
   app.get('/users', { config: read }, async () => 'users')
+  app.delete('/users', { config: { cache: { invalidate: 'users' } } }, async () => 'gone')
   const { request } = await listening(t, app)
   await request('/users')
+  for (const method of ['POST', 'PUT', 'PATCH']) {
+    const { status, text } = await request('/users', { method })
+    t.equal(status, 500)
+    t.match(JSON.parse(text), {
+      code: 'FST_API_CACHE_EARLY_ROUTE',
+      message: new RegExp(`^${method} /users was declared before the plugin was loaded.*await app\\.register\\(apiCache\\) before declaring routes`)
+    })
+  }
+  t.equal(written, 0)
   t.equal((await request('/users')).cache, 'HIT')
-  t.match(await request('/users', { method: 'POST' }), { status: 200, text: 'done' })
-  t.same(complaints(lines).map(({ route }) => route), ['POST /users'])
+  t.match(await request('/logins', { method: 'POST' }), { status: 200, text: 'done' })
+  t.match(await request('/users', { method: 'DELETE' }), { status: 200, text: 'gone' })
+  t.equal((await request('/users')).cache, 'MISS')
 })
