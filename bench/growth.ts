@@ -37,7 +37,7 @@ async function grow (dimension: Dimension, redis: BenchRedis): Promise<string> {
     outcomes.set(value, await measureInterleaved(`${dimension.title} ${value}`, casesAt(dimension, value), redis, timing))
   }
   const costs = (name: string): Array<number | undefined> => [...outcomes.values()].map((outcome) => {
-    const cpu = figures(outcome, name, 'cpuMicros')
+    const cpu = figures([outcome], name, 'cpuMicros')
     return cpu.length === 0 ? undefined : range(cpu).median
   })
   const measured = dimension.subjects.filter((name) => costs(name).some((cost) => cost !== undefined))

@@ -4,13 +4,13 @@ import { parseArgs } from 'node:util'
 import { loadCore, moveToCore, pinning } from './cores.js'
 import { loadGenerator } from './load.js'
 import { fullMatrix, quickMatrix, targets, type Setting } from './matrix.js'
-import { measureInterleaved } from './measure.js'
+import { measureInterleaved, type Outcome } from './measure.js'
 import { project } from './paths.js'
 import { installPeers } from './peers.js'
 import { lastingLine } from './progress.js'
 import { startBenchRedis } from './redis.js'
 import { environment, markdown, plot, verdicts, type Measured } from './report.js'
-import { subjectNamed, subjects } from './subjects/index.js'
+import { subjectNamed } from './subjects/index.js'
 
 const { values } = parseArgs({
   options: {
@@ -29,28 +29,30 @@ function chosen (): Setting[] {
   return (values.quick ? quickMatrix : fullMatrix)
     .map((setting) => ({
       ...setting,
-      subjects: setting.subjects.filter((name) => only === undefined || only.includes(name)),
+      groups: setting.groups
+        .map((group) => group.filter((name) => only === undefined || only.includes(name)))
+        .filter((group) => group.length > 0),
       timing: rounds === undefined ? setting.timing : { ...setting.timing, rounds }
     }))
-    .filter(({ subjects }) => subjects.length > 0)
+    .filter(({ groups }) => groups.length > 0)
 }
 
 async function main (): Promise<void> {
   const settings = chosen()
   const out = resolve(values.out)
-  if (settings.some(({ subjects }) => subjects.some((name) => subjectNamed(name).group === 'peer'))) installPeers()
+  if (settings.some(({ groups }) => groups.flat().some((name) => subjectNamed(name).group === 'peer'))) installPeers()
   lastingLine(`${pinning}; load by ${loadGenerator}`)
   moveToCore(loadCore, process.pid)
   const redis = await startBenchRedis()
   const measured: Measured[] = []
   for (const setting of settings) {
-    const { bodyBytes, keys, connections } = setting
-    // In the order of the list of subjects, where neighbours are what is compared.
-    const cases = subjects
-      .filter(({ name }) => setting.subjects.includes(name))
-      .map((subject) => ({ subject, scenario: { bodyBytes }, keys, connections }))
-    const outcome = await measureInterleaved(setting.title, cases, redis, setting.timing)
-    measured.push({ setting, outcome })
+    const { title, bodyBytes, keys, connections, timing } = setting
+    const outcomes: Outcome[] = []
+    for (const group of setting.groups) {
+      const cases = group.map((name) => ({ subject: subjectNamed(name), scenario: { bodyBytes }, keys, connections }))
+      outcomes.push(await measureInterleaved(title, cases, redis, timing))
+    }
+    measured.push({ setting, outcomes })
   }
   await redis.stop()
 
@@ -61,19 +63,19 @@ async function main (): Promise<void> {
   writeFileSync(join(out, 'results.md'), text)
   writeFileSync(join(out, 'results.json'), JSON.stringify({
     environment: facts,
-    settings: measured.map(({ setting, outcome }) => ({
+    settings: measured.map(({ setting, outcomes }) => ({
       ...setting,
-      samples: Object.fromEntries(outcome.samples),
-      leftOut: Object.fromEntries(outcome.refused)
+      groups: outcomes.map(({ samples, refused }) => ({ samples: Object.fromEntries(samples), leftOut: Object.fromEntries(refused) }))
     })),
     targets: all
   }, null, 2) + '\n')
   for (const one of measured) {
-    if (one.setting.drawn) writeFileSync(join(out, `hit-${one.setting.name}.svg`), plot(one))
+    const drawing = plot(one)
+    if (drawing !== undefined) writeFileSync(join(out, `hit-${one.setting.name}.svg`), drawing)
   }
   lastingLine('')
   console.log(text)
-  process.exit(measured.some(({ outcome }) => outcome.wrong) ? 1 : 0)
+  process.exit(measured.some(({ outcomes }) => outcomes.some(({ wrong }) => wrong)) ? 1 : 0)
 }
 
 main().catch((error: unknown) => {

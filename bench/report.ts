@@ -12,7 +12,8 @@ import { bars } from './svg.js'
 
 export interface Measured {
   setting: Setting
-  outcome: Outcome
+  /** One a group. */
+  outcomes: Outcome[]
 }
 
 function versionOf (folder: string): string {
@@ -33,8 +34,13 @@ export function environment (redisVersion: string): Record<string, string> {
   }
 }
 
-export function figures (outcome: Outcome, subject: string, figure: keyof Sample): number[] {
-  return (outcome.samples.get(subject) ?? []).map((sample) => sample[figure])
+export function figures (outcomes: Outcome[], subject: string, figure: keyof Sample): number[] {
+  return outcomes.flatMap(({ samples }) => (samples.get(subject) ?? []).map((sample) => sample[figure]))
+}
+
+/** Of a figure, subject over base, in all rounds in which both were measured. */
+function over (outcomes: Outcome[], subject: string, base: string, figure: keyof Sample): number[] {
+  return outcomes.flatMap((outcome) => ratios(figures([outcome], subject, figure), figures([outcome], base, figure)))
 }
 
 function digits (value: number): string {
@@ -50,24 +56,33 @@ export function table (head: string[], rows: string[][]): string {
   return [head, right, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-function rounds ({ timing: { processes, rounds, seconds } }: Setting): string {
-  return `${processes * rounds} rounds of ${seconds} s, ${rounds} with each of ${processes} processes of every subject.`
+function rounds ({ groups, timing: { processes, rounds, seconds } }: Setting): string {
+  const each = groups.length > 1 ? ' in each group' : ''
+  return `${processes * rounds} rounds of ${seconds} s${each}, ${rounds} with each of ${processes} processes of every subject. Side by side: ${groups.map((group) => group.join(', ')).join('; ')}.`
 }
 
-function settingTable ({ setting, outcome }: Measured): string {
-  const bases = ['fastify-static', 'redis-get'].filter((base) => outcome.samples.has(base))
-  const measured = subjects.filter(({ name }) => outcome.samples.has(name))
-  const rows = measured.map(({ name, title }) => [
-    title,
-    withRange(range(figures(outcome, name, 'cpuMicros'))),
-    ...bases.map((base) => base === name ? '1' : withRange(ratios(figures(outcome, name, 'cpuMicros'), figures(outcome, base, 'cpuMicros')))),
-    range(figures(outcome, name, 'perSecond')).median.toFixed(0),
-    range(figures(outcome, name, 'p50')).median.toFixed(2),
-    range(figures(outcome, name, 'p99')).median.toFixed(2),
-    `${Math.round(range(figures(outcome, name, 'busy')).median * 100)} %`
-  ])
+function settingTable ({ setting, outcomes }: Measured): string {
+  const isMeasured = (name: string): boolean => figures(outcomes, name, 'requests').length > 0
+  const bases = ['fastify-static', 'redis-get'].filter(isMeasured)
+  const ratioTo = (base: string, name: string): string => {
+    if (base === name) return '1'
+    const all = over(outcomes, name, base, 'cpuMicros')
+    return all.length === 0 ? '' : withRange(range(all))
+  }
+  const rows = subjects.filter(({ name }) => isMeasured(name)).map(({ name, title }) => {
+    const of = (figure: keyof Sample): Range => range(figures(outcomes, name, figure))
+    return [
+      title,
+      withRange(of('cpuMicros')),
+      ...bases.map((base) => ratioTo(base, name)),
+      of('perSecond').median.toFixed(0),
+      of('p50').median.toFixed(2),
+      of('p99').median.toFixed(2),
+      `${Math.round(of('busy').median * 100)} %`
+    ]
+  })
   const head = ['', 'CPU µs per request', ...bases.map((base) => `× ${subjectNamed(base).title}`), 'requests/s', 'p50 ms', 'p99 ms', 'core used']
-  const refused = [...outcome.refused].map(([name, reason]) => `- left out: ${subjectNamed(name).title}: ${reason.split('\n')[0]}`)
+  const refused = outcomes.flatMap(({ refused }) => [...refused].map(([name, reason]) => `- left out: ${subjectNamed(name).title}: ${reason.split('\n')[0]}`))
   return [`## ${setting.title}`, '', rounds(setting), '', table(head, rows), '', ...refused, ''].join('\n')
 }
 
@@ -80,12 +95,13 @@ export interface Verdict extends Target {
 
 export function verdicts (targets: Target[], measured: Measured[]): Verdict[] {
   return targets.flatMap((target) => {
-    const outcome = measured.find(({ setting }) => setting.name === target.setting)?.outcome
-    if (!outcome?.samples.has(target.subject) || !outcome.samples.has(target.against)) return []
-    const over = (subject: string): Range => ratios(figures(outcome, subject, target.figure), figures(outcome, target.against, target.figure))
-    const ratio = over(target.subject)
+    const outcomes = measured.find(({ setting }) => setting.name === target.setting)?.outcomes ?? []
+    const all = over(outcomes, target.subject, target.against, target.figure)
+    if (all.length === 0) return []
+    const ratio = range(all)
     const met = target.sense === 'at most' ? ratio.median <= target.limit : ratio.median >= target.limit
-    return [{ ...target, ratio, met, ...(target.figure === 'perSecond' && outcome.samples.has('fastify-static') && { ready: over('fastify-static') }) }]
+    const ready = target.figure === 'perSecond' ? over(outcomes, 'fastify-static', target.against, target.figure) : []
+    return [{ ...target, ratio, met, ...(ready.length > 0 && { ready: range(ready) }) }]
   })
 }
 
@@ -109,7 +125,7 @@ export function markdown (environment: Record<string, string>, measured: Measure
     '# What a request costs',
     '',
     'Server CPU (user and system, as the operating system counts it for the server\'s process) per request, medians of all rounds with their ranges in brackets.',
-    'A ratio is taken within each round, in which the subjects are measured one after the other, in turn from the first and from the last. Every counted answer was compared with the bytes, the status and the `X-API-Cache` it had to have; a HIT that ran its handler fails the bench.',
+    'A ratio is taken within each round, in which the subjects of a group are measured one after the other, in turn from the first and from the last; figures of different groups are from different minutes. Every counted answer was compared with the bytes, the status and the `X-API-Cache` it had to have; a HIT that ran its handler fails the bench.',
     'Where well under 100 % of the core was used, the load was the limit, and the figures of that row say less.',
     'Written by `npm run bench`.',
     '',
@@ -120,13 +136,18 @@ export function markdown (environment: Record<string, string>, measured: Measure
   ].join('\n')
 }
 
-export function plot ({ setting, outcome }: Measured): string {
+/** A HIT's cost over that of a ready Buffer: what was measured in different minutes is compared by its ratio only. */
+export function plot ({ setting, outcomes }: Measured): string | undefined {
+  if (!setting.drawn) return undefined
   const rows = subjects
-    .filter(({ name, header, answeredBy }) => outcome.samples.has(name) && (answeredBy === 'cache' || header === undefined))
-    .map(({ name, title, group }) => {
-      const { median, low, high } = range(figures(outcome, name, 'cpuMicros'))
-      return { label: title, group, value: median, low, high }
+    .filter(({ header, answeredBy }) => answeredBy === 'cache' || header === undefined)
+    .flatMap(({ name, title, group }) => {
+      const all = over(outcomes, name, 'fastify-static', 'cpuMicros')
+      if (all.length === 0) return []
+      const { median, low, high } = range(all)
+      return [{ label: title, group, value: median, low, high }]
     })
     .sort((a, b) => a.value - b.value)
-  return bars(`A HIT's cost: ${setting.title}`, 'server CPU per request in µs, less is better', rows)
+  if (rows.length === 0) return undefined
+  return bars(`A HIT's cost: ${setting.title}`, 'server CPU per request, Fastify with a ready Buffer = 1, less is better', rows)
 }

@@ -17,7 +17,7 @@ export function range (values: number[]): Range {
 }
 
 /** Each value over the one of the same round: what drifts on a shared machine drifts for both. */
-export function ratios (values: number[], base: number[]): Range {
+export function ratios (values: number[], base: number[]): number[] {
   const shared = Math.min(values.length, base.length)
-  return range(Array.from({ length: shared }, (_, round) => (values[round] ?? NaN) / (base[round] ?? NaN)))
+  return Array.from({ length: shared }, (_, round) => (values[round] ?? NaN) / (base[round] ?? NaN))
 }

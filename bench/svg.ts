@@ -80,7 +80,7 @@ export function bars (title: string, unit: string, rows: Bar[]): string {
       text(left - 10, middle + 4, label.replaceAll('`', ''), { anchor: 'end', bold: group === 'plugin', size: 12.5 }),
       `<rect x="${left}" y="${y + 4}" width="${(x(value) - left).toFixed(1)}" height="${rowHeight - 8}" rx="2" fill="${fills[group]}"/>`,
       line(x(low), middle, x(high), middle, ink),
-      text(x(high) + 7, middle + 4, value >= 100 ? value.toFixed(0) : value.toFixed(1), { size: 12 })
+      text(x(high) + 7, middle + 4, value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2), { size: 12 })
     )
   }
   return document(width, bottom + 30, title, parts)

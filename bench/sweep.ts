@@ -17,7 +17,7 @@ import { firstSwept, twoNamespaces } from './subjects/two-namespaces.js'
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '12' },
     out: { type: 'string', default: join(project, 'docs', 'bench') }
   }
 })
@@ -98,7 +98,7 @@ async function main (): Promise<void> {
   const row = (name: string, read: (window: Window) => number): string[] => {
     const [calm, busy] = [idle.map(read), sweeping.map(read)]
     const text = ({ median, low, high }: Range): string => `${median.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`
-    return [name, text(range(calm)), text(range(busy)), text(ratios(busy, calm))]
+    return [name, text(range(calm)), text(range(busy)), text(range(ratios(busy, calm)))]
   }
   const facts = environment(bench.version)
   const took = sweeping.flatMap(({ sweeps }) => sweeps)
