@@ -7,8 +7,8 @@ export interface Setting {
   keys: number
   connections: number
   /**
-   * Names of subjects, those of a group measured side by side. Few at a time: a server that has
-   * waited for many others answers its first requests slower, each time by another share.
+   * Names of subjects, those of a group measured side by side. Few at a time: with sixteen servers
+   * running, and longer between two windows of each, ratios scattered more.
    */
   groups: string[][]
   timing: Timing

@@ -12,7 +12,7 @@ import { truthRedis, truthStrict, truthTracked } from './truth.js'
 import { twoNamespaces } from './two-namespaces.js'
 import { uncached, uncachedSet } from './uncached.js'
 
-/** The table's, in the order of a round: what is compared stands side by side. */
+/** The table's, in its order. */
 export const subjects: Subject[] = [
   nodeHttp,
   fastifyStatic,
