@@ -99,7 +99,7 @@ async function main (): Promise<void> {
   const text = [
     '# What grows with what',
     '',
-    `Server CPU per HIT in µs, medians of ${timing.rounds} ${timing.rounds === 1 ? 'round' : 'rounds'} of ${timing.seconds} s. Where nothing else is said: bodies of 1 KB, 50 connections, 1 key. Values are from different minutes: where all lines rise at one value and fall behind it, the machine was slower then. Written by \`npm run bench:growth\`.`,
+    `Server CPU per HIT in µs, medians of ${timing.rounds} ${timing.rounds === 1 ? 'round' : 'rounds'} of ${timing.seconds} s. Where nothing else is said: bodies of 1 KB, 50 connections, 1 key. Values are from different minutes: lines that rise together at one value and fall again behind it tell of the machine rather than of the value. Written by \`npm run bench:growth\`.`,
     '',
     table(Object.keys(facts), [Object.values(facts)]),
     '',

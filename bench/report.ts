@@ -136,9 +136,11 @@ export function markdown (environment: Record<string, string>, measured: Measure
   ].join('\n')
 }
 
-/** A HIT's cost over that of a ready Buffer: what was measured in different minutes is compared by its ratio only. */
+/**
+ * A HIT's cost over that of a ready Buffer, where there is one beside it: what was measured in
+ * different minutes is compared by its ratio only.
+ */
 export function plot ({ setting, outcomes }: Measured): string | undefined {
-  if (!setting.drawn) return undefined
   const rows = subjects
     .filter(({ header, answeredBy }) => answeredBy === 'cache' || header === undefined)
     .flatMap(({ name, title, group }) => {
