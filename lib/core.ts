@@ -1,6 +1,7 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Keyspace } from './key/keyspace.js'
+import { Drains } from './read/capture.js'
 import { Fleet } from './read/fleet.js'
 import { Flights } from './read/flights.js'
 import { Door } from './store/door.js'
@@ -42,6 +43,7 @@ export class Core {
   readonly sweeper: Sweeper
   readonly flights: Flights
   readonly fleet: Fleet
+  readonly drains = new Drains()
   /** What lookups wait for; undefined with a store that takes its own time. */
   readonly turnEnd: TurnEnd | undefined
   /** The name, in lower case, of the response header that says HIT or MISS; false for none. */

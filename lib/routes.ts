@@ -5,7 +5,7 @@ import { isObject, show } from './policy/fields.js'
 import { compileReadPolicy, isReadField, type ReadDefaults, type ReadPolicy } from './policy/read-policy.js'
 import { checkWritePolicy, type WritePolicy } from './policy/write-policy.js'
 import { cachedHandler } from './read/cached-handler.js'
-import { finishExchange, seePayload, serveOnRequest } from './read/hooks.js'
+import { failExchange, finishExchange, seePayload, serveOnRequest } from './read/hooks.js'
 import { Reader } from './read/reader.js'
 import { invalidateOnSend, keepPayload } from './write/hooks.js'
 import { endUnanswered, strictHandler } from './write/strict.js'
@@ -23,7 +23,7 @@ declare module 'fastify' {
   }
 }
 
-type HookName = 'onRequest' | 'preSerialization' | 'onSend' | 'onResponse'
+type HookName = 'onRequest' | 'preSerialization' | 'onSend' | 'onError' | 'onResponse'
 
 /** Gives a route with a policy its handler and its hooks; a route without one is left as it is. */
 export function equipRoute (core: Core, defaults: ReadDefaults, route: RouteOptions): void {
@@ -47,6 +47,7 @@ function equipReading (core: Core, defaults: ReadDefaults, what: string, policy:
   if (reader.policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(core, reader))
   addLast(route, 'preSerialization', seePayload)
   addLast(route, 'onSend', finishExchange)
+  addLast(route, 'onError', failExchange)
 }
 
 function equipWriting (core: Core, what: string, methods: string[], policy: WritePolicy, route: RouteOptions): void {

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
-import { storableDifference, type HeaderDifference, type Headers } from '../http/headers.js'
+import { lacksCharset, serializerOf } from '../fastify/serializer.js'
+import { storableDifference, textOf, type HeaderDifference, type Headers } from '../http/headers.js'
 import type { BodyKind } from '../store/entry.js'
 import { headersOf } from './reply-headers.js'
 
@@ -11,6 +12,8 @@ export interface Answer {
   readonly headers: Headers
   /** Of them, what the handler did. */
   readonly own: HeaderDifference
+  /** The Content-Type that Fastify gives the whole answer; hooks behind the handler may set another for one caller. */
+  readonly type: string | undefined
   readonly kind: BodyKind
   /** Undefined while a stream runs. */
   readonly body: Buffer | undefined
@@ -44,7 +47,23 @@ export function payloadOf (payload: unknown): Payload {
 /** The answer as the reply stands now; `before` are the headers from before the handler ran. */
 export function answerOf (reply: FastifyReply, before: Headers, kind: BodyKind, body?: Buffer, text?: string): Answer {
   const headers = headersOf(reply)
-  return { status: reply.statusCode, headers, own: storableDifference(before, headers), kind, body, text }
+  const type = body === undefined ? textOf(headers['content-type']) : contentTypeOf(reply, kind)
+  return { status: reply.statusCode, headers, own: storableDifference(before, headers), type, kind, body, text }
+}
+
+/** The Content-Type of a whole body, as `reply.send` completes it. */
+function contentTypeOf (reply: FastifyReply, kind: BodyKind): string | undefined {
+  const type = textOf(reply.getHeader('content-type'))
+  if (type === undefined) return DEFAULT_TYPES[kind]
+  return kind === 'text' && serializerOf(reply) === undefined && lacksCharset(type)
+    ? `${type.replace(/[;\s]+$/, '')}; charset=utf-8`
+    : type
+}
+
+const DEFAULT_TYPES: Readonly<Record<BodyKind, string | undefined>> = {
+  text: 'text/plain; charset=utf-8',
+  bytes: 'application/octet-stream',
+  empty: undefined
 }
 
 /** The answer in a `Response`, whose status and headers Fastify puts on the reply later. */
@@ -55,48 +74,8 @@ export function answerOfResponse (reply: FastifyReply, before: Headers, response
     status: response.status,
     headers,
     own: storableDifference(before, headers),
+    type: textOf(headers['content-type']),
     kind: response.body === null ? 'empty' : 'bytes',
     body: response.body === null ? Buffer.alloc(0) : undefined
   }
-}
-
-/** A payload as Fastify would serialize it on this reply. */
-export function serialize (reply: FastifyReply, payload: unknown): string | Buffer {
-  const byType = byContentType(reply)
-  const serialized: unknown = byType === undefined ? reply.serialize(payload) : serializeWith(byType, reply, payload)
-  return Buffer.isBuffer(serialized) ? serialized : String(serialized)
-}
-
-/** A serializer of the reply or of the application comes first; where there is none, `reply.serialize` fails here. */
-function serializeWith (byType: (payload: unknown) => string, reply: FastifyReply, payload: unknown): unknown {
-  try {
-    return reply.serialize(payload)
-  } catch {
-    return byType(payload)
-  }
-}
-
-/**
- * What Fastify makes of a text that a handler sends: once the reply has a content type, its own
- * serializer gets texts, too. It is kept behind a symbol that Fastify does not export.
- */
-export function serializeText (reply: FastifyReply, text: string): unknown {
-  const symbol = Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.serializer')
-  const serializer: unknown = symbol && (reply as unknown as Record<symbol, unknown>)[symbol]
-  if (typeof serializer !== 'function' || !reply.hasHeader('content-type')) return text
-  reply.serializer((serialized) => serialized as string)
-  return serializer(text)
-}
-
-/** The serializer of a response schema that has one for each content type, which `reply.serialize` does not know. */
-function byContentType (reply: FastifyReply): ((payload: unknown) => string) | undefined {
-  for (const status of [String(reply.statusCode), `${String(reply.statusCode)[0]}xx`, 'default']) {
-    const found: unknown = reply.getSerializationFunction(status)
-    if (typeof found === 'function') return undefined
-    if (typeof found !== 'object' || found === null) continue
-    const mediaType = String(reply.getHeader('content-type')).split(';', 1)[0]!.trim().toLowerCase()
-    const types = found as Record<string, ((payload: unknown) => string) | undefined>
-    return types[mediaType] ?? types['*/*'] ?? ((payload) => JSON.stringify(payload))
-  }
-  return undefined
 }

@@ -34,6 +34,8 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
   return function cached (this: Server, request, reply) {
     // A handler that returns nothing has sent, or will send, by itself.
     const answer = (look: Look): unknown => proceed.call(this, look, request, reply) ?? reply
+    // With `attachValidation` the handler itself answers for a request that is not valid.
+    if (request.validationError != null) return answer({ bypass: 'validation' })
     const look = request[kLook]
     return look !== undefined ? answer(look) : reader.look(request, answer)
   }
@@ -41,7 +43,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
   function proceed (this: Server, look: Look, request: FastifyRequest, reply: FastifyReply): unknown {
     if ('entry' in look) {
       core.counters.hits++
-      return serve(core, request, reply, look.entry, false, look.now) ?? reply.send()
+      return serve({ core, reader, request, reply }, look.entry, look.now) ?? reply.send()
     }
     if (core.responseHeader !== false) reply.header(core.responseHeader, 'MISS')
     if ('bypass' in look) return bypass.call(this, look.bypass, look.onlyIfCached === true, request, reply)
@@ -83,7 +85,7 @@ export function cachedHandler (core: Core, reader: Reader, handler: RouteHandler
     const joined = shares ? await join(identity, versions, request) : undefined
     if (joined !== undefined && !(joined instanceof Flight)) {
       core.counters.collapsed++
-      return serve(core, request, reply, joined.entry, true, Date.now()) ?? reply.send()
+      return serve({ core, reader, request, reply, collapsed: true }, joined.entry, Date.now()) ?? reply.send()
     }
     const tagGroups = reader.policy.payloadTags !== undefined ? await groups() : undefined
     return fill.call(this, look, versions, tagGroups, joined, request, reply) ?? reply

@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify'
 import { appended, serialized, storedStatus, type CacheStatus } from '../http/cache-status.js'
 import { weakened } from '../http/validators.js'
 import { textOf } from '../http/headers.js'
+import { discard } from './capture.js'
 import { kExplanation } from './explain.js'
 
 /** What a reply on a cached route carries from the handler to the end of its hooks. */
@@ -17,6 +18,8 @@ declare module 'fastify' {
 export interface Exchange {
   /** The payload before it is serialized. */
   sawPayload?(payload: unknown): void
+  /** Something behind the handler failed; its error has yet to be handled. */
+  failed?(): void
   /** The last word on a response, after all other hooks; returns the payload to send. */
   finish(payload: unknown): unknown
 }
@@ -57,7 +60,7 @@ export function completed (reply: FastifyReply, encodingBefore: unknown, payload
     if (etag !== undefined) reply.header('etag', weakened(etag))
   }
   if (reply.statusCode !== 304 && reply.statusCode !== 416) return payload
-  ;(payload as { destroy?: () => void } | null | undefined)?.destroy?.()
+  discard(payload)
   reply.removeHeader('content-type')
   reply.removeHeader('content-encoding')
   reply.removeHeader('content-length')

@@ -2,12 +2,13 @@ import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Core } from '../core.js'
 import type { CacheStatus } from '../http/cache-status.js'
+import { serialize, serializeOnce, serializerOf } from '../fastify/serializer.js'
 import { httpDateOf } from '../http/date.js'
-import { textOf, type Headers } from '../http/headers.js'
+import type { Headers } from '../http/headers.js'
 import { etagOf, isNotModified } from '../http/validators.js'
 import type { BodyKind } from '../store/entry.js'
-import { answerOf, answerOfResponse, payloadOf, serialize, serializeText, type Answer } from './answer.js'
-import { captureNodeStream, captureWebStream, drain, type Captured } from './capture.js'
+import { answerOf, answerOfResponse, payloadOf, type Answer } from './answer.js'
+import { captureNodeStream, captureWebStream, type Captured, type Capturing } from './capture.js'
 import { completed, kExchange, tell, type Exchange } from './exchange.js'
 import { kExplanation } from './explain.js'
 import type { Flight, Outcome } from './flights.js'
@@ -54,8 +55,10 @@ export class Fill implements Exchange {
   #variesOn: readonly string[] = []
   /** The status that the handler's answer left with. */
   #sentStatus = 0
-  /** The Cache-Control that this fill put on the reply. */
-  #ownCacheControl: string | undefined
+  /** Headers about the handler's answer that this fill put on the reply. */
+  readonly #added: Record<string, string> = {}
+  /** Closes the stream that is captured. */
+  #closeStream: (() => void) | undefined
   #streamed: { readonly body: Captured } | undefined
   #finished = false
   #landed = false
@@ -81,11 +84,6 @@ export class Fill implements Exchange {
     return this.#variesOn
   }
 
-  /** The Content-Type that the response has now that all hooks ran. */
-  get contentType (): string | undefined {
-    return textOf(this.#reply.getHeader('content-type') ?? this.#answer!.headers['content-type'])
-  }
-
   /** Runs the handler; returns what it returned. */
   run (server: ThisParameterType<RouteHandlerMethod>, handler: RouteHandlerMethod): unknown {
     const reply = this.#reply
@@ -98,6 +96,8 @@ export class Fill implements Exchange {
     reply.raw.on('close', () => {
       // Sent without us: the handler has taken the response into its own hands.
       if (!this.#finished) this.land(reply.sent ? 'unshared' : 'abandoned')
+      // One that no hook and no client has read to its end.
+      this.#closeStream?.()
     })
     let result: unknown
     try {
@@ -142,13 +142,20 @@ export class Fill implements Exchange {
       ? this.#answered('text', Buffer.from(serialized), serialized)
       // Copied: a serializer may write its next answer to the same bytes.
       : this.#answered('bytes', Buffer.from(serialized), serialized)
-    this.#reply.serializer(() => (out ?? '') as string)
+    serializeOnce(this.#reply, payload, (out ?? '') as string | Buffer)
+  }
+
+  /** Something behind the handler failed: the response is the error's, about which nothing was promised. */
+  failed (): void {
+    this.#refusal = 'failed'
+    this.#takeBack()
   }
 
   finish (payload: unknown): unknown {
     const answer = this.#answer
     this.#finished = true
-    this.#refusal ??= answer === undefined ? 'failed' : lateRefusal(this.#reply, this.#sentStatus, this.#ownCacheControl) ?? this.#unwanted()
+    this.#refusal ??= answer === undefined ? 'failed' : lateRefusal(this.#reply, this.#sentStatus, this.#added['cache-control']) ?? this.#unwanted()
+    if (this.#refusal === 'failed') this.#takeBack()
     const { fwd, detail } = this.beginning.status
     const stored = this.#refusal === undefined && answer?.body !== undefined
     if (this.#refusal === undefined) this.request[kExplanation]?.filled(this.variesOn)
@@ -169,14 +176,18 @@ export class Fill implements Exchange {
 
   /** Sees what the handler sends; returns what goes on to the hooks. */
   #sent (payload: unknown): unknown {
-    const sent = typeof payload === 'string' ? serializeText(this.#reply, payload) : payload
+    const sent = typeof payload === 'string' ? this.#serializedText(payload) : payload
     const seen = payloadOf(sent)
     switch (seen.as) {
       case 'text':
       case 'bytes':
-      case 'empty':
+      case 'empty': {
         this.#payload = payload
-        return this.#answered(seen.as, seen.body, sent)
+        const left = this.#answered(seen.as, seen.body, sent)
+        // It has been serialized already.
+        if (typeof left === 'string' && serializerOf(this.#reply) !== undefined) serializeOnce(this.#reply, left, left)
+        return left
+      }
       case 'node':
         return this.#streams() ? this.#unlessHeld(captureNodeStream(seen.stream, this.reader.policy.maxBytes, this.#captured)) : payload
       case 'web':
@@ -189,6 +200,12 @@ export class Fill implements Exchange {
     return payload
   }
 
+  /** What Fastify makes of a text: once the reply has a content type, its own serializer gets texts, too. */
+  #serializedText (text: string): unknown {
+    const serializer = serializerOf(this.#reply)
+    return serializer !== undefined && this.#reply.hasHeader('content-type') ? serializer(text) : text
+  }
+
   /** A whole body: gives it validators, and returns what the request's conditions leave of it. */
   #answered (kind: BodyKind, body: Buffer, whole: unknown): unknown {
     const reply = this.#reply
@@ -196,14 +213,11 @@ export class Fill implements Exchange {
     this.#accept(answer)
     if (this.#refusal === undefined && answer.status === 200 && kind !== 'empty') {
       if (!reply.hasHeader('etag')) {
-        const etag = etagOf(body)
-        reply.header('etag', etag)
-        answer.own.set.etag = etag
+        this.#add(answer, 'etag', etagOf(body))
       }
       const left = conditioned(this.request, reply, whole, body)
-      if (left !== whole && Buffer.isBuffer(left) && !reply.hasHeader('content-type')) {
-        reply.type(kind === 'text' ? 'text/plain; charset=utf-8' : 'application/octet-stream')
-      }
+      // Fastify would name the type of a part by what the part is.
+      if (left !== whole && Buffer.isBuffer(left)) reply.type(answer.type!)
       whole = left
     }
     this.#sentStatus = reply.statusCode
@@ -218,12 +232,15 @@ export class Fill implements Exchange {
   }
 
   /** The stream, unless the client holds what it brings: then it is only read to be stored. */
-  #unlessHeld<T extends Readable | ReadableStream> (stream: T): T | undefined {
+  #unlessHeld<T extends Readable | ReadableStream> (capturing: Capturing<T>): T | undefined {
     const { status, headers } = this.#answer!
-    if (status !== 200 || !isNotModified(this.request.headers, headers.etag, headers['last-modified'])) return stream
+    if (status !== 200 || !isNotModified(this.request.headers, headers.etag, headers['last-modified'])) {
+      this.#closeStream = capturing.close
+      return capturing.stream
+    }
     this.#sentStatus = 304
     this.#reply.code(304)
-    this.core.inBackground(drain(stream, this.reader.policy.maxBytes))
+    this.core.inBackground(this.core.drains.read(this.beginning.identity.key, this.reader.policy.maxBytes, capturing))
     return undefined
   }
 
@@ -247,15 +264,24 @@ export class Fill implements Exchange {
     this.#refusal = this.#trailers ? 'trailer' : earlyRefusal(policy, answer, this.#variesOn)
     if (this.#refusal !== undefined) return
     if (answer.headers['cache-control'] === undefined && answer.headers.expires === undefined) {
-      this.#ownCacheControl = policy.clientCacheControl
-      this.#reply.header('cache-control', this.#ownCacheControl)
-      answer.own.set['cache-control'] = this.#ownCacheControl
+      this.#add(answer, 'cache-control', policy.clientCacheControl)
     }
-    if (answer.headers.date === undefined) {
-      const date = httpDateOf(Date.now())
-      this.#reply.header('date', date)
-      answer.own.set.date = date
+    if (answer.headers.date === undefined) this.#add(answer, 'date', httpDateOf(Date.now()))
+  }
+
+  /** Says of the answer what the handler has not said itself. */
+  #add (answer: Answer, name: string, value: string): void {
+    this.#added[name] = value
+    this.#reply.header(name, value)
+    answer.own.set[name] = value
+  }
+
+  /** What was said of the handler's answer is not true of the one that leaves instead. */
+  #takeBack (): void {
+    for (const [name, value] of Object.entries(this.#added)) {
+      if (this.#reply.getHeader(name) === value) this.#reply.removeHeader(name)
     }
+    if (this.#sentStatus === 206 || this.#sentStatus === 416) this.#reply.removeHeader('content-range')
   }
 
   /** Why the policy does not want this one, now that all hooks have run. */

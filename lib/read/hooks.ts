@@ -1,4 +1,4 @@
-import type { onRequestHookHandler, onSendHookHandler, preSerializationHookHandler } from 'fastify'
+import type { onErrorHookHandler, onRequestHookHandler, onSendHookHandler, preSerializationHookHandler } from 'fastify'
 import type { Core } from '../core.js'
 import { kLook } from './cached-handler.js'
 import { kExchange } from './exchange.js'
@@ -14,7 +14,7 @@ export function serveOnRequest (core: Core, reader: Reader): onRequestHookHandle
         return done()
       }
       core.counters.hits++
-      reply.send(serve(core, request, reply, look.entry, false, look.now))
+      reply.send(serve({ core, reader, request, reply }, look.entry, look.now))
     })
   }
 }
@@ -33,4 +33,9 @@ export const finishExchange: onSendHookHandler<unknown> = function apiCacheOnSen
   if (exchange === undefined) return done(null, payload)
   const last = exchange.finish(payload)
   done(null, last)
+}
+
+export const failExchange: onErrorHookHandler = function apiCacheOnError (_request, reply, _error, done) {
+  reply[kExchange]?.failed?.()
+  done()
 }

@@ -19,8 +19,6 @@ export interface Filled {
   readonly beginning: Beginning
   /** What the handler sent, before serialization. */
   readonly payload: unknown
-  /** The response's, when all hooks have run. */
-  readonly contentType: string | undefined
   /** The request headers that choose between answers like this one. */
   readonly variesOn: readonly string[]
   land(outcome: Outcome): void
@@ -48,10 +46,9 @@ export function keep (filled: Filled, answer: Answer, body: Buffer): void {
   }))
 }
 
-function entryOf (filled: Filled, { status, headers, own, kind, text }: Answer, body: Buffer): Entry {
+function entryOf (filled: Filled, { status, headers, own, type, kind, text }: Answer, body: Buffer): Entry {
   const { identity, versions } = filled.beginning
   const { policy, route } = filled.reader
-  const { contentType } = filled
   const filledAt = Date.now()
   const age = initialAge(headers, filledAt)
   const filledUnder: Record<string, string> = {}
@@ -60,8 +57,7 @@ function entryOf (filled: Filled, { status, headers, own, kind, text }: Answer, 
     route,
     versions: filledUnder,
     status,
-    // Fastify names a type for what it sends without one.
-    headers: contentType === undefined ? own.set : Object.assign(own.set, { 'content-type': contentType }),
+    headers: type === undefined ? own.set : Object.assign(own.set, { 'content-type': type }),
     removed: own.removed,
     kind,
     body,

@@ -47,5 +47,6 @@ export function conditioned<T> (request: FastifyRequest, reply: FastifyReply, wh
     return undefined
   }
   reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${body.length}`)
-  return body.subarray(range.start, range.end + 1)
+  // Copied: hooks may write to what they are given.
+  return Buffer.from(body.subarray(range.start, range.end + 1))
 }

@@ -20,6 +20,25 @@ export function eachStore (): (sentence: string, run: (t: Test, options: ApiCach
   }
 }
 
+/** The same for what could differ between all places where entries are kept: the two local tiers, too. */
+export function eachTier (): (sentence: string, run: (t: Test, options: ApiCacheOptions) => Promise<void>) => void {
+  const redis = fileRedis()
+  const tiers: Record<string, () => ApiCacheOptions> = {
+    'in memory': () => ({ store: 'memory' }),
+    'in Redis': () => inRedis(redis()),
+    'in the strict tier': () => ({ ...inRedis(redis()), local: true }),
+    'in the tracked tier': () => ({ ...inRedis(redis()), local: { consistency: 'tracked' } })
+  }
+  return (sentence, run) => {
+    for (const [place, options] of Object.entries(tiers)) {
+      t.test(`${sentence}: ${place}`, async (t) => {
+        await redisCli(redis().port, 'FLUSHALL')
+        await run(t, options())
+      })
+    }
+  }
+}
+
 /** Options for a Redis that answers, however busy the machine is. */
 export const inRedis = ({ url }: RedisServer): ApiCacheOptions => ({ redis: url, timeout: 10_000 })
 
