@@ -12,6 +12,7 @@ import type { ReadPolicy } from './lib/policy/read-policy.js'
 import type { WritePolicy } from './lib/policy/write-policy.js'
 import { kLook } from './lib/read/cached-handler.js'
 import { kExchange } from './lib/read/exchange.js'
+import { takePrefix } from './lib/registration.js'
 import { equipRoute, watchEarlierRoutes } from './lib/routes.js'
 import { decodeEntry, encodeEntry } from './lib/store/frame.js'
 import { MemoryStore } from './lib/store/memory-store.js'
@@ -33,7 +34,11 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
   const { prefix = 'api-cache', responseHeader = 'X-API-Cache', timeout = 500, lease = 5_000, explain = false } = options
   const defaults = readDefaults(options)
   const keyspace = new Keyspace(prefix)
-  const store = await openStore(fastify, options, keyspace, timeout)
+  const giveBack = takePrefix(fastify, prefix)
+  const store = await openStore(fastify, options, keyspace, timeout).catch((error: unknown) => {
+    giveBack()
+    throw error
+  })
   const core = new Core(store, keyspace, { timeout, lease, responseHeader, explain }, fastify.log)
 
   fastify.decorate('apiCache', new ApiCache(core, store.name))
@@ -42,6 +47,8 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
   fastify.addHook('onRoute', function apiCacheOnRoute (route) { equipRoute(core, defaults, route) })
   watchEarlierRoutes(fastify)
   fastify.addHook('onClose', async function apiCacheOnClose () {
+    // One HTTP server may serve several applications, one after the other.
+    giveBack()
     await core.close()
     await store.close?.()
   })

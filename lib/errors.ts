@@ -20,6 +20,10 @@ export const WrongMethodError = createError<[what: string, instead: string]>(
 export const EarlyRouteError = createError<[route: string]>(
   'FST_API_CACHE_EARLY_ROUTE', '%s was declared before the plugin was loaded and would invalidate nothing; await app.register(apiCache) before declaring routes', 500)
 
+/** The plugin is there already: in this context or above it, or with the same prefix elsewhere on this server. */
+export const AlreadyRegisteredError = createError<[reason: string]>(
+  'FST_API_CACHE_ALREADY_REGISTERED', '%s', 500)
+
 /** `store: 'redis'` without any Redis to use. */
 export const NoRedisError = createError<[reason: string]>(
   'FST_API_CACHE_NO_REDIS', '%s', 500)

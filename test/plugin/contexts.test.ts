@@ -103,22 +103,6 @@ t.test('a plugin registered inside a context leaves the contexts beside it alone
   }
 })
 
-t.test('two contexts with a plugin each do not meet', async (t) => {
-  const app = Fastify()
-  for (const name of ['a', 'b']) {
-    await app.register(async (child) => {
-      await child.register(apiCache, { store: 'memory', responseHeader: `x-${name}` })
-      child.get('/', { config }, async () => name)
-      child.post('/', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
-    }, { prefix: `/${name}` })
-  }
-  const { request } = await listening(t, app)
-  for (const name of ['a', 'b']) t.equal((await request(`/${name}`)).headers.get(`x-${name}`), 'MISS')
-  await request('/a', { method: 'POST' })
-  t.equal((await request('/a')).headers.get('x-a'), 'MISS')
-  t.equal((await request('/b')).headers.get('x-b'), 'HIT')
-})
-
 t.test('a route without a policy has no trace of the cache', async (t) => {
   const { request } = await serving(t, { store: 'memory' }, (app) => {
     app.get('/', async () => ({}))

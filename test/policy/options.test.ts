@@ -96,10 +96,3 @@ t.test('every option may be left undefined, and the options are not changed', as
   })
   await t.resolves(registering(options))
 })
-
-t.test('registering the plugin twice in one context is refused', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  await app.register(apiCache, { store: 'memory' })
-  await t.rejects(async () => { await app.register(apiCache, { store: 'memory' }) }, { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
-})
