@@ -1,6 +1,7 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import { checkFields, isBoolean, isCount, isObject, isText, oneOf, type Fields } from './policy/fields.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
+import { faultOf } from './store/given-redis.js'
 import type { LocalOptions } from './store/local/local-tier.js'
 import type { MemoryOptions } from './store/memory-store.js'
 import type { CacheStore } from './store/store.js'
@@ -8,8 +9,8 @@ import type { CacheStore } from './store/store.js'
 /** Options of the plugin. Those of `ReadDefaults` are defaults for every route. */
 export interface ApiCacheOptions extends ReadDefaults {
   /**
-   * An ioredis client or Cluster, which stays yours; or a URL or ioredis options: the plugin then
-   * opens the connection, waits for it at registration (at most `timeout`), and closes it.
+   * An ioredis client or Cluster, which stays yours; or a URL (redis:// or rediss://) or ioredis options: the
+   * plugin then opens the connection, waits for it at registration (at most `timeout`), and closes it.
    * Default `fastify.redis` where @fastify/redis is registered.
    */
   redis?: Redis | Cluster | RedisOptions | string
@@ -38,7 +39,11 @@ export interface ApiCacheOptions extends ReadDefaults {
 
 const fields: Fields<ApiCacheOptions> = {
   ...defaultsFields,
-  redis: { accepts: (value) => isText(value) || isObject(value), expects: 'an ioredis client or Cluster, a URL or ioredis options' },
+  redis: {
+    accepts: (value) => faultOf(value) === undefined,
+    expects: 'an ioredis client or Cluster, a URL or ioredis options',
+    shows: (value) => faultOf(value)!
+  },
   redisNamespace: { accepts: isText, expects: 'the name of a namespace of @fastify/redis' },
   store: {
     accepts: (value) => value === 'redis' || value === 'memory' || isStore(value),

@@ -27,6 +27,8 @@ app.register(apiCache, { store: 'memory', memory: { maxBytes: 1024, maxEntries: 
 app.register(apiCache, { store: 'redis', redisNamespace: 'cache' })
 app.register(apiCache, { store })
 app.register(apiCache, { expire: '15m', scope: 'shared', query: ['skip'], ignoreQuery: ['utm_*'], vary: ['accept-language'], maxBytes: 1024, statuses: [200, 404] })
+// @ts-expect-error options of node-redis
+app.register(apiCache, { redis: { url: 'redis://127.0.0.1' } })
 // @ts-expect-error no such option
 app.register(apiCache, { prefixes: 'api-cache' })
 // @ts-expect-error true names no header

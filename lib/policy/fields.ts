@@ -5,6 +5,8 @@ import { InvalidFieldError, UnknownFieldError } from '../errors.js'
 export interface Field {
   accepts: (value: unknown) => boolean
   expects: string
+  /** What an error shows of a value that is not accepted; `show` when left out. */
+  shows?: (value: unknown) => string
 }
 
 export type Fields<T> = { [K in keyof Required<T>]: Field }
@@ -20,7 +22,7 @@ export function checkFields<T extends object> (what: string, value: T, fields: F
     }
     const field = fields[name as keyof T]
     if (given !== undefined && !field.accepts(given)) {
-      throw new InvalidFieldError(what, name, field.expects, show(given))
+      throw new InvalidFieldError(what, name, field.expects, (field.shows ?? show)(given))
     }
   }
 }

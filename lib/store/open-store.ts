@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { Redis, type Cluster, type RedisOptions } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import { InvalidFieldError, NoRedisError } from '../errors.js'
 import type { Keyspace } from '../key/keyspace.js'
 import type { ApiCacheOptions } from '../options.js'
 import { show } from '../policy/fields.js'
+import { describe, isClient } from './given-redis.js'
 import { LocalTier } from './local/local-tier.js'
 import { TrackedVersions } from './local/tracked-versions.js'
 import { MemoryStore } from './memory-store.js'
@@ -56,10 +57,6 @@ const IMPATIENT: RedisOptions = {
   retryStrategy: (times) => Math.min(times * 50, MAX_RETRY)
 }
 
-function isClient (redis: unknown): redis is RedisClient {
-  return typeof redis === 'object' && redis !== null && typeof (redis as Redis).mget === 'function'
-}
-
 /** Waits for the connection, but an API without its cache is better than none. */
 async function open (store: RedisStore, timeout: number, fastify: FastifyInstance): Promise<RedisStore> {
   try {
@@ -70,8 +67,8 @@ async function open (store: RedisStore, timeout: number, fastify: FastifyInstanc
   return store
 }
 
-function connect (redis: string | RedisOptions | Redis | Cluster, fastify: FastifyInstance): Redis {
-  const client = typeof redis === 'string' ? new Redis(redis, IMPATIENT) : new Redis({ ...IMPATIENT, ...redis as RedisOptions })
+function connect (redis: string | RedisOptions, fastify: FastifyInstance): Redis {
+  const client = typeof redis === 'string' ? new Redis(redis, IMPATIENT) : new Redis({ ...IMPATIENT, ...redis })
   // Without a listener ioredis prints each failed attempt; the first is logged, and the door tells the rest.
   let reported = false
   client.on('error', (err: Error) => {
@@ -83,12 +80,21 @@ function connect (redis: string | RedisOptions | Redis | Cluster, fastify: Fasti
   return client
 }
 
+/** @throws NoRedisError when what is registered is nothing to use, which is not to go unnoticed */
 function registeredClient (fastify: FastifyInstance, namespace: string | undefined): RedisClient | undefined {
-  const decorated = (fastify as FastifyInstance & { redis?: RedisClient & Record<string, RedisClient | undefined> }).redis
-  if (namespace === undefined) return isClient(decorated) ? decorated : undefined
-  const client = decorated?.[namespace]
-  if (!isClient(client)) {
-    throw new NoRedisError(`redisNamespace: @fastify/redis has no namespace '${namespace}'; register it before this plugin`)
-  }
-  return client
+  const decorated: unknown = (fastify as FastifyInstance & { redis?: unknown }).redis
+  if (namespace !== undefined) return clientOfNamespace(decorated, namespace)
+  if (decorated === undefined || decorated === null || isClient(decorated)) return decorated ?? undefined
+  const names = Object.entries(decorated).filter(([, client]) => isClient(client)).map(([name]) => `'${name}'`)
+  throw new NoRedisError(names.length > 0
+    ? `@fastify/redis has the namespaces ${names.join(', ')} only: name one as redisNamespace, or write store: 'memory'`
+    : `fastify.redis is no ioredis client but ${describe(decorated)}: hand one in as redis, or write store: 'memory'`)
+}
+
+function clientOfNamespace (decorated: unknown, namespace: string): RedisClient {
+  const client = (decorated as Record<string, unknown> | null | undefined)?.[namespace]
+  if (isClient(client)) return client
+  throw new NoRedisError(client === undefined
+    ? `redisNamespace: @fastify/redis has no namespace '${namespace}'; register it before this plugin`
+    : `redisNamespace: '${namespace}' of @fastify/redis is no ioredis client but ${describe(client)}`)
 }

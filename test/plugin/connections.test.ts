@@ -2,12 +2,15 @@ import fastifyRedis from '@fastify/redis'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import { Cluster, Redis } from 'ioredis'
+import { createClient } from 'redis'
 import t, { type Test } from 'tap'
 import apiCache, { type ApiCacheOptions } from '../../index.js'
 import { fileRedis, redisCli } from '../support/each-store.js'
 import { complaints, loggingTo, type LogLine } from '../support/log.js'
 import { startCluster } from '../support/redis-cluster.js'
+import { startRedis } from '../support/redis-server.js'
 import { keysOf, listening } from '../support/serving.js'
+import { temporaryFolder } from '../support/temporary-folder.js'
 
 const redis = fileRedis()
 t.beforeEach(() => redisCli(redis().port, 'FLUSHALL'))
@@ -52,14 +55,6 @@ t.test('a namespace of @fastify/redis is used when redisNamespace names it', asy
     await app.register(fastifyRedis, { url: redis().url, namespace: 'cache' })
   })
   t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
-})
-
-t.test('namespaces of @fastify/redis are not used unless one is named', async (t) => {
-  const lines: LogLine[] = []
-  const app = await works(t, {}, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'other' }), lines)
-  t.equal(app.apiCache.stats().store, 'memory')
-  t.same(await entriesInRedis(), [])
-  t.equal(complaints(lines).length, 1)
 })
 
 t.test('an ioredis client is used and stays open when the server closes', async (t) => {
@@ -166,10 +161,21 @@ t.test('a Cluster that reads from replicas is refused', async (t) => {
   })
 })
 
-const missing: Array<[string, ApiCacheOptions, (app: FastifyInstance) => unknown, RegExp]> = [
+type Refused = [what: string, options: ApiCacheOptions, before: (app: FastifyInstance) => unknown, message: RegExp]
+
+const other = createClient()
+const missing: Refused[] = [
   ['store: \'redis\' without any', { store: 'redis' }, () => {}, /register @fastify\/redis before this plugin, or give it the redis option/],
   ['a redisNamespace without @fastify/redis', { redisNamespace: 'cache' }, () => {}, /has no namespace 'cache'; register it before this plugin/],
-  ['an unknown redisNamespace', { redisNamespace: 'cahce' }, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'cache' }), /has no namespace 'cahce'/]
+  ['an unknown redisNamespace', { redisNamespace: 'cahce' }, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'cache' }), /has no namespace 'cahce'/],
+  ['a redisNamespace that is a client of node-redis', { redisNamespace: 'cache' }, (app) => app.decorate('redis', { cache: other } as never),
+    /'cache' of @fastify\/redis is no ioredis client but a client of node-redis/],
+  ['@fastify/redis with namespaces of which none is named', {}, async (app) => {
+    for (const namespace of ['cache', 'other']) await app.register(fastifyRedis, { url: redis().url, namespace })
+  }, /has the namespaces 'cache', 'other' only: name one as redisNamespace, or write store: 'memory'/],
+  ['a fastify.redis of node-redis', {}, (app) => app.decorate('redis', other as never),
+    /fastify\.redis is no ioredis client but a client of node-redis \(the package redis\): hand one in as redis, or write store: 'memory'/],
+  ['a fastify.redis that is a string', {}, (app) => app.decorate('redis', 'redis://:secret@localhost' as never), /is no ioredis client but a string: /]
 ]
 for (const [what, options, before, message] of missing) {
   t.test(`${what} is a coded error that says what to register`, async (t) => {
@@ -179,3 +185,17 @@ for (const [what, options, before, message] of missing) {
     await t.rejects(async () => { await app.register(apiCache, options) }, { code: 'FST_API_CACHE_NO_REDIS', message })
   })
 }
+
+t.test('a fastify.redis of another package is left alone where it is not asked for', async (t) => {
+  await works(t, { redis: redis().url }, (app) => app.decorate('redis', other as never))
+  const app = await works(t, { store: 'memory' }, (app) => app.decorate('redis', other as never))
+  t.equal(app.apiCache.stats().store, 'memory')
+})
+
+t.test('the path of a socket is connected to', async (t) => {
+  const path = `${await temporaryFolder(t)}/redis.sock`
+  const server = await startRedis({ args: ['--unixsocket', path] })
+  t.teardown(() => server.stop())
+  await works(t, { redis: { path } })
+  t.same(await redisCli(server.port, '--scan', '--pattern', '*|users:*'), ['api-cache|users:GET /1'])
+})

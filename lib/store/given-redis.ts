@@ -1,0 +1,91 @@
+import type { Redis, RedisOptions } from 'ioredis'
+import { isFunction, isObject, show } from '../policy/fields.js'
+import type { RedisClient } from './redis-store.js'
+import { isPromise } from './store.js'
+
+/** Whether it is a client or Cluster of ioredis, or of a package with the same API, such as iovalkey. */
+export function isClient (value: unknown): value is RedisClient {
+  if (!isObject(value)) return false
+  const { status, options, mgetBuffer, duplicate } = value as Partial<Record<keyof Redis, unknown>>
+  return typeof status === 'string' && isObject(options) && isFunction(mgetBuffer) && isFunction(duplicate)
+}
+
+const NO_URL = "a string that is no redis:// or rediss:// URL; write 'redis://localhost:6379', or { path } for a socket"
+
+/** What is wrong with a value of the option `redis`, as an error shows it; undefined when nothing is. */
+export function faultOf (value: unknown): string | undefined {
+  if (isClient(value)) return undefined
+  if (typeof value === 'string') return isUrl(value) ? undefined : NO_URL
+  return isObject(value) && isPlain(value) && otherClient(value) === undefined ? faultOfOptions(value) : describe(value)
+}
+
+/** What an error calls something that is no client: never its content, which may hold a password. */
+export function describe (value: unknown): string {
+  if (typeof value === 'string') return 'a string'
+  if (!isObject(value)) return show(value)
+  if (isPromise(value)) return 'a promise, to be awaited first'
+  const client = otherClient(value)
+  if (client !== undefined) return client
+  return isPlain(value) ? show(value) : `an instance of ${String(value.constructor?.name).slice(0, 40) || 'some class'}`
+}
+
+/** The name of what has commands of Redis and yet is none of the clients that can be used. */
+function otherClient (value: object): string | undefined {
+  const { mGet, mget, sendCommand, isPipeline } = value as Partial<Record<string, unknown>>
+  if (isFunction(mGet) && isFunction(sendCommand)) return 'a client of node-redis (the package redis)'
+  if (isPipeline === true) return 'a pipeline of ioredis'
+  return isFunction(mget) ? 'a client of another package than ioredis' : undefined
+}
+
+/** What other libraries call it, and what to write instead: ioredis ignores it, and connects to something else. */
+const FOREIGN = new Map([
+  ['url', 'hand in the URL itself'],
+  ['socket', 'write host and port, or path'],
+  ['database', 'write db'],
+  ['nodes', 'hand in new Cluster(nodes) of ioredis'],
+  ['rootNodes', 'hand in new Cluster(nodes) of ioredis']
+])
+
+/** What says to ioredis where to connect to. */
+const SERVER: ReadonlySet<string> = new Set<keyof RedisOptions>(['host', 'port', 'path', 'sentinels', 'Connector'])
+
+/** What is left where localhost is meant. */
+const OTHER: ReadonlySet<string> = new Set<keyof RedisOptions>([
+  'autoPipeliningIgnoredCommands', 'autoResendUnfulfilledCommands', 'autoResubscribe', 'blockingTimeout',
+  'blockingTimeoutGrace', 'clientInfoTag', 'commandTimeout', 'connectTimeout', 'connectionName', 'db',
+  'disableClientInfo', 'disconnectTimeout', 'enableAutoPipelining', 'enableOfflineQueue', 'enableReadyCheck',
+  'family', 'himportFieldsets', 'keepAlive', 'keyPrefix', 'lazyConnect', 'maxLoadingRetryTime',
+  'maxRetriesPerRequest', 'noDelay', 'password', 'protocol', 'readOnly', 'reconnectOnError', 'replyMapping',
+  'retryStrategy', 'scripts', 'socketTimeout', 'stringNumbers', 'tls', 'username'
+])
+
+function faultOfOptions (options: object): string | undefined {
+  const names = Object.entries(options).filter(([, value]) => value !== undefined).map(([name]) => name)
+  // A Connector has options of its own.
+  if (names.includes('Connector')) return undefined
+  const foreign = names.find((name) => FOREIGN.has(name))
+  if (foreign !== undefined) return `options with '${foreign}', which ioredis does not know; ${FOREIGN.get(foreign)}`
+  if (names.some((name) => SERVER.has(name))) return undefined
+  const unknown = names.find((name) => !OTHER.has(name))
+  if (unknown === undefined) return undefined
+  const name = unknown.slice(0, 40)
+  return `options with '${name}', with which ioredis would connect to localhost; write host, port, path or sentinels`
+}
+
+function isUrl (text: string): boolean {
+  if (!/^rediss?:\/\//i.test(text)) return false
+  try {
+    const { hostname, username, password } = new URL(text)
+    // As ioredis does.
+    decodeURIComponent(username + password)
+    return hostname !== ''
+  } catch {
+    return false
+  }
+}
+
+/** An object of no class. */
+function isPlain (value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
