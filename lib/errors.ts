@@ -32,6 +32,11 @@ export const NoRedisError = createError<[reason: string]>(
 export const UnsafeRedisError = createError<[reason: string]>(
   'FST_API_CACHE_UNSAFE_REDIS', '%s', 500)
 
+/** A reply of Redis that is none to the command that was sent: nothing is known of what became of it. */
+export const UnexpectedReplyError = createError<[command: string, got: string]>(
+  'FST_API_CACHE_UNEXPECTED_REPLY',
+  'the reply to %s is %s, which confirms nothing; give the plugin a client on which nobody uses MULTI or changes replies', 500)
+
 /** `invalidate()` or `invalidateTags()` was called with something that is not a name. */
 export const InvalidNameError = createError<[what: string, got: string]>(
   'FST_API_CACHE_INVALID_NAME', '%s must be a non-empty string or a list of them, got %s', 500, TypeError)

@@ -3,13 +3,13 @@ import { corked } from './corked.js'
 import { Deferred } from './deferred.js'
 import type { Entry } from './entry.js'
 import { decodeEntry } from './frame.js'
+import { asValue, asValues, type Value } from './replies.js'
 import { isPromise, type Lookup, type MaybePromise } from './store.js'
 import { Turn } from './turn.js'
 
 /** Keys with which a command leaves before the turn is over: Redis is at work on it while others join the next. */
 const FULL = 32
 
-type Value = Buffer | null
 type Current = ReadonlyArray<string | undefined>
 
 /** What is current, of what stands under the keys of versions. */
@@ -44,7 +44,7 @@ export class ReadsOfServer implements Reads {
 
   async #send ({ keys, values }: Batch): Promise<void> {
     try {
-      values.resolve(await this.#server.mgetBuffer(keys))
+      values.resolve(asValues('MGET', await this.#server.mgetBuffer(keys), keys.length))
     } catch (error) {
       values.reject(error)
     }
@@ -166,7 +166,7 @@ export class ReadsOfCluster implements Reads {
 
   async #send (key: string, value: Deferred<Value>): Promise<void> {
     try {
-      value.resolve(await this.#cluster.getBuffer(key))
+      value.resolve(asValue('GET', await this.#cluster.getBuffer(key)))
     } catch (error) {
       value.reject(error)
     }

@@ -6,6 +6,7 @@ import { Deadlines } from './deadlines.js'
 import type { Entry } from './entry.js'
 import { ReadsOfCluster, ReadsOfServer, type Latest, type Reads } from './reads.js'
 import { isReply } from './redis-errors.js'
+import { asFlag, asInteger, asListedText, asMarkedText, asValue, expectInteger, expectOk, expectPong } from './replies.js'
 import { CLAIM, HELD, HOLD, LEASE, LET_GO, MAX_VERSION_BYTES, MOVE, RELEASE } from './scripts.js'
 import { adopt, believes, RunsOfCluster, runOfServer, type ServerRun, type ServerRuns } from './server-run.js'
 import { CLOSED, isPromise, type CacheStore, type Lookup } from './store.js'
@@ -124,13 +125,13 @@ export class RedisStore implements CacheStore {
   }
 
   async hold (versions: readonly string[], writer: string, milliseconds: number): Promise<void> {
-    await Promise.all(versions.map((version) => this.#writing(version, this.#client.eval(HOLD, 1, version, writer, milliseconds))))
+    await Promise.all(versions.map((version) => this.#change(version, HOLD, writer, milliseconds)))
   }
 
   async letGo (versions: readonly string[], writer: string, fresh: string, moved: boolean): Promise<void> {
     const runs = await this.#runsOf(versions)
-    await Promise.all(versions.map((version, index) => this.#writing(version,
-      this.#client.eval(LET_GO, 1, version, writer, fresh, runs[index]!.mark, VERSION_SECONDS, moved ? '1' : '0'))))
+    await Promise.all(versions.map((version, index) =>
+      this.#change(version, LET_GO, writer, fresh, runs[index]!.mark, VERSION_SECONDS, moved ? '1' : '0')))
   }
 
   set (key: string, entry: Entry, seconds: number): Promise<unknown> {
@@ -146,12 +147,12 @@ export class RedisStore implements CacheStore {
   }
 
   async lease (key: string, holder: string, milliseconds: number): Promise<boolean> {
-    return await this.#client.eval(LEASE, 1, key, holder, milliseconds) === 1
+    return asFlag('EVAL', await this.#client.eval(LEASE, 1, key, holder, milliseconds))
   }
 
   async release (key: string, holder: string, news: string): Promise<void> {
-    await this.#client.eval(RELEASE, 1, key, holder)
-    await this.#client.publish(this.#keyPrefix + NEWS_CHANNEL, `${news} ${key}`)
+    asInteger('EVAL', await this.#client.eval(RELEASE, 1, key, holder))
+    asInteger('PUBLISH', await this.#client.publish(this.#keyPrefix + NEWS_CHANNEL, `${news} ${key}`))
   }
 
   listen (told: (key: string, news: string) => void): void {
@@ -180,11 +181,12 @@ export class RedisStore implements CacheStore {
   async #reach (): Promise<void> {
     if (this.#client.isCluster) {
       // A PING would go to any node.
-      await Promise.all([...this.#asked.values()].map((key) => this.#client.exists(key)))
+      const keys = [...this.#asked.values()]
+      await Promise.all(keys.map(async (key) => asInteger('EXISTS', await this.#client.exists(key))))
     } else if (!this.#runs.known) {
       await this.#runs.open()
     } else {
-      await this.#client.ping()
+      expectPong(await this.#client.ping())
     }
   }
 
@@ -208,27 +210,34 @@ export class RedisStore implements CacheStore {
   /** What is under a version's key, once there is something. */
   async #claimOne (version: string, text: string, { mark }: ServerRun): Promise<Buffer | null> {
     try {
-      return Buffer.from(await this.#writing(version, this.#client.eval(CLAIM, 1, version, text, mark, VERSION_SECONDS)) as string)
+      const there = this.#client.eval(CLAIM, 1, version, text, mark, VERSION_SECONDS)
+      return Buffer.from(asListedText('EVAL', await this.#writing(version, there)))
     } catch (error) {
       if (!isReply(error)) throw error
     }
     // To a user who may not run scripts.
-    await this.#writing(version, this.#client.set(version, text + mark, 'EX', VERSION_SECONDS, 'NX'))
-    return await this.#client.getBuffer(version)
+    const made = await this.#writing(version, this.#client.set(version, text + mark, 'EX', VERSION_SECONDS, 'NX'))
+    if (made !== null) expectOk('SET', made)
+    return asValue('GET', await this.#client.getBuffer(version))
   }
 
   /** The new version; undefined where there is none yet: a strict write holds it, or it could only be deleted. */
   async #moveOne (version: string, text: string, { mark }: ServerRun): Promise<string | undefined> {
     try {
-      const moved = await this.#writing(version, this.#client.eval(MOVE, 1, version, text, mark, VERSION_SECONDS)) as string | null
-      return moved?.slice(0, -mark.length)
+      const moved = this.#client.eval(MOVE, 1, version, text, mark, VERSION_SECONDS)
+      return asMarkedText('EVAL', await this.#writing(version, moved), mark)
     } catch (error) {
       if (!isReply(error)) throw error
     }
     // To a user who may not run scripts, and to a Redis that is full: a lost version is as good as
     // a new one, and may be lost twice.
-    await this.#writing(version, this.#client.del(version))
+    asInteger('DEL', await this.#writing(version, this.#client.del(version)))
     return undefined
+  }
+
+  /** Runs a script that changes a version and replies 1. */
+  async #change (version: string, script: string, ...args: Array<string | number>): Promise<void> {
+    expectInteger('EVAL', await this.#writing(version, this.#client.eval(script, 1, version, ...args)), 1)
   }
 
   /** A write that a replica refuses: the server was a master when the connection began. */

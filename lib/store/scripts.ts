@@ -54,14 +54,14 @@ end
 `
 
 /**
- * Text, mark, seconds: makes a version of them where there is none. Answers what is there then. A
- * hold expires; what looks like one and does not is damaged.
+ * Text, mark, seconds: makes a version of them where there is none. Answers, in a list, what is there
+ * then. A hold expires; what looks like one and does not is damaged.
  */
 export const CLAIM = `${READ}${FRESH}
-if value ~= '' and (not list or redis.call('PTTL', KEYS[1]) > 0) then return value end
+if value ~= '' and (not list or redis.call('PTTL', KEYS[1]) > 0) then return {value} end
 local version = fresh(ARGV[1], ARGV[2])
 redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
-return version`
+return {version}`
 
 /** Text, mark, seconds: replaces the version, and answers it; where it is held, what was before is no more, and the answer is nothing. */
 export const MOVE = `${READ}${FRESH}

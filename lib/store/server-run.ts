@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
 import calculateSlot from 'cluster-key-slot'
 import { isReply } from './redis-errors.js'
+import { asInfo } from './replies.js'
 
 /** What a version written during a run ends in: a dot and the beginning of the server's run id. */
 const MARK_DIGITS = 12
@@ -80,7 +81,7 @@ class Connection {
   async #ask (): Promise<ServerRun> {
     let info: string
     try {
-      info = await this.#redis.info()
+      info = asInfo(await this.#redis.info())
     } catch (error) {
       if (!isReply(error, 'NOPERM')) throw error
       info = ''

@@ -3,6 +3,7 @@ import { Deadlines } from './deadlines.js'
 import { decodeVersions, headEnd, SEAL_AT, SEAL_END } from './frame.js'
 import { isReply } from './redis-errors.js'
 import type { RedisClient } from './redis-store.js'
+import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
 
 const SCAN_COUNT = 100
@@ -61,9 +62,9 @@ export class Sweeps {
   /** An entry's beginning. */
   async #see (key: string): Promise<Seen> {
     try {
-      const beginning = await this.#client.getrangeBuffer(key, 0, BEGINNING_BYTES - 1)
+      const beginning = await this.#read(key, BEGINNING_BYTES)
       const end = headEnd(beginning)
-      const head = end <= beginning.length ? beginning : await this.#client.getrangeBuffer(key, 0, end - 1)
+      const head = end <= beginning.length ? beginning : await this.#read(key, end)
       return { key, versions: decodeVersions(head), seal: Buffer.from(head.subarray(SEAL_AT, SEAL_END)) }
     } catch (error) {
       if (isReply(error, 'WRONGTYPE')) return { key, versions: undefined, seal: undefined }
@@ -71,11 +72,15 @@ export class Sweeps {
     }
   }
 
+  async #read (key: string, bytes: number): Promise<Buffer> {
+    return asBytes('GETRANGE', await this.#client.getrangeBuffer(key, 0, bytes - 1))
+  }
+
   /** Deletes an entry, but not the one that was filled under its key since it was seen. */
   async #deleteSeen ({ key, seal }: Seen): Promise<number> {
     if (seal !== undefined) {
       try {
-        return await this.#client.eval(DELETE_SEEN, 1, key, seal) as number
+        return asInteger('EVAL', await this.#client.eval(DELETE_SEEN, 1, key, seal))
       } catch (error) {
         if (!isReply(error)) throw error
       }
@@ -86,13 +91,13 @@ export class Sweeps {
   async #delete (key: string): Promise<number> {
     if (this.#unlinks) {
       try {
-        return await this.#client.unlink(key)
+        return asInteger('UNLINK', await this.#client.unlink(key))
       } catch (error) {
         if (!isReply(error)) throw error
         this.#unlinks = false
       }
     }
-    return await this.#client.del(key)
+    return asInteger('DEL', await this.#client.del(key))
   }
 
   /** Every server that holds a part of the keys. */
@@ -109,7 +114,8 @@ export class Sweeps {
       do {
         let keys: string[]
         try {
-          ;[cursor, keys] = await this.#patience.within(master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT))
+          const scanned = master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
+          ;[cursor, keys] = asScan(await this.#patience.within(scanned))
         } catch (error) {
           // The other nodes have keys, too.
           errors.push(error)

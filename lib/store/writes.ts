@@ -4,6 +4,7 @@ import { Deferred } from './deferred.js'
 import type { Entry } from './entry.js'
 import { encodeEntry } from './frame.js'
 import { isReply } from './redis-errors.js'
+import { expectInteger, expectOk } from './replies.js'
 import { SET_ALL } from './scripts.js'
 import { Turn } from './turn.js'
 
@@ -77,7 +78,7 @@ export class WritesOfServer implements Writes {
     const keys = writes.map(({ key }) => key)
     const values = writes.flatMap(({ key, entry, seconds }) => [encodeEntry(key, entry), seconds])
     try {
-      return await this.#server.eval(SET_ALL, keys.length, ...keys, ...values)
+      return expectInteger('EVAL', await this.#server.eval(SET_ALL, keys.length, ...keys, ...values), keys.length)
     } catch (error) {
       if (!isReply(error)) throw error
     }
@@ -85,8 +86,8 @@ export class WritesOfServer implements Writes {
     return await Promise.all(writes.map((write) => this.#set(write)))
   }
 
-  #set ({ key, entry, seconds }: Write): Promise<unknown> {
-    return this.#watch(key, this.#server.set(key, encodeEntry(key, entry), 'EX', seconds))
+  async #set ({ key, entry, seconds }: Write): Promise<void> {
+    expectOk('SET', await this.#watch(key, this.#server.set(key, encodeEntry(key, entry), 'EX', seconds)))
   }
 }
 
@@ -113,8 +114,8 @@ export class WritesOfCluster implements Writes {
     })
   }
 
-  async #set ({ key, entry, seconds }: Write): Promise<unknown> {
-    return await this.#watch(key, this.#cluster.set(key, encodeEntry(key, entry), 'EX', seconds))
+  async #set ({ key, entry, seconds }: Write): Promise<void> {
+    expectOk('SET', await this.#watch(key, this.#cluster.set(key, encodeEntry(key, entry), 'EX', seconds)))
   }
 }
 

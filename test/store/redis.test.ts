@@ -18,6 +18,7 @@ async function open (options: RedisOptions = {}): Promise<RedisStore> {
 for (const { name, run } of storeSuite(() => open())) t.test(`in Redis: ${name}`, run)
 for (const { name, run } of storeSuite(() => open({ keyPrefix: 'app:*[x]:' }))) t.test(`in Redis behind a client's keyPrefix: ${name}`, run)
 for (const { name, run } of storeSuite(() => open({ protocol: 2 }))) t.test(`in Redis by RESP2: ${name}`, run)
+for (const { name, run } of storeSuite(() => open({ stringNumbers: true }))) t.test(`in Redis with stringNumbers: ${name}`, run)
 
 t.test('a sweep takes what is no text along, and what lies behind it', async (t) => {
   const control = new Redis({ port: server.port })

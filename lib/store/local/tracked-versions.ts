@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
+import { asInteger, expectOk, expectPong } from '../replies.js'
 import { isPromise, type CacheStore, type MaybePromise } from '../store.js'
 import type { KnownVersions } from './local-tier.js'
 
@@ -38,7 +39,15 @@ export class TrackedVersions implements KnownVersions {
     this.#store = store
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#prefix = this.#keyPrefix + prefix
-    this.#ear = client.duplicate({ protocol: 2, autoResubscribe: false, enableOfflineQueue: false, maxRetriesPerRequest: 0, keyPrefix: '', lazyConnect: true })
+    this.#ear = client.duplicate({
+      protocol: 2,
+      replyMapping: 'legacy',
+      autoResubscribe: false,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      keyPrefix: '',
+      lazyConnect: true
+    })
     this.#ear.on('error', () => { this.#distrust() })
     this.#ear.on('close', () => { this.#distrust() })
     this.#ear.on('ready', () => { this.#track() })
@@ -118,8 +127,9 @@ export class TrackedVersions implements KnownVersions {
     this.#distrust()
     try {
       const id = await this.#ear.client('ID')
-      await this.#ear.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', this.#prefix)
-      await this.#ear.subscribe('__redis__:invalidate')
+      const tracking = this.#ear.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', this.#prefix)
+      expectOk('CLIENT TRACKING', await tracking)
+      asInteger('SUBSCRIBE', await this.#ear.subscribe('__redis__:invalidate'))
       this.#heardAt = performance.now()
       this.#tracking = true
     } catch {
@@ -132,7 +142,7 @@ export class TrackedVersions implements KnownVersions {
     if (this.#ear.status !== 'ready' || !this.#tracking) return
     // What it tells is known from when the question was asked, as answers and notices come in order.
     const askedAt = performance.now()
-    this.#ear.ping().then(() => { this.#heardAt = askedAt }, () => { this.#distrust() })
+    this.#ear.ping().then(expectPong).then(() => { this.#heardAt = askedAt }, () => { this.#distrust() })
   }
 
   /** @param keys of versions that changed; null when all did */
