@@ -1,5 +1,8 @@
 import { escape } from './escape.js'
 
+/** Each level is copied once for each around it. */
+const MAX_DEPTH = 100
+
 /** Whether a parameter is a text whenever it is one at all, as far as the route's schema says. */
 export type IsText = (name: string) => boolean
 
@@ -52,7 +55,7 @@ const readsAsOther = (text: string): boolean =>
   text === 'true' || text === 'false' || text === '-0' || String(Number(text)) === text
 
 /** JSON with sorted names, in the manner of RFC 8785, and a form of its own for what JSON cannot tell apart. */
-function canonicalJson (value: unknown): string {
+function canonicalJson (value: unknown, depth = 0): string {
   switch (typeof value) {
     case 'string': return JSON.stringify(value)
     case 'number': return Object.is(value, -0) ? '-0' : String(value)
@@ -61,14 +64,15 @@ function canonicalJson (value: unknown): string {
     case 'bigint': return `${value}n`
   }
   if (value === null) return 'null'
-  if (Array.isArray(value)) return `[${Array.from(value, canonicalJson).join(',')}]`
+  if (depth === MAX_DEPTH) throw new TypeError(`a parameter is nested deeper than ${MAX_DEPTH}: give the route's policy a key function`)
+  if (Array.isArray(value)) return `[${Array.from(value, (item) => canonicalJson(item, depth + 1)).join(',')}]`
   if (value instanceof Date) return `Date(${value.getTime()})`
-  if (value instanceof Set) return `Set${canonicalJson([...value])}`
-  if (value instanceof Map) return `Map${canonicalJson([...value])}`
+  if (value instanceof Set) return `Set${canonicalJson([...value], depth)}`
+  if (value instanceof Map) return `Map${canonicalJson([...value], depth)}`
   // An object may keep what it is where nobody sees it: two of them could look the same.
   if (!isPlain(value)) throw unkeyable('a parameter', value)
   const names = Object.keys(value).filter((name) => value[name] !== undefined).sort()
-  return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name])}`).join(',')}}`
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name], depth + 1)}`).join(',')}}`
 }
 
 function isPlain (value: unknown): value is Record<string, unknown> {

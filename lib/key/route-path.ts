@@ -1,4 +1,5 @@
 import { canonicalValue, type IsText } from './canonical.js'
+import { bounded } from './escape.js'
 
 type Params = Record<string, unknown>
 
@@ -38,9 +39,8 @@ export function routePath (pattern: string, isText: IsText): (params: unknown) =
 }
 
 function wildcard (value: unknown, isText: boolean): string {
-  return typeof value === 'string'
-    ? value.split('/').map((segment) => canonicalValue(segment, isText)).join('/')
-    : canonicalValue(value, isText)
+  if (typeof value !== 'string') return canonicalValue(value, isText)
+  return bounded(value, (path) => path.split('/').map((segment) => canonicalValue(segment, isText)).join('/'))
 }
 
 const staticPart = (text: string): string => encodeURI(text).replaceAll('~', '%7E')

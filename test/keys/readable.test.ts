@@ -145,6 +145,40 @@ test('a long key keeps its beginning and ends in a hash, in 512 bytes', async (t
   t.match(await request(`/users?q=${forged}`), { cache: 'MISS', text: JSON.stringify({ q: forged }) })
 })
 
+const LONG: Record<string, { policy: Partial<ReadPolicy>, ask: (text: string) => [path: string, headers?: Record<string, string>] }> = {
+  'a parameter': { policy: {}, ask: (text) => [`/?q=${text}`] },
+  'the name of a parameter': { policy: {}, ask: (text) => [`/?${text}`] },
+  'a path': { policy: {}, ask: (text) => [`/${text}/x`] },
+  'a header': { policy: { vary: ['x-long'] }, ask: (text) => ['/', { 'x-long': text }] },
+  'a namespace': { policy: { namespace: (request) => request.headers['x-long'] as string }, ask: (text) => ['/', { 'x-long': text }] },
+  'a scope': { policy: { scope: (request) => request.headers['x-long'] as string }, ask: (text) => ['/', { 'x-long': text }] },
+  'a key function': { policy: { key: (request) => request.headers['x-long'] as string }, ask: (text) => ['/', { 'x-long': text }] }
+}
+
+for (const [what, { policy: more, ask }] of Object.entries(LONG)) {
+  test(`long texts in ${what} that differ anywhere have entries of their own`, async (t, options) => {
+    const { request } = await serving(t, options, (app) => app.get('/*', { config: policy(more) }, async ({ url, headers }) => `${url} ${headers['x-long']}`))
+    const texts = [511, 512, 513, 2_000].flatMap((length) => [`${'x'.repeat(length - 1)}y`, `y${'x'.repeat(length - 1)}`, 'x'.repeat(length)])
+    for (const cache of ['MISS', 'HIT']) {
+      for (const text of texts) {
+        const [path, headers = {}] = ask(text)
+        t.match(await request(path, { headers }), { cache, text: `${path} ${headers['x-long']}` })
+      }
+    }
+  })
+}
+
+test('long texts of a key function that differ in what UTF-8 cannot say have entries of their own', async (t, options) => {
+  const texts = ['\ud800', '\ud801', '\ufffd'].map((last) => `${'x'.repeat(1_000)}${last}`)
+  const { app, request } = await serving(t, options, (app) => app.get('/:index', {
+    config: policy({ key: (request) => texts[Number((request.params as { index: string }).index)]! })
+  }, async ({ url }) => url))
+  for (const cache of ['MISS', 'HIT']) {
+    for (const index of texts.keys()) t.match(await request(`/${index}`), { cache, text: `/${index}` })
+    await app.apiCache.ready()
+  }
+})
+
 test('what names a caller stands in a key as a hash', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', {
     config: policy({ vary: ['authorization', 'cookie'] })

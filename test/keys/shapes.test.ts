@@ -76,6 +76,7 @@ const OPAQUE: Record<string, (text: string) => unknown> = {
   'a parameter that is a function': (text) => ({ a: () => text }),
   'a parameter that is a symbol': (text) => ({ a: Symbol(text) }),
   'a list': (text) => [text],
+  'a parameter that is nested deeply': (text) => ({ a: Array.from({ length: 150 }).reduce<unknown>((inner) => ({ inner }), text) }),
   'a parameter that refers to itself': (text) => { const a: { text: string, a?: unknown } = { text }; a.a = a; return { a } }
 }
 
