@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
+import { inBatches } from './batches.js'
 import type { Keyspace } from './key/keyspace.js'
 import { Drains } from './read/capture.js'
 import { Fleet } from './read/fleet.js'
@@ -11,6 +12,8 @@ import { Invalidator } from './write/invalidator.js'
 import { Sweeper } from './write/sweeper.js'
 
 const COMPLAINT_INTERVAL = 60_000
+/** Namespaces of one invalidation beyond which one sweep of all entries takes the place of one for each. */
+const MANY_NAMESPACES = 20
 /** Longest wait for fills and sweeps when the server closes. */
 const CLOSE_MILLISECONDS = 1_000
 
@@ -76,7 +79,10 @@ export class Core {
    * @returns whether the move was delivered, and how many entries the sweep deletes
    */
   async invalidate (namespaces: readonly string[], tags: readonly string[]): Promise<{ delivered: boolean, swept: Promise<number> }> {
-    const delivered = await this.invalidator.move(this.versionsOf(namespaces, tags))
+    let delivered = true
+    for await (const [someNamespaces, someTags] of inBatches(namespaces, tags)) {
+      delivered = await this.invalidator.move(this.versionsOf(someNamespaces, someTags)) && delivered
+    }
     return { delivered, swept: this.sweep(namespaces, tags) }
   }
 
@@ -93,13 +99,22 @@ export class Core {
   /** Sweeps behind an invalidation of namespaces and tags; how many entries are deleted. */
   sweep (namespaces: readonly string[], tags: readonly string[]): Promise<number> {
     this.counters.invalidations += namespaces.length + tags.length
-    const sweeps = namespaces.map((namespace) => this.sweeper.sweep(this.keyspace.entries(namespace), [this.keyspace.version(namespace)]))
-    if (tags.length > 0) sweeps.push(this.sweeper.sweep(this.keyspace.allEntries, tags.map((tag) => this.keyspace.tag(tag))))
-    return this.inBackground(Promise.all(sweeps).then((counts) => {
-      const total = counts.reduce((sum, count) => sum + count, 0)
-      this.counters.swept += total
-      return total
-    }))
+    return this.inBackground(this.#sweep(namespaces, tags))
+  }
+
+  async #sweep (namespaces: readonly string[], tags: readonly string[]): Promise<number> {
+    const alone = namespaces.length > MANY_NAMESPACES ? [] : namespaces
+    const sweeps = alone.map((namespace) => this.sweeper.sweep(this.keyspace.entries(namespace), [this.keyspace.version(namespace)]))
+    const together: string[] = []
+    for await (const [someNamespaces, someTags] of inBatches(namespaces.slice(alone.length), tags)) {
+      for (const namespace of someNamespaces) together.push(this.keyspace.version(namespace))
+      for (const tag of someTags) together.push(this.keyspace.tag(tag))
+    }
+    if (together.length > 0) sweeps.push(this.sweeper.sweep(this.keyspace.allEntries, together))
+    let swept = 0
+    for (const count of await Promise.all(sweeps)) swept += count
+    this.counters.swept += swept
+    return swept
   }
 
   /** Keeps track of work that no response waits for: counted only, as each MISS brings some. */

@@ -8,6 +8,9 @@ import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, showReturned } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
 
+/** Tags that a function may give one answer: each HIT looks at them all. */
+const MAX_TAGS = 1_000
+
 /** Which answer a request asks for. */
 export interface Identity {
   readonly key: string
@@ -48,7 +51,7 @@ export function identifier (policy: CompiledReadPolicy, route: RouteOptions, key
   const vary = hostMatters ? [...new Set([...policy.vary, 'host'])] : policy.vary
   const fixedNamespace = typeof policy.namespace === 'string' ? inNamespace(keyspace, policy.namespace) : undefined
   const { tags } = policy
-  const fixedTags = typeof tags === 'function' ? undefined : tags.map((tag) => keyspace.tag(tag))
+  const fixedTags = typeof tags === 'function' ? undefined : [...new Set(tags)].map((tag) => keyspace.tag(tag))
   const fixedVersions = fixedNamespace && fixedTags && [fixedNamespace.version, ...fixedTags]
 
   return function identify (request, unwatched = request) {
@@ -94,11 +97,13 @@ const hashed = (text: string): string => createHash('sha256').update(text).diges
 
 /**
  * The tags that a policy's function named, each once.
- * @throws TypeError when it returned anything but a list of non-empty strings
+ * @throws TypeError when it returned anything but a list of non-empty strings, or too many
  */
 export function tagList (tags: unknown): string[] {
   if (!isTextList(tags)) throw refused('tags', 'a list of non-empty strings', tags)
-  return [...new Set(tags)]
+  const different = [...new Set(tags)]
+  if (different.length > MAX_TAGS) throw refused('tags', `at most ${MAX_TAGS} different strings`, different)
+  return different
 }
 
 const CREDENTIALS: Bypass = { bypass: 'credentials' }

@@ -65,7 +65,7 @@ export class Reader {
    * The versions of its flight are; of its payload's tags nobody has asked yet.
    */
   async confirms ({ versions }: Entry, identity: Identity): Promise<boolean> {
-    const others = Object.keys(versions).filter((version) => !identity.versions.includes(version))
+    const others = without(versions, identity.versions)
     if (others.length === 0) return true
     const current = await this.#core.door.pass('current', (store) => store.current(others))
     return current !== UNAVAILABLE && !this.#core.invalidator.blocks(others) &&
@@ -150,11 +150,14 @@ function versionsBeside (entry: Entry, asked: readonly string[], current: Readon
     // One without it was filled by a route that did not declare the tag yet.
     if (version === undefined || version !== current[index]) return undefined
   }
-  let others: string[] | undefined
-  for (const version in entry.versions) {
-    if (!asked.includes(version)) (others ??= []).push(version)
-  }
-  return others ?? NONE
+  // All that were asked for are among them, each once: mostly there are no others.
+  return Object.keys(entry.versions).length === asked.length ? NONE : without(entry.versions, asked)
+}
+
+/** The keys of the versions that are not among `asked`. */
+function without (versions: Entry['versions'], asked: readonly string[]): string[] {
+  const known = new Set(asked)
+  return Object.keys(versions).filter((version) => !known.has(version))
 }
 
 const NONE: readonly string[] = []

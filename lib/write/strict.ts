@@ -1,4 +1,5 @@
 import type { FastifyReply, onResponseHookHandler, RouteHandlerMethod } from 'fastify'
+import { inBatches } from '../batches.js'
 import type { Core } from '../core.js'
 import { StoreUnavailableError } from '../errors.js'
 import { namesFor, type WritePolicy } from '../policy/write-policy.js'
@@ -27,7 +28,6 @@ class Intent {
   readonly #core: Core
   readonly #namespaces: string[]
   readonly #tags: string[]
-  readonly #versions: string[]
   readonly #writer = newVersion()
   #ended = false
 
@@ -35,35 +35,41 @@ class Intent {
     this.#core = core
     this.#namespaces = namespaces
     this.#tags = tags
-    this.#versions = core.versionsOf(namespaces, tags)
   }
 
   /** @throws StoreUnavailableError */
   async record (): Promise<void> {
-    if (this.#versions.length === 0) return
-    const held = await this.#core.door.pass('hold', (store) => store.hold?.(this.#versions, this.#writer, LIFETIME))
-    if (held !== UNAVAILABLE) return
-    // Some of it may have been recorded.
-    this.#core.inBackground(this.#letGo(false))
-    throw new StoreUnavailableError('the write was refused, as its invalidation could not be recorded first')
+    for await (const [namespaces, tags] of inBatches(this.#namespaces, this.#tags)) {
+      const versions = this.#core.versionsOf(namespaces, tags)
+      const held = await this.#core.door.pass('hold', (store) => store.hold?.(versions, this.#writer, LIFETIME))
+      if (held !== UNAVAILABLE) continue
+      // Some of it may have been recorded.
+      this.#core.inBackground(this.#letGo(false))
+      throw new StoreUnavailableError('the write was refused, as its invalidation could not be recorded first')
+    }
   }
 
   /** Ends it before the response leaves, so that whoever has seen the answer sees what was written. */
   async end (hasWritten: boolean): Promise<void> {
     if (this.#ended) return
     this.#ended = true
-    if (this.#versions.length === 0) return
+    const gone = this.#letGo(hasWritten)
     if (!hasWritten) {
-      this.#core.inBackground(this.#letGo(false))
+      this.#core.inBackground(gone)
       return
     }
-    if (!await this.#letGo(true)) await this.#core.invalidator.move(this.#versions)
+    await gone
     this.#core.sweep(this.#namespaces, this.#tags)
   }
 
-  async #letGo (moved: boolean): Promise<boolean> {
-    const fresh = newVersion()
-    return await this.#core.door.pass('letGo', (store) => store.letGo?.(this.#versions, this.#writer, fresh, moved)) !== UNAVAILABLE
+  /** Where a move cannot be delivered at once, it is kept. */
+  async #letGo (moved: boolean): Promise<void> {
+    for await (const [namespaces, tags] of inBatches(this.#namespaces, this.#tags)) {
+      const versions = this.#core.versionsOf(namespaces, tags)
+      const fresh = newVersion()
+      const gone = await this.#core.door.pass('letGo', (store) => store.letGo?.(versions, this.#writer, fresh, moved))
+      if (gone === UNAVAILABLE && moved) await this.#core.invalidator.move(versions)
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { inBatches } from '../batches.js'
 import { UNAVAILABLE, type Door } from '../store/door.js'
 import { newVersion } from './invalidator.js'
 
@@ -48,9 +49,13 @@ export class Sweeper {
 
   async #run (prefix: string, versions: readonly string[]): Promise<number> {
     const swept = await this.#door.work('sweep', async (store) => {
-      const current = await store.claim(versions, newVersion())
+      const current = new Map<string, string>()
+      for await (const [batch] of inBatches(versions)) {
+        const claimed = await store.claim(batch, newVersion())
+        for (const [index, version] of batch.entries()) current.set(version, claimed[index]!)
+      }
       return await store.sweep(prefix, (filledUnder) =>
-        versions.every((version, index) => filledUnder[version] === undefined || filledUnder[version] === current[index]))
+        Object.entries(filledUnder).every(([version, token]) => (current.get(version) ?? token) === token))
     })
     return swept === UNAVAILABLE ? 0 : swept
   }

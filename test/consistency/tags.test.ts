@@ -1,4 +1,6 @@
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
+import { MemoryStore, type ReadPolicy } from '../../index.js'
 import { eachStore, fileRedis } from '../support/each-store.js'
 import { commands } from '../support/commands.js'
 import { MapStore } from '../support/map-store.js'
@@ -51,6 +53,26 @@ each('an entry may carry a hundred tags, and each of them makes it old', async (
     for (const path of ['/request', '/payload']) t.equal((await request(path)).cache, 'MISS', `${path} after ${tag}`)
     await app.apiCache.ready()
   }
+})
+
+/** Forgets nothing by itself: what is old has to be seen when it is read. */
+class Unswept extends MemoryStore {
+  override sweep (): number {
+    return 0
+  }
+}
+
+t.test('an entry from before its route named other tags, one of them twice, is old with its own tags too', async (t) => {
+  const store = { store: new Unswept() }
+  const declaring = (tags: ReadPolicy['tags']) => (app: FastifyInstance): unknown =>
+    app.get('/', { config: { cache: { ...shared, tags } } }, async () => ({ ok: true }))
+  const before = await serving(t, store, declaring((_request, _payload) => ['red', 'large']))
+  const after = await serving(t, store, declaring(['red', 'red']))
+  await before.request('/')
+  await before.app.apiCache.ready()
+  t.equal((await after.request('/')).cache, 'HIT')
+  await after.app.apiCache.invalidateTags('large')
+  t.equal((await after.request('/')).cache, 'MISS')
 })
 
 each('tags of the payload are tags of the object that the handler returned, not of its bytes', async (t, options) => {
