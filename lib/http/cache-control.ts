@@ -11,8 +11,14 @@ export interface CacheControl {
   readonly minFresh: number | undefined
 }
 
+/** What else a header says is not kept: it may say much. */
+const UNDERSTOOD = new Set(['no-store', 'no-cache', 'private', 'only-if-cached', 'max-age', 's-maxage', 'min-fresh'])
+
 /** One directive: a name, a value where there is one (a token or a quoted string), and what does not belong there. */
 const DIRECTIVE = /([^\s,="]+)(?:=("(?:[^"\\]|\\.)*"|[^\s,]*))?[^,]*/g
+
+/** Instead of a value, where a directive is given twice with two of them: it is no number of seconds. */
+const CONTRADICTORY = ''
 
 const NOTHING: CacheControl = {
   noStore: false, noCache: false, private: false, onlyIfCached: false, maxAge: undefined, sMaxAge: undefined, minFresh: undefined
@@ -20,9 +26,12 @@ const NOTHING: CacheControl = {
 
 export function cacheControl (value: HeaderValue): CacheControl {
   if (value === undefined) return NOTHING
-  const given = new Map<string, string[]>()
+  const given = new Map<string, string>()
   for (const [, name, argument = ''] of textOf(value)!.toLowerCase().matchAll(DIRECTIVE)) {
-    given.set(name!, [...given.get(name!) ?? [], argument])
+    if (!UNDERSTOOD.has(name!)) continue
+    const said = argument.replace(/^"(.*)"$/, '$1')
+    const before = given.get(name!)
+    given.set(name!, before === undefined || before === said ? said : CONTRADICTORY)
   }
   return {
     noStore: given.has('no-store'),
@@ -36,8 +45,7 @@ export function cacheControl (value: HeaderValue): CacheControl {
 }
 
 /** What is not whole seconds, or said twice and differently, counts as stale (RFC 9111 section 4.2.1). */
-function seconds (given: string[] | undefined): number | undefined {
-  if (given === undefined) return undefined
-  const [value, ...others] = new Set(given.map((argument) => argument.replace(/^"(.*)"$/, '$1')))
-  return others.length === 0 && /^\d+$/.test(value!) ? Number(value) : 0
+function seconds (said: string | undefined): number | undefined {
+  if (said === undefined) return undefined
+  return /^\d+$/.test(said) ? Number(said) : 0
 }

@@ -49,11 +49,11 @@ export interface HeaderDifference {
 }
 
 export function storableDifference (before: Headers, after: Headers): HeaderDifference {
-  const dropped = listOf(after.connection)
+  const dropped = new Set(listOf(after.connection))
   const set: Record<string, string | string[]> = {}
   for (const name of Object.keys(after)) {
     const value = after[name]
-    if (value === undefined || dropped.includes(name) || sameValue(before[name], value)) continue
+    if (value === undefined || dropped.has(name) || sameValue(before[name], value)) continue
     const stored = Array.isArray(value) ? value.map(String) : String(value)
     if (isStorableHeader(name, stored)) set[name] = stored
   }
