@@ -12,8 +12,8 @@ export interface ReadDefaults {
   /** How long an entry is fresh where the handler's own Cache-Control or Expires does not say. Required on the plugin or on the route. */
   expire?: Duration
   /**
-   * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie go to the
-   * handler and their answers are not stored. `'shared'`: everyone whom the route lets in. A
+   * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie, also where
+   * a hook has removed it, go to the handler and their answers are not stored. `'shared'`: everyone whom the route lets in. A
    * function: one entry for each text it returns (a user's id, a tenant); whatever else it
    * returns, or throws, lets that request bypass the cache.
    */

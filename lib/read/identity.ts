@@ -7,6 +7,7 @@ import { routePath } from '../key/route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, showReturned } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
+import { cameWithCredentials, hasCredentials } from './credentials.js'
 
 /** Tags that a function may give one answer: each HIT looks at them all. */
 const MAX_TAGS = 1_000
@@ -56,9 +57,7 @@ export function identifier (policy: CompiledReadPolicy, route: RouteOptions, key
 
   return function identify (request, unwatched = request) {
     const { scope } = policy
-    if (scope === 'anonymous' && (request.headers.authorization !== undefined || request.headers.cookie !== undefined)) {
-      return CREDENTIALS
-    }
+    if (scope === 'anonymous' && (hasCredentials(request) || cameWithCredentials(unwatched))) return CREDENTIALS
     try {
       let identity = policy.key !== undefined
         ? escape(text('key', policy.key(request)))
