@@ -105,7 +105,9 @@ export class MemoryStore implements CacheStore {
       const entry = this.#entries.peek(key)
       if (key.startsWith(prefix) && entry !== undefined && freshnessOf(entry, Date.now()) > 0) yield key
     }
-    for (const version of [...this.#versions.keys()]) {
+    // Both at one moment: a version that is let go meanwhile goes from one to the other.
+    const held = [...this.#held.keys()].filter((version) => this.#holdOn(version) !== undefined)
+    for (const version of [...this.#versions.keys(), ...held]) {
       if (version.startsWith(prefix)) yield version
     }
   }

@@ -60,7 +60,7 @@ export interface CacheStore {
   letGo?(versions: readonly string[], writer: string, fresh: string, moved: boolean): MaybePromise<void>
   /** Keeps the entry for at most `seconds`. */
   set(key: string, entry: Entry, seconds: number): MaybePromise<unknown>
-  /** The keys of entries and of versions that begin with `prefix`, each at least once. */
+  /** The keys of entries and of versions that begin with `prefix`, those of versions that are held too, each at least once. */
   keys(prefix: string): AsyncIterable<string>
   /** Deletes every entry whose key begins with `prefix` and whose versions are not current; how many. */
   sweep(prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): MaybePromise<number>

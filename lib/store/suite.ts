@@ -202,6 +202,18 @@ const cases: Record<string, Case> = {
     assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [...versions, `${prefix}!version:claimed`].sort())
   },
 
+  async 'keys lists a version that is held, too, as what it was before may come back' (store, prefix) {
+    const holds = holdsOf(store)
+    if (holds === undefined) return
+    const [held, other] = [`${prefix}!version:held`, `${prefix}!version:other`]
+    await store.move([held, other], 'token')
+    await holds.hold([held], 'writer', 60_000)
+    assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [held, other])
+    assert.deepEqual(await list(store.keys(`${prefix}!tag:`)), [])
+    await holds.letGo([held], 'writer', 'token-after', false)
+    assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [held, other])
+  },
+
   async 'no character of a prefix is a pattern' (store, prefix) {
     for (const odd of ['*', '?', '[a-z]', '[^b]', '\\', '.']) {
       await store.set(`${prefix}|${odd}:GET /`, entryOf({}), 60)

@@ -207,6 +207,11 @@ const wrong: Record<string, () => CacheStore> = {
       await super.move(versions, fresh)
     }
   }(),
+  'does not list what is held': () => new class extends FullStore {
+    override async * keys (prefix: string): AsyncGenerator<string, void, undefined> {
+      for await (const key of super.keys(prefix)) if (!this.held(key)) yield key
+    }
+  }(),
   'forgets a move of what is held': () => new class extends FullStore {
     override async move (versions: readonly string[], fresh: string): Promise<void> {
       await super.move(versions.filter((version) => !this.held(version)), fresh)

@@ -72,6 +72,12 @@ export class FullStore extends MapStore {
     }
   }
 
+  override async * keys (prefix: string): AsyncGenerator<string, void, undefined> {
+    const held = [...this.holds.keys()].filter((version) => version.startsWith(prefix) && this.held(version))
+    yield * super.keys(prefix)
+    yield * held
+  }
+
   async hold (versions: readonly string[], writer: string, milliseconds: number): Promise<void> {
     for (const version of versions) {
       if (!this.held(version)) this.holds.set(version, { before: this.versions.get(version), writers: new Map() })
