@@ -31,9 +31,9 @@ export class Keyspace {
     return `${this.prefix}!`
   }
 
-  /** The beginnings of every version's key, in the order in which they move. */
-  get allVersions (): string[] {
-    return ['tags:', 'version:', 'tag:'].map((kind) => `${this.prefix}!${kind}`)
+  /** Whether a key is one of a namespace's or of a tag's version. */
+  isVersion (key: string): boolean {
+    return key.startsWith(`${this.prefix}!version:`) || key.startsWith(`${this.prefix}!tag:`)
   }
 
   /** The beginning of every entry's key in a namespace. */

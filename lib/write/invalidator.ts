@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Keyspace } from '../key/keyspace.js'
 import { UNAVAILABLE, type Door } from '../store/door.js'
+import { BATCH, Everything } from './everything.js'
 
 /** Undelivered invalidations that are remembered one by one; beyond, all versions are to move. */
 const MAX_PENDING = 10_000
@@ -13,7 +14,6 @@ const RETRY_INTERVAL = 200
 const LAST_TRY = 1_000
 /** Milliseconds in which undelivered invalidations are logged once. */
 const LOG_INTERVAL = 10_000
-const BATCH = 500
 
 /** A text that nobody can guess and no two moves share. */
 export const newVersion = (): string => randomBytes(16).toString('base64url')
@@ -29,7 +29,9 @@ export class Invalidator {
   /** Undelivered moves by version key, each with the number of its latest invalidation. */
   readonly #pending = new Map<string, number>()
   #sequence = 0
-  #everything = false
+  readonly #everything: Everything
+  /** The latest invalidation of everything that nobody waits for any more. */
+  #undelivered = 0
   #retry: NodeJS.Timeout | undefined
   #delivering: Promise<boolean> | undefined
   #loggedAt = -Infinity
@@ -39,20 +41,21 @@ export class Invalidator {
     this.#door = door
     this.#keyspace = keyspace
     this.#log = log
+    this.#everything = new Everything(door, keyspace, (versions) => this.#send(versions))
   }
 
   /** How many invalidations wait for delivery. */
   get pending (): number {
-    return this.#pending.size + (this.#everything ? MAX_PENDING : 0)
+    return this.#pending.size + (this.#everythingIsPending ? MAX_PENDING : 0)
   }
 
   /** Moves the versions; false when that is still to be delivered. Never throws. */
   async move (versions: readonly string[]): Promise<boolean> {
-    if (await this.#door.pass('move', (store) => store.move(versions, newVersion())) !== UNAVAILABLE) return true
+    if (await this.#send(versions)) return true
     for (const version of versions) this.#pending.set(version, ++this.#sequence)
     if (this.#pending.size > MAX_PENDING) {
       this.#pending.clear()
-      this.#everything = true
+      this.#undelivered = this.#everything.invalidate()
     }
     const now = performance.now()
     if (now - this.#loggedAt >= LOG_INTERVAL) {
@@ -65,7 +68,7 @@ export class Invalidator {
 
   /** Whether entries under these versions must not be served or filled here and now. */
   blocks (versions: Iterable<string>): boolean {
-    if (this.#everything) return true
+    if (this.#everythingIsPending) return true
     if (this.#pending.size === 0) return false
     for (const version of versions) {
       if (this.#pending.has(version)) return true
@@ -90,17 +93,18 @@ export class Invalidator {
       'api cache: closed with invalidations that could not be delivered')
   }
 
+  get #everythingIsPending (): boolean {
+    return !this.#everything.hasMoved(this.#undelivered)
+  }
+
+  async #send (versions: readonly string[]): Promise<boolean> {
+    return await this.#door.pass('move', (store) => store.move(versions, newVersion())) !== UNAVAILABLE
+  }
+
   async #deliverAll (): Promise<boolean> {
-    if (this.#everything && !await this.#moveEverything()) return this.#retryLater()
-    while (this.#pending.size > 0) {
-      const batch = this.#groupsFirst([...this.#pending]).slice(0, BATCH)
-      const versions = batch.map(([version]) => version)
-      const moved = await this.#door.pass('move', (store) => store.move(versions, newVersion()))
-      if (moved === UNAVAILABLE) return this.#retryLater()
-      for (const [version, sequence] of batch) {
-        // Invalidated again meanwhile: this move may have come before that write.
-        if (this.#pending.get(version) === sequence) this.#pending.delete(version)
-      }
+    while (this.pending > 0) {
+      const delivered = this.#everythingIsPending ? await this.#everything.move(this.#undelivered) : await this.#deliverBatch()
+      if (!delivered) return this.#retryLater()
     }
     if (this.#loggedAt !== -Infinity) {
       this.#loggedAt = -Infinity
@@ -109,28 +113,20 @@ export class Invalidator {
     return true
   }
 
+  async #deliverBatch (): Promise<boolean> {
+    const batch = this.#groupsFirst([...this.#pending]).slice(0, BATCH)
+    if (!await this.#send(batch.map(([version]) => version))) return false
+    for (const [version, sequence] of batch) {
+      // Invalidated again meanwhile: this move may have come before that write.
+      if (this.#pending.get(version) === sequence) this.#pending.delete(version)
+    }
+    return true
+  }
+
   /** A tag's group moves before or with the tag, as in every move. */
   #groupsFirst (moves: Array<[version: string, sequence: number]>): Array<[version: string, sequence: number]> {
     const groups = new Set(this.#keyspace.tagGroups)
     return moves.sort(([a], [b]) => Number(groups.has(b)) - Number(groups.has(a)))
-  }
-
-  async #moveEverything (): Promise<boolean> {
-    const sequence = this.#sequence
-    const outcome = await this.#door.work('move', async (store) => {
-      for (const prefix of this.#keyspace.allVersions) {
-        let batch: string[] = []
-        for await (const version of store.keys(prefix)) {
-          if (batch.push(version) < BATCH) continue
-          await store.move(batch, newVersion())
-          batch = []
-        }
-        if (batch.length > 0) await store.move(batch, newVersion())
-      }
-    })
-    if (outcome === UNAVAILABLE || sequence !== this.#sequence) return false
-    this.#everything = false
-    return true
   }
 
   #retryLater (): false {
