@@ -7,7 +7,8 @@ import { checkWritePolicy, type WritePolicy } from './policy/write-policy.js'
 import { cachedHandler } from './read/cached-handler.js'
 import { failExchange, finishExchange, seePayload, serveOnRequest } from './read/hooks.js'
 import { Reader } from './read/reader.js'
-import { invalidateOnSend, keepPayload } from './write/hooks.js'
+import { invalidateOnSend } from './write/hooks.js'
+import { keepingPayload } from './write/sent.js'
 import { endUnanswered, strictHandler } from './write/strict.js'
 
 const READING = new Set(['GET', 'HEAD'])
@@ -63,8 +64,10 @@ function equipWriting (core: Core, what: string, methods: string[], policy: Writ
     if (!core.holds) throw new InvalidFieldError(what, 'strict', 'left out with a store that has no hold and letGo', 'true')
     route.handler = strictHandler(core, policy, route.handler)
     addLast(route, 'onResponse', endUnanswered)
+  } else if (typeof policy.invalidate === 'function' || typeof policy.invalidateTags === 'function') {
+    // Whether they read the payload cannot be told: a default parameter or `arguments` counts as none.
+    route.handler = keepingPayload(route.handler)
   }
-  addLast(route, 'preSerialization', keepPayload)
   addLast(route, 'onSend', invalidateOnSend(core, policy))
 }
 

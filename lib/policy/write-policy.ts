@@ -2,7 +2,13 @@ import type { FastifyRequest } from 'fastify'
 import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
 import { checkFields, isBoolean, isFunction, isText, isTextList, showReturned, type Field, type Fields } from './fields.js'
 
-/** What to invalidate: a name, several, or a function that tells when the answer is known. */
+/**
+ * What to invalidate: a name, several, or a function that tells when the answer is known.
+ *
+ * The payload is what the handler sent, before hooks and serialization; where it threw and an error
+ * handler answers with a success, what that sent. Where a hook answers before the handler runs there
+ * is none.
+ */
 export type Invalidation =
   | string
   | readonly string[]

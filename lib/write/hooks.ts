@@ -1,21 +1,8 @@
-import type { onSendHookHandler, preSerializationHookHandler } from 'fastify'
+import type { onSendHookHandler } from 'fastify'
 import type { Core } from '../core.js'
 import { namesFor, type WritePolicy } from '../policy/write-policy.js'
+import { kSent } from './sent.js'
 import { kIntent } from './strict.js'
-
-const kPayload = Symbol('fastify-api-cache.payload')
-
-declare module 'fastify' {
-  interface FastifyReply {
-    [kPayload]?: unknown
-  }
-}
-
-/** Keeps what a write answered for `invalidate` functions: later there are only bytes. */
-export const keepPayload: preSerializationHookHandler<unknown> = function apiCachePreSerialization (_request, reply, payload, done) {
-  reply[kPayload] = payload
-  done(null, payload)
-}
 
 /** Moves the versions of what a successful write made old, before its response leaves. */
 export function invalidateOnSend (core: Core, policy: WritePolicy): onSendHookHandler<unknown> {
@@ -26,7 +13,7 @@ export function invalidateOnSend (core: Core, policy: WritePolicy): onSendHookHa
       return payload
     }
     if (!hasWritten) return payload
-    const given = reply[kPayload] === undefined ? payload : reply[kPayload]
+    const given = reply[kSent]?.payload
     const namespaces = namesFor('invalidate', policy.invalidate, request, given)
     const tags = namesFor('invalidateTags', policy.invalidateTags, request, given)
     if (namespaces.length + tags.length > 0) await core.invalidate(namespaces, tags)
