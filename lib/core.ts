@@ -86,6 +86,15 @@ export class Core {
     return { delivered, swept: this.sweep(namespaces, tags) }
   }
 
+  /**
+   * Moves the versions of everything, where nobody knows what a write made old. What that leaves
+   * unreachable is not swept: it is filled anew, or goes by its expiry.
+   */
+  async invalidateEverything (): Promise<void> {
+    this.counters.invalidations++
+    await this.invalidator.moveEverything()
+  }
+
   /** The keys of the versions that stand for namespaces and tags. */
   versionsOf (namespaces: readonly string[], tags: readonly string[]): string[] {
     // Groups first: whoever finds a tag moved has to find that its group has.
@@ -155,9 +164,23 @@ export class Core {
 
   /** Logs what a function of a policy did wrong: once a minute for each route. */
   complain (log: FastifyBaseLogger, route: string, err: unknown): void {
+    this.#complain(log, 'warn', route, err, 'the request bypasses the cache')
+  }
+
+  /**
+   * The same of a function that was to tell what a write made old.
+   * @param hasRun whether the handler has, so that something may have been written
+   */
+  complainOfWrite (log: FastifyBaseLogger, route: string, err: unknown, hasRun: boolean): void {
+    if (hasRun) this.#complain(log, 'error', route, err, 'nobody knows what was made old, everything is invalidated')
+    else this.#complain(log, 'warn', route, err, 'a response from before its handler invalidates nothing')
+  }
+
+  #complain (log: FastifyBaseLogger, level: 'warn' | 'error', route: string, err: unknown, outcome: string): void {
     const now = performance.now()
-    if (now - (this.#complaints.get(route) ?? -Infinity) < COMPLAINT_INTERVAL) return
-    this.#complaints.set(route, now)
-    log.warn({ err, route }, 'api cache: a function of the route\'s policy failed, the request bypasses the cache')
+    const complaint = `${route} ${outcome}`
+    if (now - (this.#complaints.get(complaint) ?? -Infinity) < COMPLAINT_INTERVAL) return
+    this.#complaints.set(complaint, now)
+    log[level]({ err, route }, `api cache: a function of the route's policy failed, ${outcome}`)
   }
 }

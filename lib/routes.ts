@@ -68,7 +68,7 @@ function equipWriting (core: Core, what: string, methods: string[], policy: Writ
     // Whether they read the payload cannot be told: a default parameter or `arguments` counts as none.
     route.handler = keepingPayload(route.handler)
   }
-  addLast(route, 'onSend', invalidateOnSend(core, policy))
+  addLast(route, 'onSend', invalidateOnSend(core, what, policy))
 }
 
 /**

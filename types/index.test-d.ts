@@ -106,6 +106,11 @@ write({ invalidate: 'user-cache' })
 write({ invalidate: ['user-cache', 'post-cache'] })
 write({ invalidate: (request, payload) => [request.id, String(payload)], invalidateTags: (request) => request.id })
 write({ invalidateTags: ['user:1'] })
+write({ invalidate: (request) => request.id === '' ? undefined : [request.id], invalidateTags: () => null })
+// @ts-expect-error a promise is no list
+write({ invalidate: async () => 'user-cache' })
+// @ts-expect-error a name is a text
+write({ invalidateTags: () => [1] })
 // @ts-expect-error says nothing
 app.post('/', { config: { cache: {} } }, handler)
 // @ts-expect-error no such field

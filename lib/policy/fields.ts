@@ -37,10 +37,10 @@ export function show (value: unknown): string {
 /** The same for what a function of a policy returned. */
 export function showReturned (value: unknown): string {
   // Nobody waits for promises that were returned by mistake: their rejection must not end the process.
-  for (const one of [value].flat()) {
-    if (one instanceof Promise) one.catch(() => {})
-  }
-  return value instanceof Promise ? 'a promise' : show(value)
+  const promises = [value].flat().filter((one) => one instanceof Promise)
+  for (const promise of promises) promise.catch(() => {})
+  if (promises.length === 0) return show(value)
+  return value instanceof Promise ? 'a promise' : 'a list with a promise'
 }
 
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.length > 0

@@ -3,16 +3,20 @@ import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../error
 import { checkFields, isBoolean, isFunction, isText, isTextList, showReturned, type Field, type Fields } from './fields.js'
 
 /**
- * What to invalidate: a name, several, or a function that tells when the answer is known.
+ * What to invalidate: a name, several, or a function that tells when the answer is known. What is
+ * returned decides: names are invalidated, and of a list what is no name is left out; nothing,
+ * null and an empty list invalidate nothing. Where the function throws or returns anything else (a
+ * promise, too), nobody knows what the write made old: everything under the prefix is invalidated,
+ * and an error is logged.
  *
  * The payload is what the handler sent, before hooks and serialization; where it threw and an error
  * handler answers with a success, what that sent. Where a hook answers before the handler runs there
- * is none.
+ * is none, and a function that fails then invalidates nothing.
  */
 export type Invalidation =
   | string
   | readonly string[]
-  | ((request: FastifyRequest, payload: unknown) => string | readonly string[])
+  | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
 
 /** What keeps the two kinds of policy apart at compile time. */
 interface NoReadFields {
@@ -25,7 +29,7 @@ interface WriteFields {
    * Records in the store what is going to be old before the handler runs: nobody reads it from the
    * cache while the write is in flight, even if this process dies meanwhile. Where it cannot be
    * recorded the write is refused with a 503. Functions are asked before the handler, so they
-   * take the request alone. Default false.
+   * take the request alone; one that fails refuses the write. Default false.
    */
   strict?: boolean
 }
@@ -76,8 +80,18 @@ export function namesOf (what: string, given: unknown): string[] {
   return [...new Set(list)]
 }
 
-/** The names that a write makes old; without a payload those that its request tells. */
+/**
+ * The names that a write makes old; without a payload those that its request tells. A member of a
+ * list that is no name is left out: no entry can bear it.
+ * @throws InvalidNameError where a function returns no list; whatever the function throws
+ */
 export function namesFor (field: string, invalidation: Invalidation | undefined, request: FastifyRequest, payload?: unknown): string[] {
-  if (invalidation === undefined) return []
-  return namesOf(field, typeof invalidation === 'function' ? invalidation(request, payload) : invalidation)
+  const given: unknown = typeof invalidation === 'function' ? invalidation(request, payload) : invalidation
+  if (given === undefined || given === null) return []
+  const list: unknown = typeof given === 'string' ? [given] : given
+  // A promise stands for a name that nobody knows yet.
+  if (!Array.isArray(list) || list.some((name) => name instanceof Promise)) {
+    throw new InvalidNameError(field, showReturned(given))
+  }
+  return [...new Set(list.filter(isText))]
 }

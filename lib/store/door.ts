@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { Deadlines } from './deadlines.js'
 import { isPromise, type CacheStore, type MaybePromise } from './store.js'
@@ -34,6 +35,7 @@ const HALF = ['lookup', 'current', 'claim', 'lease', 'ping']
 export class Door {
   readonly #store: CacheStore
   readonly #log: FastifyBaseLogger
+  readonly #timeout: number
   readonly #deadlines: Deadlines
   /** Those of operations that have only a part of the time. */
   readonly #deadlinesOf: Readonly<Record<string, Deadlines>>
@@ -43,6 +45,8 @@ export class Door {
   #recovering = false
   #closed = false
   #probe: NodeJS.Timeout | undefined
+  /** A ping under way for those who wait for work. */
+  #ping: Promise<unknown> | undefined
   #failures = 0
   /** Runs after the store answered again and before it is read again. */
   onRecovery: () => Promise<unknown> = async () => {}
@@ -50,6 +54,7 @@ export class Door {
   constructor (store: CacheStore, timeout: number, log: FastifyBaseLogger) {
     this.#store = store
     this.#log = log
+    this.#timeout = timeout
     this.#deadlines = new Deadlines(timeout)
     const half = new Deadlines(timeout / 2)
     this.#deadlinesOf = Object.fromEntries(HALF.map((operation) => [operation, half]))
@@ -94,6 +99,22 @@ export class Door {
       return await call(this.#store)
     } catch (error) {
       return this.#failed(operation, error, 0)
+    }
+  }
+
+  /**
+   * What work of many steps brings, for a response that waits for it: UNAVAILABLE once it takes more than
+   * `milliseconds`, or once the store does not answer a ping meanwhile. The work itself goes on.
+   */
+  async waitFor<T> (work: Promise<T>, milliseconds: number): Promise<T | Unavailable> {
+    const end = performance.now() + milliseconds
+    for (;;) {
+      const pause = Math.min(this.#timeout / 2, end - performance.now())
+      const outcome = await Promise.race([work, delay(pause, UNAVAILABLE, { ref: false })])
+      if (outcome !== UNAVAILABLE || performance.now() >= end) return outcome
+      // One at a time, however many wait: a store may count those that it has not answered yet.
+      this.#ping ??= Promise.resolve(this.pass('ping', (store) => store.ping?.())).finally(() => { this.#ping = undefined })
+      if (await this.#ping === UNAVAILABLE) return UNAVAILABLE
     }
   }
 

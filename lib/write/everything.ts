@@ -36,7 +36,10 @@ export class Everything {
     return invalidation <= this.#moved
   }
 
-  /** Moves everything, unless that was done since this invalidation; false when the store did not confirm it. Never throws. */
+  /**
+   * Moves everything, unless that was done since this invalidation; false when the store did not
+   * confirm it. Never throws.
+   */
   async move (invalidation: number): Promise<boolean> {
     while (!this.hasMoved(invalidation)) {
       this.#pass ??= this.#run().finally(() => { this.#pass = undefined })

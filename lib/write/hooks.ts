@@ -4,8 +4,11 @@ import { namesFor, type WritePolicy } from '../policy/write-policy.js'
 import { kSent } from './sent.js'
 import { kIntent } from './strict.js'
 
-/** Moves the versions of what a successful write made old, before its response leaves. */
-export function invalidateOnSend (core: Core, policy: WritePolicy): onSendHookHandler<unknown> {
+/**
+ * Moves the versions of what a successful write made old, before its response leaves.
+ * @param route as the log names it
+ */
+export function invalidateOnSend (core: Core, route: string, policy: WritePolicy): onSendHookHandler<unknown> {
   return async function apiCacheOnSend (request, reply, payload) {
     const hasWritten = succeeded(reply.statusCode) && succeeded(statusOf(payload) ?? 200)
     if (policy.strict === true) {
@@ -13,10 +16,24 @@ export function invalidateOnSend (core: Core, policy: WritePolicy): onSendHookHa
       return payload
     }
     if (!hasWritten) return payload
-    const given = reply[kSent]?.payload
-    const namespaces = namesFor('invalidate', policy.invalidate, request, given)
-    const tags = namesFor('invalidateTags', policy.invalidateTags, request, given)
+    const sent = reply[kSent]
+    const failures: unknown[] = []
+    const names = (field: 'invalidate' | 'invalidateTags'): string[] => {
+      try {
+        return namesFor(field, policy[field], request, sent?.payload)
+      } catch (error) {
+        failures.push(error)
+        return []
+      }
+    }
+    const [namespaces, tags] = [names('invalidate'), names('invalidateTags')]
     if (namespaces.length + tags.length > 0) await core.invalidate(namespaces, tags)
+    if (failures.length > 0) {
+      // A hook that answers before the handler runs, such as a guard that redirects, has written nothing.
+      const hasRun = sent !== undefined
+      core.complainOfWrite(request.log, route, failures[0], hasRun)
+      if (hasRun) await core.invalidateEverything()
+    }
     return payload
   }
 }

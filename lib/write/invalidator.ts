@@ -10,6 +10,8 @@ import { BATCH, Everything } from './everything.js'
 const MAX_PENDING = 10_000
 /** Milliseconds between two tries to deliver what is pending. */
 const RETRY_INTERVAL = 200
+/** Longest wait of a response, in milliseconds, until everything has moved: enough for more than a million keys. */
+const LONGEST_PASS = 5_000
 /** Longest wait, in milliseconds, for the last try when the server closes. */
 const LAST_TRY = 1_000
 /** Milliseconds in which undelivered invalidations are logged once. */
@@ -57,13 +59,16 @@ export class Invalidator {
       this.#pending.clear()
       this.#undelivered = this.#everything.invalidate()
     }
-    const now = performance.now()
-    if (now - this.#loggedAt >= LOG_INTERVAL) {
-      this.#loggedAt = now
-      this.#log.error({ versions: versions.slice(0, 10), pending: this.pending }, 'api cache: an invalidation could not be delivered yet')
-    }
-    this.#retryLater()
-    return false
+    return this.#deliverLater({ versions: versions.slice(0, 10) })
+  }
+
+  /** Moves all versions that there are; false when that is still to be delivered. Never throws. */
+  async moveEverything (): Promise<boolean> {
+    const invalidation = this.#everything.invalidate()
+    if (await this.#door.waitFor(this.#everything.move(invalidation), LONGEST_PASS) === true) return true
+    // A later one may have been given up before.
+    this.#undelivered = Math.max(this.#undelivered, invalidation)
+    return this.#deliverLater({ everything: true })
   }
 
   /** Whether entries under these versions must not be served or filled here and now. */
@@ -101,10 +106,19 @@ export class Invalidator {
     return await this.#door.pass('move', (store) => store.move(versions, newVersion())) !== UNAVAILABLE
   }
 
+  #deliverLater (what: object): false {
+    const now = performance.now()
+    if (now - this.#loggedAt >= LOG_INTERVAL) {
+      this.#loggedAt = now
+      this.#log.error({ ...what, pending: this.pending }, 'api cache: an invalidation could not be delivered yet')
+    }
+    return this.#retryLater()
+  }
+
   async #deliverAll (): Promise<boolean> {
     while (this.pending > 0) {
-      const delivered = this.#everythingIsPending ? await this.#everything.move(this.#undelivered) : await this.#deliverBatch()
-      if (!delivered) return this.#retryLater()
+      const delivery = this.#everythingIsPending ? this.#everything.move(this.#undelivered) : this.#deliverBatch()
+      if (!await delivery) return this.#retryLater()
     }
     if (this.#loggedAt !== -Infinity) {
       this.#loggedAt = -Infinity

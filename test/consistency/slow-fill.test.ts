@@ -11,10 +11,15 @@ const each = eachStore()
 const redis = fileRedis()
 const shared = { namespace: 'things', expire: '1h', scope: 'shared' } as const
 
+const tags = (_request: unknown, payload: unknown): string[] => [(payload as { tag: string }).tag]
+const nobodyKnows = (): string => { throw new Error('no name') }
+
 const policies = {
   'a namespace': { read: { ...shared }, write: { invalidate: 'things' } },
   'a tag of the request': { read: { ...shared, tags: () => ['thing'] }, write: { invalidateTags: 'thing' } },
-  'a tag of the payload': { read: { ...shared, tags: (_request: unknown, payload: unknown) => [(payload as { tag: string }).tag] }, write: { invalidateTags: 'thing' } }
+  'a tag of the payload': { read: { ...shared, tags }, write: { invalidateTags: 'thing' } },
+  'a namespace, as everything': { read: { ...shared }, write: { invalidate: nobodyKnows } },
+  'a tag of the payload, as everything': { read: { ...shared, tags }, write: { invalidate: nobodyKnows } }
 }
 
 for (const [what, { read, write }] of Object.entries(policies)) {

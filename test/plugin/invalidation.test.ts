@@ -3,17 +3,18 @@ import { Readable } from 'node:stream'
 import type { Test } from 'tap'
 import type { WritePolicy } from '../../index.js'
 import { eachStore } from '../support/each-store.js'
+import { complaints, loggingTo, type LogLine } from '../support/log.js'
 import { keysOf, serving, type Serving } from '../support/serving.js'
 
 const test = eachStore()
 
 /** Two cached routes in namespaces of their own, and what `declare` adds. */
-async function cached (t: Test, options: object, declare: (app: FastifyInstance) => unknown): Promise<Serving> {
+async function cached (t: Test, options: object, declare: (app: FastifyInstance) => unknown, lines: LogLine[] = []): Promise<Serving> {
   const serving_ = await serving(t, options, async (app) => {
     app.get('/users', { config: { cache: { namespace: 'user-cache', expire: 60 } } }, async () => ['Ada'])
     app.get('/posts', { config: { cache: { namespace: 'post-cache', expire: 60 } } }, async () => ['Hello'])
     await declare(app)
-  })
+  }, loggingTo(lines))
   await serving_.request('/users')
   await serving_.request('/posts')
   return serving_
@@ -89,28 +90,136 @@ test('a function tells what is old from the request and the payload before it is
   t.same(await state(server), ['HIT', 'MISS'])
 })
 
-test('a function that names nothing invalidates nothing', async (t, options) => {
-  const server = await cached(t, options, (app) => app.post('/write', { config: { cache: { invalidate: () => [] } } }, async () => 'done'))
-  t.equal((await server.request('/write', { method: 'POST' })).status, 200)
-  t.same(await state(server), ['HIT', 'HIT'])
-})
-
+const nothings: Record<string, () => unknown> = {
+  'returns nothing': () => {},
+  'returns null': () => null,
+  'returns an empty list': () => [],
+  'returns an empty string': () => '',
+  'returns a list without a name': () => ['', null, undefined, 1, {}, ['user-cache']]
+}
 const faults: Record<string, () => unknown> = {
   throws: () => { throw new Error('no name') },
-  'returns nothing': () => undefined,
-  'returns an empty text': () => '',
-  'returns a list with a number': () => ['user-cache', 1],
+  'returns a number': () => 1,
+  'returns an object': () => ({ 0: 'user-cache', length: 1 }),
+  'returns false': () => false,
   'returns a promise': async () => 'user-cache',
   'returns a promise that rejects': async () => { throw new Error('no name') },
   'returns a list of promises that reject': () => ['a', 'b'].map(async (name) => { throw new Error(name) })
 }
 for (const field of ['invalidate', 'invalidateTags'] as const) {
-  for (const [how, run] of Object.entries(faults)) {
-    test(`a write whose ${field} function ${how} is not acknowledged`, async (t, options) => {
-      const policy = { [field]: run } as unknown as WritePolicy
-      const server = await cached(t, options, (app) => app.post('/write', { config: { cache: policy } }, async () => 'done'))
-      t.equal((await server.request('/write', { method: 'POST' })).status, 500)
+  for (const [how, run] of Object.entries(nothings)) {
+    test(`a write whose ${field} function ${how} invalidates nothing`, async (t, options) => {
+      const lines: LogLine[] = []
+      const server = await cached(t, options, (app) => app.post('/write', { config: { cache: { [field]: run } as unknown as WritePolicy } }, async () => 'done'), lines)
+      t.match(await server.request('/write', { method: 'POST' }), { status: 200, text: 'done' })
       t.same(await state(server), ['HIT', 'HIT'])
+      t.same(complaints(lines).filter(({ level }) => level === 50), [])
+    })
+  }
+
+  for (const [how, run] of Object.entries(faults)) {
+    test(`a write whose ${field} function ${how} keeps its response and invalidates everything`, async (t, options) => {
+      const lines: LogLine[] = []
+      const server = await cached(t, options, (app) => app.post('/write', { config: { cache: { [field]: run } as unknown as WritePolicy } }, async (_request, reply) => {
+        reply.code(201).header('x-own', 'own')
+        return 'done'
+      }), lines)
+      for (let round = 0; round < 2; round++) {
+        const { status, headers, text } = await server.request('/write', { method: 'POST' })
+        t.same([status, headers.get('x-own'), text], [201, 'own', 'done'])
+        t.same(await state(server), ['MISS', 'MISS'])
+        t.same(await state(server), ['HIT', 'HIT'])
+      }
+      const errors = complaints(lines).filter(({ level }) => level === 50)
+      t.equal(errors.length, 1, 'logged once a minute')
+      t.match(errors[0], { route: 'POST /write', msg: /everything is invalidated/ })
+    })
+  }
+
+  for (const [how, run] of Object.entries(faults)) {
+    test(`a strict write whose ${field} function ${how} is refused before it writes`, async (t, options) => {
+      let writes = 0
+      const cache = { [field]: run, strict: true } as unknown as WritePolicy
+      const server = await cached(t, options, (app) => app.post('/write', { config: { cache } }, async () => { writes++ }))
+      const { status, text } = await server.request('/write', { method: 'POST' })
+      t.equal(status, 500)
+      if (how !== 'throws') t.match(JSON.parse(text), { code: 'FST_API_CACHE_INVALID_NAME' })
+      t.equal(writes, 0)
+      t.same(await state(server), ['HIT', 'HIT'])
+    })
+  }
+
+  for (const [how, run] of Object.entries(nothings)) {
+    test(`a strict write whose ${field} function ${how} invalidates nothing`, async (t, options) => {
+      const cache = { [field]: run, strict: true } as unknown as WritePolicy
+      const server = await cached(t, options, (app) => app.post('/write', { config: { cache } }, async () => 'done'))
+      t.match(await server.request('/write', { method: 'POST' }), { status: 200, text: 'done' })
+      t.same(await state(server), ['HIT', 'HIT'])
+    })
+  }
+
+  test(`a write that fails does not ask its ${field} function`, async (t, options) => {
+    const lines: LogLine[] = []
+    const server = await cached(t, options, (app) => app.post<{ Params: { status: string } }>('/write/:status', { config: { cache: { [field]: faults['throws'] } as unknown as WritePolicy } },
+      async ({ params }, reply) => reply.code(Number(params.status)).send('no')), lines)
+    for (const status of [400, 409, 500, 503]) t.equal((await server.request(`/write/${status}`, { method: 'POST' })).status, status)
+    t.same(await state(server), ['HIT', 'HIT'])
+    t.same(complaints(lines).filter(({ level }) => level === 50), [])
+  })
+}
+
+test('of a list that a client sent the good names are invalidated, and the others are not', async (t, options) => {
+  const { app, request } = await serving(t, options, (app) => {
+    for (const tag of ['red', 'blue', 'green']) app.get(`/${tag}`, { config: { cache: { namespace: `${tag}-cache`, tags: [tag], expire: 60 } } }, async () => tag)
+    app.put<{ Body: { tags: unknown } }>('/', {
+      config: { cache: { invalidate: 'green-cache', invalidateTags: ({ body }) => (body as { tags: string[] }).tags } }
+    }, async () => ({ written: true }))
+  })
+  const put = async (body: unknown) => await request('/', { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const seen = async (): Promise<unknown[]> => {
+    const caches: unknown[] = []
+    for (const tag of ['red', 'blue', 'green']) caches.push((await request(`/${tag}`)).cache)
+    await app.apiCache.ready()
+    return caches
+  }
+  await seen()
+  const bodies: Array<[body: unknown, expected: string[]]> = [
+    [{ tags: ['red', ''] }, ['MISS', 'HIT', 'MISS']],
+    [{ tags: [7, null, { tag: 'red' }, 'blue', ['red']] }, ['HIT', 'MISS', 'MISS']],
+    [{}, ['HIT', 'HIT', 'MISS']],
+    [{ tags: 'blue' }, ['HIT', 'MISS', 'MISS']],
+    [{ tags: { length: 1, 0: 'red' } }, ['MISS', 'MISS', 'MISS']],
+    [{ tags: 5 }, ['MISS', 'MISS', 'MISS']],
+    [null, ['MISS', 'MISS', 'MISS']]
+  ]
+  for (const [body, expected] of bodies) {
+    t.match(await put(body), { status: 200, text: '{"written":true}' })
+    t.same(await seen(), expected, JSON.stringify(body))
+    t.same(await seen(), ['HIT', 'HIT', 'HIT'])
+  }
+})
+
+test('a strict write holds the good names of a list, and no others', async (t, options) => {
+  const cache = { invalidate: () => ['', 'user-cache', 5 as unknown as string], strict: true }
+  const server = await cached(t, options, (app) => app.post('/write', { config: { cache } }, async () => await state(server)))
+  t.same(JSON.parse((await server.request('/write', { method: 'POST' })).text), ['MISS', 'HIT'])
+  t.same(await state(server), ['MISS', 'HIT'])
+})
+
+const beside: Array<[failing: 'invalidate' | 'invalidateTags', other: 'invalidate' | 'invalidateTags', name: string]> = [
+  ['invalidateTags', 'invalidate', 'user-cache'], ['invalidate', 'invalidateTags', 'user']
+]
+for (const [failing, other, name] of beside) {
+  for (const given of [name, () => name] as const) {
+    test(`${other} as a ${typeof given} counts where ${failing} fails`, async (t, options) => {
+      const server = await serving(t, options, (app) => {
+        app.get('/users', { config: { cache: { namespace: 'user-cache', tags: ['user'], expire: 60 } } }, async () => ['Ada'])
+        app.post('/write', { config: { cache: { [failing]: faults['throws'], [other]: given } as unknown as WritePolicy } }, async () => 'done')
+      })
+      await server.request('/users')
+      t.equal((await server.request('/write', { method: 'POST' })).status, 200)
+      t.equal((await server.request('/users')).cache, 'MISS')
+      t.equal(server.app.apiCache.stats().invalidations, 2, 'the name, and everything')
     })
   }
 }

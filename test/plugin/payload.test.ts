@@ -4,7 +4,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import t, { type Test } from 'tap'
 import apiCache, { type Invalidation } from '../../index.js'
 import { eachStore } from '../support/each-store.js'
-import { loggingTo, type LogLine } from '../support/log.js'
+import { complaints, loggingTo, type LogLine } from '../support/log.js'
 import { listening, serving, type Seen } from '../support/serving.js'
 
 const test = eachStore()
@@ -205,3 +205,19 @@ for (const [how, invalidate] of Object.entries(readers)) {
     t.equal((await request('/')).cache, 'MISS')
   })
 }
+
+test('a hook that answers before the handler has no payload, and a function that fails then invalidates nothing', async (t, options) => {
+  const lines: LogLine[] = []
+  const { request } = await serving(t, options, (app) => {
+    const cached = (namespace: string): object => ({ config: { cache: { namespace, expire: 60 } } })
+    app.get('/things', cached('things'), async () => 'things')
+    app.get('/others', cached('others'), async () => 'others')
+    const toLogin = async (_request: FastifyRequest, reply: FastifyReply): Promise<unknown> => reply.redirect('/login')
+    const config = { cache: { invalidate: () => 'things', invalidateTags: (_request: FastifyRequest, payload: unknown) => (payload as { tag: string }).tag } }
+    app.post('/', { config, preHandler: toLogin }, async () => ({ tag: 'a' }))
+  }, loggingTo(lines))
+  for (const path of ['/things', '/others']) await request(path)
+  t.equal((await request('/', { method: 'POST' })).status, 302)
+  t.same([(await request('/things')).cache, (await request('/others')).cache], ['MISS', 'HIT'])
+  t.match(complaints(lines).find(({ route }) => route === 'POST /'), { level: 40, msg: /invalidates nothing/ })
+})
