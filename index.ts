@@ -31,7 +31,7 @@ declare module 'fastify' {
 
 async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Promise<void> {
   checkOptions(options)
-  const { prefix = 'api-cache', responseHeader = 'X-API-Cache', timeout = 500, lease = 5_000, explain = false } = options
+  const { prefix = 'api-cache', responseHeader = 'X-API-Cache', timeout = 500, lease = 5_000, explain = false, guards } = options
   const defaults = readDefaults(options)
   const keyspace = new Keyspace(prefix)
   const giveBack = takePrefix(fastify, prefix)
@@ -39,7 +39,7 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
     giveBack()
     throw error
   })
-  const core = new Core(store, keyspace, { timeout, lease, responseHeader, explain }, fastify.log)
+  const core = new Core(store, keyspace, { timeout, lease, responseHeader, explain, guardsAreHooks: guards === 'hooks' }, fastify.log)
 
   fastify.decorate('apiCache', new ApiCache(core, store.name))
   fastify.decorateReply(kExchange)

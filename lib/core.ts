@@ -36,6 +36,8 @@ export interface CoreSettings {
   readonly lease: number
   readonly responseHeader: string | false
   readonly explain: boolean
+  /** Whether the application says that no framework guards its routes inside their handlers. */
+  readonly guardsAreHooks: boolean
 }
 
 /** Everything that the routes of one registration share. */
@@ -53,6 +55,7 @@ export class Core {
   readonly responseHeader: string | false
   /** Whether each request on a cached route is told why it got what it got. */
   readonly explains: boolean
+  readonly guardsAreHooks: boolean
   readonly counters: Counters = { hits: 0, misses: 0, bypasses: 0, collapsed: 0, stored: 0, invalidations: 0, swept: 0 }
   readonly #store: CacheStore
   /** Pieces of work that no response waits for, and who waits until there are none. */
@@ -60,12 +63,13 @@ export class Core {
   #idle: Array<() => void> = []
   readonly #complaints = new Map<string, number>()
 
-  constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader, explain }: CoreSettings, log: FastifyBaseLogger) {
+  constructor (store: CacheStore, keyspace: Keyspace, { timeout, lease, responseHeader, explain, guardsAreHooks }: CoreSettings, log: FastifyBaseLogger) {
     this.#store = store
     this.turnEnd = store.immediate === true ? new TurnEnd() : undefined
     this.keyspace = keyspace
     this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain
+    this.guardsAreHooks = guardsAreHooks
     this.door = new Door(store, timeout, log)
     this.invalidator = new Invalidator(this.door, keyspace, log)
     this.sweeper = new Sweeper(this.door)

@@ -16,6 +16,10 @@ export const MissingFieldError = createError<[what: string, missing: string]>(
 export const WrongMethodError = createError<[what: string, instead: string]>(
   'FST_API_CACHE_WRONG_METHOD', '%s: %s', 500, TypeError)
 
+/** A caching policy on a route of NestJS, whose guards a HIT would skip. */
+export const NestRouteError = createError<[route: string]>(
+  'FST_API_CACHE_NEST_ROUTE', "%s is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; guard it with Fastify hooks and register the plugin with guards: 'hooks', or give its policy serveFrom: 'onRequest' where it is open to all", 500)
+
 /** A write whose policy never met the plugin: it would leave in the cache what it makes old. */
 export const EarlyRouteError = createError<[route: string]>(
   'FST_API_CACHE_EARLY_ROUTE', '%s was declared before the plugin was loaded and would invalidate nothing; await app.register(apiCache) before declaring routes', 500)

@@ -31,6 +31,11 @@ export interface ApiCacheOptions extends ReadDefaults {
    * and reports once per route what a handler read that its key does not cover; default false.
    */
   explain?: boolean
+  /**
+   * `'hooks'`: this application's guards are Fastify hooks. Then read policies may stand on routes of
+   * NestJS, too: its own guards, and all else that it runs inside the handler, a HIT skips.
+   */
+  guards?: 'hooks'
   /** Bounds of the memory store. */
   memory?: MemoryOptions
   /** Keeps entries in this process, too, in front of the store: true for the defaults. */
@@ -60,6 +65,7 @@ const fields: Fields<ApiCacheOptions> = {
   timeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   lease: { accepts: isCount, expects: 'whole milliseconds above 0' },
   explain: { accepts: isBoolean, expects: 'true or false' },
+  guards: { accepts: (value) => value === 'hooks', expects: "'hooks' or left out" },
   memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' },
   local: { accepts: (value) => isBoolean(value) || isObject(value), expects: 'true or an object with maxBytes, maxEntries and consistency' }
 }

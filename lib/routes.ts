@@ -1,6 +1,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { Core } from './core.js'
-import { EarlyRouteError, InvalidFieldError, WrongMethodError } from './errors.js'
+import { EarlyRouteError, InvalidFieldError, NestRouteError, WrongMethodError } from './errors.js'
+import { isOfNest } from './nest.js'
 import { isObject, show } from './policy/fields.js'
 import { compileReadPolicy, isReadField, type ReadDefaults, type ReadPolicy } from './policy/read-policy.js'
 import { checkWritePolicy, type WritePolicy } from './policy/write-policy.js'
@@ -43,6 +44,7 @@ function equipReading (core: Core, defaults: ReadDefaults, what: string, policy:
     throw new WrongMethodError(what, "invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; a GET is cached with { namespace: 'user-cache', expire: '15m' }")
   }
   const reader = new Reader(compileReadPolicy(what, policy, defaults), route, core)
+  if (reader.policy.serveFrom === 'handler' && !core.guardsAreHooks && isOfNest(route.handler)) throw new NestRouteError(what)
   const handler = reader.explainer?.watching(route.handler) ?? route.handler
   route.handler = cachedHandler(core, reader, handler)
   if (reader.policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(core, reader))

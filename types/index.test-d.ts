@@ -29,6 +29,9 @@ app.register(apiCache, { store })
 app.register(apiCache, { expire: '15m', scope: 'shared', query: ['skip'], ignoreQuery: ['utm_*'], vary: ['accept-language'], maxBytes: 1024, statuses: [200, 404] })
 // @ts-expect-error options of node-redis
 app.register(apiCache, { redis: { url: 'redis://127.0.0.1' } })
+app.register(apiCache, { guards: 'hooks' })
+// @ts-expect-error guards are hooks, or the option is left out
+app.register(apiCache, { guards: true })
 // @ts-expect-error no such option
 app.register(apiCache, { prefixes: 'api-cache' })
 // @ts-expect-error true names no header
