@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 /** Names that are worked on in one turn of the event loop: a request that brings many must not hold up all others. */
-const BATCH = 500
+const BATCH = 200
 
 /** Lists in parts, as long as one of them has more: each part in a turn of the event loop of its own. */
 export async function * inBatches<Lists extends ReadonlyArray<readonly string[]>> (...lists: Lists): AsyncGenerator<Lists, void, undefined> {
