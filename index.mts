@@ -16,11 +16,11 @@ export {
   oneWeek,
   oneMonth,
   oneYear
-} from './lib/durations.js'
+} from './lib/policy/durations.js'
 export { redisFromEnvironment } from './lib/environment.js'
-export { decodeEntry, encodeEntry } from './lib/store/frame.js'
+export { decodeEntry, encodeEntry } from './lib/entry/codec.js'
 export { MemoryStore } from './lib/store/memory-store.js'
-export { CLOSED } from './lib/store/store.js'
+export { CLOSED } from './lib/store/contract.js'
 export type {
   ApiCache,
   ApiCacheOptions,

@@ -1,5 +1,5 @@
 import { InvalidNameError } from './errors.js'
-import type { Core, Counters } from './core.js'
+import type { Core, Counters } from './runtime.js'
 import { isText, show } from './policy/fields.js'
 import { namesOf } from './policy/write-policy.js'
 

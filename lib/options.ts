@@ -2,9 +2,9 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import { checkFields, isBoolean, isCount, isObject, isText, oneOf, type Fields } from './policy/fields.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
 import { faultOf } from './store/given-redis.js'
-import type { LocalOptions } from './store/local/local-tier.js'
+import type { LocalOptions } from './store/local-tier.js'
 import type { MemoryOptions } from './store/memory-store.js'
-import type { CacheStore } from './store/store.js'
+import type { CacheStore } from './store/contract.js'
 
 /** Options of the plugin. Those of `ReadDefaults` are defaults for every route. */
 export interface ApiCacheOptions extends ReadDefaults {

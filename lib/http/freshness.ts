@@ -1,4 +1,4 @@
-import { ONE_YEAR_IN_SECONDS } from '../durations.js'
+import { ONE_YEAR_IN_SECONDS } from '../policy/durations.js'
 import { cacheControl } from './cache-control.js'
 import { httpDate } from './date.js'
 import { textOf, type Headers } from './headers.js'

@@ -1,6 +1,6 @@
 import { cacheControl, type CacheControl } from './cache-control.js'
-import type { Entry } from '../store/entry.js'
-import { ageOf, freshnessOf } from '../store/entry.js'
+import type { Entry } from '../entry/entry.js'
+import { ageOf, freshnessOf } from '../entry/entry.js'
 
 type RequestHeaders = Record<string, string | string[] | undefined>
 

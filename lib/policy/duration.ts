@@ -1,5 +1,5 @@
 import { parse } from '@lukeed/ms'
-import { ONE_YEAR_IN_SECONDS } from '../durations.js'
+import { ONE_YEAR_IN_SECONDS } from './durations.js'
 
 /** Seconds, or a text such as `'15m'` or `'1 day'`: one second to one year. */
 export type Duration = number | string

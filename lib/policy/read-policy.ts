@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
-import { ONE_YEAR_IN_SECONDS } from '../durations.js'
+import { ONE_YEAR_IN_SECONDS } from './durations.js'
 import { toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
 import {

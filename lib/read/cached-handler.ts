@@ -1,15 +1,15 @@
 import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
-import type { Core } from '../core.js'
+import type { Core } from '../runtime.js'
 import type { CacheStatus } from '../http/cache-status.js'
-import { UNAVAILABLE } from '../store/door.js'
-import { CLOSED } from '../store/store.js'
+import { UNAVAILABLE } from '../store/guarded-store.js'
+import { CLOSED } from '../store/contract.js'
 import { newVersion } from '../write/invalidator.js'
-import { Bypassed, kExchange } from './exchange.js'
-import { Fill } from './fill.js'
-import { Flight, type Landed } from './flights.js'
+import { Bypassed, kExchange } from './response-stage.js'
+import { Fill } from './fill/fill.js'
+import { Flight, type Landed } from './coalesce/fills-in-flight.js'
 import { serve } from './hit.js'
-import type { Identity } from './identity.js'
-import type { Look, Reader } from './reader.js'
+import type { Identity } from '../key/cache-key.js'
+import type { Look, Reader } from './lookup.js'
 
 type Server = ThisParameterType<RouteHandlerMethod>
 type Miss = Extract<Look, { miss: unknown }>

@@ -1,16 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Core } from '../core.js'
+import type { Core } from '../runtime.js'
 import { hasOtherOnSendHooks } from '../fastify/other-hooks.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { appended, hitStatus, serialized, type CacheStatus } from '../http/cache-status.js'
 import type { HeaderValue } from '../http/headers.js'
 import { etagOf } from '../http/validators.js'
-import { ageOf, freshnessOf, type Entry, type StoredHeaders } from '../store/entry.js'
-import { completed, kExchange, type Exchange } from './exchange.js'
-import { kExplanation } from './explain.js'
-import { conditioned } from './precondition.js'
-import type { Reader } from './reader.js'
-import { putHeaders } from './reply-headers.js'
+import { ageOf, freshnessOf, type Entry, type StoredHeaders } from '../entry/entry.js'
+import { completed, kExchange, type Exchange } from './response-stage.js'
+import { kExplanation } from '../observe/explain.js'
+import { conditioned } from './conditions.js'
+import type { Reader } from './lookup.js'
+import { putHeaders } from '../fastify/reply-headers.js'
 
 /** Up to here a text goes out faster together with its headers, in one string. */
 const SHORT_TEXT = 2_048

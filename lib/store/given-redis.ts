@@ -1,7 +1,7 @@
 import type { Redis, RedisOptions } from 'ioredis'
 import { isFunction, isObject, show } from '../policy/fields.js'
-import type { RedisClient } from './redis-store.js'
-import { isPromise } from './store.js'
+import type { RedisClient } from './redis/redis-store.js'
+import { isPromise } from './contract.js'
 
 /** Whether it is a client or Cluster of ioredis, or of a package with the same API, such as iovalkey. */
 export function isClient (value: unknown): value is RedisClient {

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import { detached, freshnessOf, sizeOfEntry, type Entry } from './entry.js'
-import { CLOSED, type CacheStore, type Lookup } from './store.js'
+import { detached, freshnessOf, sizeOfEntry, type Entry } from '../entry/entry.js'
+import { CLOSED, type CacheStore, type Lookup } from './contract.js'
 
 /** Bounds of the memory store. */
 export interface MemoryOptions {

@@ -5,11 +5,11 @@ import type { Keyspace } from '../key/keyspace.js'
 import type { ApiCacheOptions } from '../options.js'
 import { show } from '../policy/fields.js'
 import { describe, isClient } from './given-redis.js'
-import { LocalTier } from './local/local-tier.js'
-import { TrackedVersions } from './local/tracked-versions.js'
+import { LocalTier } from './local-tier.js'
+import { TrackedVersions } from './redis/tracked-versions.js'
 import { MemoryStore } from './memory-store.js'
-import { RedisStore, type RedisClient } from './redis-store.js'
-import type { CacheStore } from './store.js'
+import { RedisStore, type RedisClient } from './redis/redis-store.js'
+import type { CacheStore } from './contract.js'
 
 /**
  * The store that the options ask for, or the nearest one at hand: `fastify.redis`, else memory.

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Entry } from './entry.js'
-import { CLOSED, type CacheStore, type MaybePromise } from './store.js'
+import type { Entry } from '../entry/entry.js'
+import { CLOSED, type CacheStore, type MaybePromise } from './contract.js'
 
 /** One sentence of the contract of a store, and what proves it. */
 export interface StoreCase {

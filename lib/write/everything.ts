@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Keyspace } from '../key/keyspace.js'
-import type { Door } from '../store/door.js'
-import type { CacheStore } from '../store/store.js'
+import type { Door } from '../store/guarded-store.js'
+import type { CacheStore } from '../store/contract.js'
 
 /** Versions that move together. */
 export const BATCH = 500

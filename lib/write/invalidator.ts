@@ -3,7 +3,7 @@ import { setTimeout as startTimer } from 'node:timers'
 import { setTimeout } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Keyspace } from '../key/keyspace.js'
-import { UNAVAILABLE, type Door } from '../store/door.js'
+import { UNAVAILABLE, type Door } from '../store/guarded-store.js'
 import { BATCH, Everything } from './everything.js'
 
 /** Undelivered invalidations that are remembered one by one; beyond, all versions are to move. */

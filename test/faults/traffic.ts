@@ -3,7 +3,7 @@ import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import apiCache, { type ApiCacheOptions } from '../../index.js'
-import { RedisStore } from '../../lib/store/redis-store.js'
+import { RedisStore } from '../../lib/store/redis/redis-store.js'
 import { loggingTo, type LogLine } from '../support/log.js'
 import { Random } from '../support/random.js'
 

@@ -5,7 +5,7 @@ import t from 'tap'
 import type { ReadPolicy } from '../../index.js'
 import { Keyspace, MAX_KEY_BYTES } from '../../lib/key/keyspace.js'
 import { compileReadPolicy } from '../../lib/policy/read-policy.js'
-import { identifier, type Identify } from '../../lib/read/identity.js'
+import { identifier, type Identify } from '../../lib/key/cache-key.js'
 import { name, query, reversed, text, value } from './arbitraries.js'
 
 const PAIRS = 100_000

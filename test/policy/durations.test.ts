@@ -1,5 +1,5 @@
 import t from 'tap'
-import * as durations from '../../lib/durations.js'
+import * as durations from '../../lib/policy/durations.js'
 import { toSeconds } from '../../lib/policy/duration.js'
 import apiCache from '../../index.js'
 

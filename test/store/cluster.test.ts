@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis'
 import t from 'tap'
-import { RedisStore } from '../../lib/store/redis-store.js'
+import { RedisStore } from '../../lib/store/redis/redis-store.js'
 import { storeSuite } from '../../lib/store/suite.js'
 import { startCluster, type RedisClusterServers } from '../support/redis-cluster.js'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Entry } from '../../index.js'
-import { LocalTier } from '../../lib/store/local/local-tier.js'
+import { LocalTier } from '../../lib/store/local-tier.js'
 import { storeSuite } from '../../lib/store/suite.js'
 import { FullStore } from '../support/map-store.js'
 

@@ -1,7 +1,7 @@
 import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { Entry } from '../../index.js'
-import { RedisStore } from '../../lib/store/redis-store.js'
+import { RedisStore } from '../../lib/store/redis/redis-store.js'
 import { startCluster } from '../support/redis-cluster.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { RedisStore } from '../../lib/store/redis-store.js'
+import { RedisStore } from '../../lib/store/redis/redis-store.js'
 import type { Entry } from '../../index.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'

@@ -1,7 +1,7 @@
 import { Command, Redis, type RedisOptions } from 'ioredis'
 import t, { type Test } from 'tap'
-import { TrackedVersions } from '../../lib/store/local/tracked-versions.js'
-import { isPromise } from '../../lib/store/store.js'
+import { TrackedVersions } from '../../lib/store/redis/tracked-versions.js'
+import { isPromise } from '../../lib/store/contract.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 
 let server: RedisServer

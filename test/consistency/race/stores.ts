@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { MemoryStore, type CacheStore, type Lookup } from '../../../index.js'
-import { LocalTier } from '../../../lib/store/local/local-tier.js'
-import { TrackedVersions } from '../../../lib/store/local/tracked-versions.js'
-import { RedisStore } from '../../../lib/store/redis-store.js'
+import { LocalTier } from '../../../lib/store/local-tier.js'
+import { TrackedVersions } from '../../../lib/store/redis/tracked-versions.js'
+import { RedisStore } from '../../../lib/store/redis/redis-store.js'
 import type { Random } from '../../support/random.js'
 
 /** The stores, each with the milliseconds after which a write elsewhere has to be known: at once, but for one. */
