@@ -1,76 +1,71 @@
 import { InvalidNameError } from './errors.js'
-import type { Core, Counters } from './runtime.js'
-import { isText, show } from './policy/fields.js'
+import type { Counters } from './observe/stats.js'
+import { describe, isText } from './policy/fields.js'
 import { namesOf } from './policy/write-policy.js'
+import type { Runtime } from './runtime.js'
+import type { CacheStore } from './store/contract.js'
 
-/** What `stats()` tells. */
+/** What `stats()` returns. */
 export interface Stats extends Counters {
   /** The store's name. */
   store: string
-  /** Whether the store is being asked at present. */
+  /** Whether the store is used: false while the circuit breaker is open. */
   available: boolean
-  /** Store operations that found no answer. */
-  failures: number
-  /** Invalidations that are still to be delivered. */
+  /** Invalidations that the store has not confirmed yet. */
   pending: number
-  /** Fills under way that others could wait for. */
+  /** Fills in progress that other requests can wait for. */
   filling: number
 }
 
-/** `fastify.apiCache`: the cache for everything that is not a route. */
+/** `fastify.apiCache`: the cache for code outside of routes. */
 export class ApiCache {
-  readonly #core: Core
-  readonly #store: string
+  readonly #runtime: Runtime
+  readonly #store: CacheStore
 
-  constructor (core: Core, store: string) {
-    this.#core = core
+  constructor (runtime: Runtime, store: CacheStore) {
+    this.#runtime = runtime
     this.#store = store
   }
 
   /**
-   * Makes everything in the namespaces old.
-   * @returns the number of entries swept; 0 when the store could not be told yet: the invalidation
-   *   is kept and delivered later, and the namespaces are bypassed here until then (`stats().pending`)
+   * Invalidates all entries of the namespaces. If the store cannot be reached, the invalidation is
+   * delivered later, and this process bypasses the namespaces until then (`stats().pending`).
+   * @returns the number of entries swept
    * @throws InvalidNameError
    */
   async invalidate (namespaces: string | readonly string[]): Promise<number> {
-    return await this.#invalidate(namesOf('invalidate', namespaces), [])
+    return await (await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])).swept
   }
 
   /**
-   * Makes everything old that carries one of the tags. See `invalidate`.
+   * Invalidates all entries that have one of the tags. See `invalidate`.
    */
   async invalidateTags (tags: string | readonly string[]): Promise<number> {
-    return await this.#invalidate([], namesOf('invalidateTags', tags))
+    return await (await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))).swept
   }
 
   /**
-   * The keys of a namespace's entries, without a client's keyPrefix.
+   * The keys of the entries of a namespace, without the client's keyPrefix.
    * @throws InvalidNameError
    */
   async * keys (namespace: string): AsyncGenerator<string, void, undefined> {
-    if (!isText(namespace)) throw new InvalidNameError('keys', show(namespace))
-    yield * await this.#core.keys(this.#core.keyspace.entries(namespace))
+    if (!isText(namespace)) throw new InvalidNameError('keys', describe(namespace))
+    yield * await this.#store.keys(this.#runtime.keyspace.entries(namespace))
   }
 
   stats (): Stats {
-    const { counters, door, invalidator, flights } = this.#core
+    const { stats, store, bumps, fills } = this.#runtime
     return {
-      ...counters,
-      store: this.#store,
-      available: door.open,
-      failures: door.failures,
-      pending: invalidator.pending,
-      filling: flights.size
+      ...stats.counters,
+      store: this.#store.name,
+      available: store.available,
+      pending: bumps.pending,
+      filling: fills.size
     }
   }
 
-  /** Resolves when pending fills and sweeps have settled. */
-  async ready (): Promise<void> {
-    await this.#core.settled()
-  }
-
-  async #invalidate (namespaces: string[], tags: string[]): Promise<number> {
-    return await (await this.#core.invalidate(namespaces, tags)).swept
+  /** Resolves when all background work, such as fills and sweeps, has settled. */
+  async settled (): Promise<void> {
+    await this.#runtime.background.settled()
   }
 }

@@ -1,50 +1,56 @@
 import createError from '@fastify/error'
 
-/** A policy or option has a field that does not exist; the message names the nearest known one. */
+/** A policy or the options have an unknown field; the message suggests the closest known one. */
 export const UnknownFieldError = createError<[what: string, field: string, nearest: string]>(
   'FST_API_CACHE_UNKNOWN_FIELD', "%s has no field '%s'; did you mean '%s'?", 500, TypeError)
 
-/** A field has a value that it cannot have; the message says what to write instead. */
+/** A field has an invalid value; the message says what is valid. */
 export const InvalidFieldError = createError<[what: string, field: string, expected: string, got: string]>(
   'FST_API_CACHE_INVALID_FIELD', "%s: '%s' must be %s, got %s", 500, TypeError)
 
-/** A policy lacks a field that it needs. */
+/** A policy lacks a required field. */
 export const MissingFieldError = createError<[what: string, missing: string]>(
   'FST_API_CACHE_MISSING_FIELD', '%s: %s', 500, TypeError)
 
-/** A caching policy on a method that changes data, or an invalidating one on a method that reads. */
+/** A read policy on a method that changes data, or a write policy on a method that reads. */
 export const WrongMethodError = createError<[what: string, instead: string]>(
   'FST_API_CACHE_WRONG_METHOD', '%s: %s', 500, TypeError)
 
 /** A caching policy on a route of NestJS, whose guards a HIT would skip. */
 export const NestRouteError = createError<[route: string]>(
-  'FST_API_CACHE_NEST_ROUTE', "%s is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; guard it with Fastify hooks and register the plugin with guards: 'hooks', or give its policy serveFrom: 'onRequest' where it is open to all", 500)
+  'FST_API_CACHE_NEST_ROUTE',
+  '%s is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; ' +
+  "guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
+  "or give its policy serveFrom: 'onRequest' if it is open to all", 500)
 
 /** A write whose policy never met the plugin: it would leave in the cache what it makes old. */
 export const EarlyRouteError = createError<[route: string]>(
-  'FST_API_CACHE_EARLY_ROUTE', '%s was declared before the plugin was loaded and would invalidate nothing; await app.register(apiCache) before declaring routes', 500)
+  'FST_API_CACHE_EARLY_ROUTE',
+  '%s was declared before the plugin was loaded and would invalidate nothing; ' +
+  'await app.register(apiCache) before declaring routes', 500)
 
-/** The plugin is there already: in this context or above it, or with the same prefix elsewhere on this server. */
+/** The plugin is already registered in this context or a parent, or with the same prefix on this server. */
 export const AlreadyRegisteredError = createError<[reason: string]>(
   'FST_API_CACHE_ALREADY_REGISTERED', '%s', 500)
 
-/** `store: 'redis'` without any Redis to use. */
+/** `store: 'redis'` without a Redis client. */
 export const NoRedisError = createError<[reason: string]>(
   'FST_API_CACHE_NO_REDIS', '%s', 500)
 
-/** A Redis client whose settings would make the plugin serve stale answers. */
+/** A Redis client whose settings would make the plugin serve invalidated responses. */
 export const UnsafeRedisError = createError<[reason: string]>(
   'FST_API_CACHE_UNSAFE_REDIS', '%s', 500)
 
-/** A reply of Redis that is none to the command that was sent: nothing is known of what became of it. */
+/** Redis replied with something that does not fit the command, so its outcome is unknown. */
 export const UnexpectedReplyError = createError<[command: string, got: string]>(
   'FST_API_CACHE_UNEXPECTED_REPLY',
-  'the reply to %s is %s, which confirms nothing; give the plugin a client on which nobody uses MULTI or changes replies', 500)
+  'the reply to %s is %s, which confirms nothing; ' +
+  'give the plugin a client on which nobody uses MULTI or changes replies', 500)
 
-/** `invalidate()` or `invalidateTags()` was called with something that is not a name. */
+/** A method of `fastify.apiCache`, or a function of a write policy, got something that is not a name. */
 export const InvalidNameError = createError<[what: string, got: string]>(
   'FST_API_CACHE_INVALID_NAME', '%s must be a non-empty string or a list of them, got %s', 500, TypeError)
 
-/** The store could not be reached, so the call could not do what it was asked for at once. */
+/** The store could not be reached, so the operation was refused. */
 export const StoreUnavailableError = createError<[what: string]>(
   'FST_API_CACHE_STORE_UNAVAILABLE', '%s', 503)

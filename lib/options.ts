@@ -1,34 +1,35 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
-import { checkFields, isBoolean, isCount, isObject, isText, oneOf, type Fields } from './policy/fields.js'
+import { checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, type Fields } from './policy/fields.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
 import { faultOf } from './store/given-redis.js'
 import type { LocalOptions } from './store/local-tier.js'
-import type { MemoryOptions } from './store/memory-store.js'
+import type { MemoryOptions } from './store/entry-cache.js'
 import type { CacheStore } from './store/contract.js'
 
 /** Options of the plugin. Those of `ReadDefaults` are defaults for every route. */
 export interface ApiCacheOptions extends ReadDefaults {
   /**
-   * An ioredis client or Cluster, which stays yours; or a URL (redis:// or rediss://) or ioredis options: the
-   * plugin then opens the connection, waits for it at registration (at most `timeout`), and closes it.
-   * Default `fastify.redis` where @fastify/redis is registered.
+   * An ioredis client or Cluster, which the plugin does not close. Or a URL (redis:// or rediss://) or
+   * ioredis options: the plugin then opens the connection, waits for it at registration (at most
+   * `timeout`), and closes it. Default: `fastify.redis` if @fastify/redis is registered.
    */
   redis?: Redis | Cluster | RedisOptions | string
-  /** Which namespace of @fastify/redis to use. */
+  /** The namespace of @fastify/redis to use. */
   redisNamespace?: string
-  /** `'redis'` (default where there is one), `'memory'` (default where there is none) or a store of your own. */
+  /** `'redis'` (the default if there is a Redis client), `'memory'` (the default otherwise) or your own store. */
   store?: 'redis' | 'memory' | CacheStore
-  /** First part of every key; default `'api-cache'`. */
+  /** The first part of every key; default `'api-cache'`. */
   prefix?: string
-  /** The response header that says HIT or MISS, or false for none; default `'X-API-Cache'`. */
+  /** The name of the response header that says HIT or MISS, or false for none; default `'X-API-Cache'`. */
   responseHeader?: string | false
-  /** Milliseconds that a store operation may hold a request; default 500. */
+  /** Milliseconds that a store operation may delay a request; default 500. */
   timeout?: number
-  /** Milliseconds that a request waits for another request's fill at the most; default 5,000. */
-  lease?: number
+  /** Longest time in milliseconds that a request waits for the fill of another request; default 5,000. */
+  coalesceTimeout?: number
   /**
-   * For development: logs why each request on a cached route got what it got, tells it in Cache-Status, too,
-   * and reports once per route what a handler read that its key does not cover; default false.
+   * For development: logs the decision about each request on a cached route and adds details to
+   * Cache-Status. Also logs once per route what the handler read that is not part of the key.
+   * Default false.
    */
   explain?: boolean
   /**
@@ -38,9 +39,12 @@ export interface ApiCacheOptions extends ReadDefaults {
   guards?: 'hooks'
   /** Bounds of the memory store. */
   memory?: MemoryOptions
-  /** Keeps entries in this process, too, in front of the store: true for the defaults. */
+  /** Also keeps entries in this process, in front of the store; true for the defaults. */
   local?: boolean | LocalOptions
 }
+
+/** The default of `timeout`, in milliseconds. */
+export const DEFAULT_TIMEOUT = 500
 
 const fields: Fields<ApiCacheOptions> = {
   ...defaultsFields,
@@ -63,11 +67,14 @@ const fields: Fields<ApiCacheOptions> = {
     expects: 'the name of a header or false'
   },
   timeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
-  lease: { accepts: isCount, expects: 'whole milliseconds above 0' },
+  coalesceTimeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   explain: { accepts: isBoolean, expects: 'true or false' },
   guards: { accepts: (value) => value === 'hooks', expects: "'hooks' or left out" },
   memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' },
-  local: { accepts: (value) => isBoolean(value) || isObject(value), expects: 'true or an object with maxBytes, maxEntries and consistency' }
+  local: {
+    accepts: (value) => isBoolean(value) || isObject(value),
+    expects: 'true or an object with maxBytes, maxEntries and consistency'
+  }
 }
 
 const memoryFields: Fields<MemoryOptions> = {
@@ -92,8 +99,8 @@ export function readDefaults (options: ApiCacheOptions): ReadDefaults {
   return Object.fromEntries(Object.entries(options).filter(([name, value]) => names.has(name) && value !== undefined))
 }
 
-const STORE_METHODS: Array<keyof CacheStore> = ['lookup', 'current', 'claim', 'move', 'set', 'keys', 'sweep']
+const STORE_METHODS: Array<keyof CacheStore> = ['lookup', 'versions', 'ensure', 'bump', 'set', 'keys', 'sweep']
 
 function isStore (value: unknown): value is CacheStore {
-  return isObject(value) && STORE_METHODS.every((method) => typeof (value as unknown as Record<string, unknown>)[method] === 'function')
+  return isObject(value) && STORE_METHODS.every((method) => isFunction((value as Partial<CacheStore>)[method]))
 }

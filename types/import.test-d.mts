@@ -2,8 +2,9 @@ import { expectTypeOf } from 'expect-type'
 import Fastify from 'fastify'
 import apiCache, * as names from 'fastify-api-cache'
 import type {
-  ApiCache, ApiCacheOptions, CacheStore, Entry, Invalidation, Lookup, MemoryOptions, ReadDefaults, ReadPolicy, Stats,
-  WritePolicy
+  ApiCache, ApiCacheOptions, BodyKind, CacheStore, Decision, Duration, Entry, FillEvent, Intents, Invalidation,
+  InvalidationEvent, Leases, LocalOptions, Lookup, MaybePromise, MemoryOptions, ReadDefaults, ReadPolicy, Stats,
+  StoredHeaders, StoreEvent, SweepEvent, WritePolicy
 } from 'fastify-api-cache'
 
 // Every name means the same as on what require() gives, which is the default export.
@@ -19,14 +20,26 @@ expectTypeOf(names.CLOSED).toEqualTypeOf(apiCache.CLOSED)
 
 expectTypeOf<ApiCache>().toEqualTypeOf<apiCache.ApiCache>()
 expectTypeOf<ApiCacheOptions>().toEqualTypeOf<apiCache.ApiCacheOptions>()
+expectTypeOf<BodyKind>().toEqualTypeOf<apiCache.BodyKind>()
 expectTypeOf<CacheStore>().toEqualTypeOf<apiCache.CacheStore>()
+expectTypeOf<Decision>().toEqualTypeOf<apiCache.Decision>()
+expectTypeOf<Duration>().toEqualTypeOf<apiCache.Duration>()
 expectTypeOf<Entry>().toEqualTypeOf<apiCache.Entry>()
+expectTypeOf<FillEvent>().toEqualTypeOf<apiCache.FillEvent>()
+expectTypeOf<Intents>().toEqualTypeOf<apiCache.Intents>()
 expectTypeOf<Invalidation>().toEqualTypeOf<apiCache.Invalidation>()
+expectTypeOf<InvalidationEvent>().toEqualTypeOf<apiCache.InvalidationEvent>()
+expectTypeOf<Leases>().toEqualTypeOf<apiCache.Leases>()
+expectTypeOf<LocalOptions>().toEqualTypeOf<apiCache.LocalOptions>()
 expectTypeOf<Lookup>().toEqualTypeOf<apiCache.Lookup>()
+expectTypeOf<MaybePromise<1>>().toEqualTypeOf<apiCache.MaybePromise<1>>()
 expectTypeOf<MemoryOptions>().toEqualTypeOf<apiCache.MemoryOptions>()
 expectTypeOf<ReadDefaults>().toEqualTypeOf<apiCache.ReadDefaults>()
 expectTypeOf<ReadPolicy>().toEqualTypeOf<apiCache.ReadPolicy>()
 expectTypeOf<Stats>().toEqualTypeOf<apiCache.Stats>()
+expectTypeOf<StoredHeaders>().toEqualTypeOf<apiCache.StoredHeaders>()
+expectTypeOf<StoreEvent>().toEqualTypeOf<apiCache.StoreEvent>()
+expectTypeOf<SweepEvent>().toEqualTypeOf<apiCache.SweepEvent>()
 expectTypeOf<WritePolicy>().toEqualTypeOf<apiCache.WritePolicy>()
 
 const app = Fastify()

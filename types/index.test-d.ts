@@ -2,8 +2,8 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { Cluster, Redis } from 'ioredis'
 import { expectTypeOf } from 'expect-type'
 import apiCache, {
-  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Invalidation, type ReadDefaults,
-  type ReadPolicy, type Stats, type WritePolicy, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
+  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidation, type Leases,
+  type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
 } from 'fastify-api-cache'
 
 const app = Fastify()
@@ -17,7 +17,7 @@ expectTypeOf(apiCache).returns.toEqualTypeOf<Promise<void>>()
 // Options
 app.register(apiCache)
 app.register(apiCache, {})
-app.register(apiCache, { prefix: 'api-cache', responseHeader: 'X-API-Cache', timeout: 500 })
+app.register(apiCache, { prefix: 'api-cache', responseHeader: 'X-API-Cache', timeout: 500, coalesceTimeout: 5_000 })
 app.register(apiCache, { responseHeader: false })
 app.register(apiCache, { redis: new Redis() })
 app.register(apiCache, { redis: new Cluster([]) })
@@ -40,6 +40,13 @@ app.register(apiCache, { responseHeader: true })
 app.register(apiCache, { store: 'disk' })
 // @ts-expect-error a store lacks its methods
 app.register(apiCache, { store: { name: 'mine' } })
+declare const { begin, end }: Intents
+declare const { take, release, subscribe }: Leases
+app.register(apiCache, { store: { ...store, intents: { begin, end }, leases: { take, release, subscribe } } })
+// @ts-expect-error an optional part is whole, or not there
+app.register(apiCache, { store: { ...store, intents: { begin } } })
+// @ts-expect-error an optional part is whole, or not there
+app.register(apiCache, { store: { ...store, leases: { take, release } } })
 // @ts-expect-error a number of milliseconds
 app.register(apiCache, { timeout: '500ms' })
 // @ts-expect-error no such bound
@@ -143,7 +150,7 @@ expectTypeOf(app.apiCache.invalidate).returns.toEqualTypeOf<Promise<number>>()
 expectTypeOf(app.apiCache.invalidateTags).returns.toEqualTypeOf<Promise<number>>()
 expectTypeOf(app.apiCache.keys('user-cache')).toExtend<AsyncIterable<string>>()
 expectTypeOf(app.apiCache.stats()).toEqualTypeOf<Stats>()
-expectTypeOf(app.apiCache.ready()).toEqualTypeOf<Promise<void>>()
+expectTypeOf(app.apiCache.settled()).toEqualTypeOf<Promise<void>>()
 // @ts-expect-error a name is a text
 app.apiCache.invalidate(1)
 

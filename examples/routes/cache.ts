@@ -9,7 +9,7 @@ export async function cache (app: FastifyInstance): Promise<void> {
     schema: { response: { 200: { type: 'object', additionalProperties: listOf({ type: 'string' }) } } }
   }, async () => {
     // What an invalidation left behind is swept after its response.
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     const keys: Record<string, string[]> = {}
     for (const namespace of NAMESPACES) {
       keys[namespace] = []

@@ -1,29 +1,30 @@
 import { crc32 } from 'node:zlib'
-import { isStorableHeader } from '../http/headers.js'
-import { ONE_YEAR_IN_SECONDS } from '../policy/durations.js'
-import type { BodyKind, Entry, StoredHeaders } from './entry.js'
+import { areStorableHeaders, isStorableHeader } from '../http/headers.js'
+import { ONE_YEAR_IN_SECONDS } from '../policy/duration.js'
+import { residentSince, type BodyKind, type Entry, type StoredHeaders } from './entry.js'
 
 /*
  * An entry as bytes:
  *
- *   0  'FAC' and the format's number   4 bytes
- *   4  CRC-32 of the key and of everything from 8 on
- *   8  length of the head              4 bytes, big-endian
- *  12  the head: JSON, the versions first so that a sweep reads only the beginning
- *   …  the body, as it is
+ *   0  'FAC' and the format number          4 bytes
+ *   4  CRC-32 of the key and of everything from byte 8 on
+ *   8  length of the head                   4 bytes, big-endian
+ *  12  the head: JSON, with the versions first, so that a sweep reads only the beginning
+ *   …  the body, unchanged
+ *
+ * An entry with another format number is a MISS.
  */
-const MAGIC = 0x46414301
+const FORMAT = 0x46414302
 const HEAD_AT = 12
-/** Where the checksum and the head's length are: with the key they tell one filling of an entry from the next. */
-export const SEAL_AT = 4
-export const SEAL_END = HEAD_AT
-/** More than any answer needs: what somebody else wrote must not cost us our time. */
+/** The position of the checksum and the head's length. Together with the key they identify one fill. */
+export const CHECKSUM_AT = 4
+export const CHECKSUM_END = HEAD_AT
+/** More than any response needs. Larger heads were not written by this plugin and are not parsed. */
 const MAX_HEAD_BYTES = 256 * 1024
 const MAX_HEADERS = 1_000
-const MAX_VARIES_ON = 100
-/** Never stored, as they are no answer to a whole GET. */
+const MAX_VARY = 100
+/** Statuses that are never stored, because they do not carry the whole response. */
 const PARTIAL = new Set<unknown>([206, 304])
-const NONE: readonly string[] = []
 const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
 
 type Head = [
@@ -31,26 +32,27 @@ type Head = [
   route: string,
   status: number,
   kind: number,
-  filledAt: number,
-  age: number,
-  lifetime: number,
+  storedAt: number,
+  staleAt: number,
+  deleteAt: number,
+  initialAge: number,
   headers: StoredHeaders,
-  removed: readonly string[],
-  variesOn?: readonly string[]
+  removedHeaders: readonly string[],
+  vary?: readonly string[]
 ]
 
-/** The bytes under which `key` keeps the entry. */
+/** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
   const parts: Head = [
-    entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind), entry.filledAt, entry.age, entry.lifetime,
-    entry.headers, entry.removed ?? NONE
+    entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind),
+    entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers, entry.removedHeaders ?? []
   ]
-  if (entry.variesOn !== undefined) parts.push(entry.variesOn)
+  if (entry.vary !== undefined) parts.push(entry.vary)
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
   const bodyAt = HEAD_AT + headBytes
   const frame = Buffer.allocUnsafe(bodyAt + entry.body.length)
-  frame.writeUInt32BE(MAGIC, 0)
+  frame.writeUInt32BE(FORMAT, 0)
   frame.writeUInt32BE(headBytes, 8)
   frame.write(head, HEAD_AT)
   frame.set(entry.body, bodyAt)
@@ -59,7 +61,7 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
 }
 
 /**
- * The entry in `frame`, its body a slice of it; undefined when the bytes are not exactly what
+ * The entry in `frame`; its body is a slice of `frame`. Undefined unless the bytes are exactly what
  * this version of the plugin wrote under this key.
  */
 export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
@@ -68,31 +70,33 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
-  const [versions, route, status, kind, filledAt, age, lifetime, headers, removed, variesOn] = head
+  const [versions, route, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders, vary] = head
   return {
     route,
     versions,
     status,
     headers,
-    removed: removed.length === 0 ? undefined : removed,
+    removedHeaders: removedHeaders.length === 0 ? undefined : removedHeaders,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
     text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
-    filledAt,
-    age,
-    lifetime,
-    variesOn
+    storedAt,
+    staleAt,
+    deleteAt,
+    initialAge,
+    vary,
+    residentSince: residentSince(storedAt)
   }
 }
 
-/** How many bytes from the beginning hold the head; 0 when this is no frame of ours. */
+/** The offset at which the head ends; 0 if this plugin did not write the frame. */
 export function headEnd (beginning: Buffer): number {
-  if (beginning.length < HEAD_AT || beginning.readUInt32BE(0) !== MAGIC) return 0
+  if (beginning.length < HEAD_AT || beginning.readUInt32BE(0) !== FORMAT) return 0
   const length = beginning.readUInt32BE(8)
   return length <= MAX_HEAD_BYTES ? HEAD_AT + length : 0
 }
 
-/** The versions in a frame of which at least the head is there; undefined for anything else. */
+/** The versions in a frame; undefined if its head is incomplete or invalid. */
 export function decodeVersions (beginning: Buffer): Record<string, string> | undefined {
   const end = headEnd(beginning)
   if (end === 0 || end > beginning.length) return undefined
@@ -109,26 +113,36 @@ function parseHead (text: string): Head | undefined {
   return isHead(head) ? head : undefined
 }
 
-/** A checksum proves that nothing was damaged, not that nobody wrote it on purpose: each field is checked. */
+/** The checksum only proves that nothing was damaged. Anybody can write a valid one, so each field is checked. */
 function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
-  const [versions, route, status, kind, filledAt, age, lifetime, headers, removed, variesOn] = head as unknown[]
-  return isVersions(versions) && typeof route === 'string' &&
-    Number.isInteger(status) && (status as number) >= 200 && (status as number) <= 599 && !PARTIAL.has(status) &&
-    Number.isInteger(kind) && KINDS[kind as number] !== undefined &&
-    Number.isSafeInteger(filledAt) && isSeconds(age) && isSeconds(lifetime) &&
-    isHeaders(headers) && isTexts(removed) && (removed as string[]).length <= MAX_HEADERS &&
-    (removed as string[]).every((name) => isStorableHeader(name, '')) &&
-    (variesOn === undefined || (isTexts(variesOn) && (variesOn as string[]).length <= MAX_VARIES_ON))
+  const [versions, route, status, kind, ...rest] = head as unknown[]
+  const [storedAt, staleAt, deleteAt, initialAge, headers, removed, vary] = rest
+  return isVersions(versions) && typeof route === 'string' && isWholeStatus(status) &&
+    isKind(kind) && areTimes(storedAt, staleAt, deleteAt) && isSeconds(initialAge) &&
+    isHeaders(headers) && isNames(removed, MAX_HEADERS) && removed.every((name) => isStorableHeader(name, '')) &&
+    (vary === undefined || isNames(vary, MAX_VARY))
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 const isVersions = (value: unknown): boolean => isRecord(value) && isTexts(Object.values(value))
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string')
-const isSeconds = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= ONE_YEAR_IN_SECONDS
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string')
+const isNames = (value: unknown, limit: number): value is string[] => isTexts(value) && value.length <= limit
+const isIntegerWithin = (value: unknown, lowest: number, highest: number): boolean =>
+  Number.isInteger(value) && (value as number) >= lowest && (value as number) <= highest
+const isWholeStatus = (value: unknown): boolean => isIntegerWithin(value, 200, 599) && !PARTIAL.has(value)
+const isKind = (value: unknown): boolean => isIntegerWithin(value, 0, KINDS.length - 1)
+const isSeconds = (value: unknown): boolean => isIntegerWithin(value, 0, ONE_YEAR_IN_SECONDS)
+
+/** Whether the times are in order and no further apart than an entry may live. */
+function areTimes (storedAt: unknown, staleAt: unknown, deleteAt: unknown): boolean {
+  const times = [storedAt, staleAt, deleteAt] as number[]
+  return times.every(Number.isSafeInteger) && times[0]! <= times[1]! && times[1]! <= times[2]! &&
+    times[2]! - times[0]! <= ONE_YEAR_IN_SECONDS * 1000
+}
 
 function isHeaders (value: unknown): boolean {
-  if (!isRecord(value)) return false
-  const names = Object.keys(value)
-  return names.length <= MAX_HEADERS && names.every((name) => isStorableHeader(name, value[name]))
+  return isRecord(value) && Object.keys(value).length <= MAX_HEADERS && areStorableHeaders(value)
 }

@@ -1,50 +1,85 @@
-/** By name, in lower case. */
+/** Header values by name; names are in lower case. */
 export type StoredHeaders = Readonly<Record<string, string | string[]>>
 
-/** What the body was when the handler sent it, so that hooks meet the same type on a HIT. */
+/** The type of the body when the handler sent it. On a HIT, hooks get the same type. */
 export type BodyKind = 'text' | 'bytes' | 'empty'
 
-/** One stored response. */
+/** One stored response. All times are milliseconds since 1970. */
 export interface Entry {
-  /** The route that filled it: two routes may give one key, never one entry. */
+  /** The route that filled it. Two routes may produce the same key, but never share an entry. */
   readonly route: string
-  /** The versions it was filled under, by their keys: it is valid only while all are current. */
+  /** The versions it was filled under, by their keys. It is valid only while all of them are current. */
   readonly versions: Readonly<Record<string, string>>
   readonly status: number
   readonly headers: StoredHeaders
-  /** Headers that hooks before the handler had set and that it took away. */
-  readonly removed?: readonly string[] | undefined
+  /** Headers that earlier hooks had set and the handler removed. */
+  readonly removedHeaders?: readonly string[] | undefined
   readonly kind: BodyKind
   readonly body: Buffer
-  /** The same as text, where it was one and somebody has made it text already. */
+  /** The body as a string, if it was a string and has been decoded already. */
   readonly text?: string | undefined
-  /** When it was filled, in milliseconds since 1970. */
-  readonly filledAt: number
-  /** Seconds of age that it already had then (RFC 9111 section 4.2.3). */
-  readonly age: number
-  /** Seconds that it is fresh for, counted from `filledAt`. */
-  readonly lifetime: number
+  readonly storedAt: number
+  /** The entry is stale from then on. */
+  readonly staleAt: number
+  /** The entry must not be used from then on, and a store may delete it. */
+  readonly deleteAt: number
+  /** Its age in seconds at `storedAt` (RFC 9111 section 4.2.3, corrected_initial_age). */
+  readonly initialAge: number
   /**
-   * Request headers that choose between the variants of this key (RFC 9111 section 4.1): such an
-   * entry has no body of its own.
+   * The request headers that select a variant of this key (RFC 9111 section 4.1). An entry with
+   * this field has no body.
    */
-  readonly variesOn?: readonly string[] | undefined
+  readonly vary?: readonly string[] | undefined
+  /**
+   * `performance.now()` at `storedAt`, as far as this process knows. It is not stored; each
+   * process sets it when it decodes the entry.
+   */
+  readonly residentSince?: number | undefined
 }
 
-/** Whole seconds since the entry was generated (RFC 9111 section 4.2.3). */
-export function ageOf (entry: Entry, now: number): number {
-  return entry.age + Math.max(0, Math.floor((now - entry.filledAt) / 1000))
-}
-
-/** Whole seconds of freshness left (RFC 9111 section 4.2); none when 0 or less. */
-export function freshnessOf (entry: Entry, now: number): number {
-  return Math.ceil((entry.filledAt - now) / 1000) + entry.lifetime
+/** The `residentSince` of an entry that was stored at this time. */
+export function residentSince (storedAt: number): number {
+  return performance.now() - Math.max(0, Date.now() - storedAt)
 }
 
 /**
- * The entry as it is kept in the process: its bytes and its text in memory of their own, not as
- * parts of something larger (what a socket read, a piece that Node shares among small buffers, a
- * text that the handler cut this one from) which they would keep alive.
+ * Milliseconds since the entry was stored (RFC 9111 section 4.2.3, resident_time). The wall clock
+ * can be set back, and the monotonic clock stops while a machine sleeps. So the longer time counts.
+ */
+function residentTime ({ storedAt, residentSince = Infinity }: Entry): number {
+  return Math.max(0, Date.now() - storedAt, performance.now() - residentSince)
+}
+
+/**
+ * Whether an entry was stored in the future: this process's clock was set back, or the clock of
+ * the process that stored it is ahead. Its age is unknown here.
+ */
+export const isFromFuture = ({ storedAt }: Entry): boolean => storedAt > Date.now()
+
+/** Age and remaining freshness of an entry, in whole seconds. */
+export interface Ages {
+  /** Time since the response was generated (RFC 9111 section 4.2.3). */
+  readonly age: number
+  /** Time until the entry becomes stale (RFC 9111 section 4.2); it is stale if this is 0 or less. */
+  readonly freshness: number
+}
+
+export function agesOf (entry: Entry): Ages {
+  const resident = residentTime(entry)
+  return {
+    age: entry.initialAge + Math.floor(resident / 1000),
+    freshness: Math.ceil((entry.staleAt - entry.storedAt - resident) / 1000)
+  }
+}
+
+/** Milliseconds until the entry must not be used any more; 0 or less if that time has passed. */
+export function timeToLive (entry: Entry): number {
+  return entry.deleteAt - entry.storedAt - residentTime(entry)
+}
+
+/**
+ * The entry with its own copies of body and text. A slice would keep all the memory alive that it
+ * was cut from: a socket's read buffer, Node's buffer pool or a longer string of the handler.
  */
 export function detached (entry: Entry): Entry {
   const body = ownBytes(entry.body)
@@ -58,10 +93,10 @@ function ownBytes (bytes: Buffer): Buffer {
   return own
 }
 
-/** What an entry costs in memory beside its key, its headers and its body. */
+/** Bytes of memory that an entry takes besides its key, headers and body. */
 const ENTRY_OVERHEAD = 1024
 
-/** About how many bytes of memory an entry takes under its key: a text is kept as text and as bytes. */
+/** About how many bytes of memory an entry takes with its key. A text counts twice: it is kept as string and bytes. */
 export function sizeOfEntry (entry: Entry, key: string): number {
   let size = ENTRY_OVERHEAD + key.length + entry.body.length * (entry.kind === 'text' ? 2 : 1)
   for (const [name, value] of Object.entries(entry.headers)) size += name.length + String(value).length

@@ -1,14 +1,17 @@
 import type { FastifyReply } from 'fastify'
 
-/** Sees what is sent on a reply before any hook does. */
+/** Gets what is sent on a reply before any hook does. */
 export interface Interceptor {
-  /** Is given what is sent; returns what goes on to the hooks. */
+  /** Gets the payload that is sent; returns the payload for the hooks. */
   sends (payload: unknown): unknown
+  /** Called when a trailer is set. */
+  setsTrailer?(): void
 }
 
 interface Interception {
-  /** The reply's own. */
+  /** The reply's own methods. */
   readonly send: FastifyReply['send']
+  readonly trailer: FastifyReply['trailer']
   interceptor: Interceptor | undefined
 }
 
@@ -21,25 +24,33 @@ declare module 'fastify' {
 }
 
 /**
- * From now on the interceptor is given whatever is sent on the reply, until `releaseSend`. No hook
- * can do that: one that comes before all other hooks does not exist, nor one for every kind of payload.
+ * Passes everything that is sent on the reply to the interceptor, until `releaseReply`. A hook
+ * cannot do that: no hook runs before all others, and none runs for every kind of payload.
  */
 export function interceptSend (reply: FastifyReply, interceptor: Interceptor): void {
-  reply[kInterception] = { send: reply.send, interceptor }
-  reply.send = intercepted
+  reply[kInterception] = { send: reply.send, trailer: reply.trailer, interceptor }
+  reply.send = interceptedSend
+  if (interceptor.setsTrailer !== undefined) reply.trailer = interceptedTrailer
 }
 
-/** Gives the reply back its own `send`. */
-export function releaseSend (reply: FastifyReply): void {
+/** Restores the reply's own methods. */
+export function releaseReply (reply: FastifyReply): void {
   const interception = reply[kInterception]
   if (interception === undefined) return
   interception.interceptor = undefined
-  // The handler may have put something of its own there, which goes on to ours.
-  if (reply.send === intercepted) reply.send = interception.send
+  // The handler may have replaced them again; its functions call these, which then only pass on.
+  if (reply.send === interceptedSend) reply.send = interception.send
+  if (reply.trailer === interceptedTrailer) reply.trailer = interception.trailer
 }
 
-// One function for all replies: with a closure on each, V8 kept what it holds until its next full collection.
-function intercepted (this: FastifyReply, payload?: unknown): FastifyReply {
+// One function for all replies: V8 kept a closure per reply, and all it refers to, until a full garbage collection.
+function interceptedSend (this: FastifyReply, payload?: unknown): FastifyReply {
   const { send, interceptor } = this[kInterception]!
   return send.call(this, interceptor === undefined ? payload : interceptor.sends(payload))
+}
+
+function interceptedTrailer (this: FastifyReply, ...trailer: Parameters<FastifyReply['trailer']>): FastifyReply {
+  const { trailer: own, interceptor } = this[kInterception]!
+  interceptor?.setsTrailer?.()
+  return own.apply(this, trailer)
 }

@@ -1,41 +1,41 @@
-import type { onErrorHookHandler, onRequestHookHandler, onSendHookHandler, preSerializationHookHandler } from 'fastify'
-import type { Core } from '../runtime.js'
-import { kLook } from '../read/cached-handler.js'
-import { kExchange } from '../read/response-stage.js'
-import { serve } from '../read/hit.js'
-import type { Look, Reader } from '../read/lookup.js'
+import type {
+  onErrorHookHandler, onRequestAsyncHookHandler, onSendHookHandler, preSerializationHookHandler
+} from 'fastify'
+import type { CachedRoute } from '../read/exchange.js'
+import { sendEntry } from '../read/hit.js'
+import { lookup } from '../read/lookup.js'
+import { kFound, kResponseStage } from './state.js'
 
-/** For `serveFrom: 'onRequest'`: answers a HIT before anything is parsed, validated or asked. */
-export function serveOnRequest (core: Core, reader: Reader): onRequestHookHandler {
-  return function apiCacheOnRequest (request, reply, done) {
-    reader.look(request, (look: Look): void => {
-      if (!('entry' in look)) {
-        request[kLook] = look
-        return done()
-      }
-      core.counters.hits++
-      reply.send(serve({ core, reader, request, reply }, look.entry, look.now))
-    })
+/** For `serveFrom: 'onRequest'`: serves a HIT before parsing, validation and later hooks. */
+export function serveOnRequest (route: CachedRoute): onRequestAsyncHookHandler {
+  return async function apiCacheOnRequest (request, reply) {
+    const found = await lookup(route, request)
+    if (found.outcome !== 'hit') {
+      request[kFound] = found
+      return
+    }
+    const payload = sendEntry({ route, request, reply }, found)
+    return payload === reply ? reply : reply.send(payload)
   }
 }
 
-export const seePayload: preSerializationHookHandler<unknown> = function apiCachePreSerialization (_request, reply, payload, done) {
+export const onPayload: preSerializationHookHandler<unknown> = function apiCachePreSerialization (
+  _request, reply, payload, done
+) {
   try {
-    reply[kExchange]?.sawPayload?.(payload)
+    reply[kResponseStage]?.onPayload?.(payload)
     done(null, payload)
   } catch (error) {
     done(error as Error)
   }
 }
 
-export const finishExchange: onSendHookHandler<unknown> = function apiCacheOnSend (_request, reply, payload, done) {
-  const exchange = reply[kExchange]
-  if (exchange === undefined) return done(null, payload)
-  const last = exchange.finish(payload)
-  done(null, last)
+export const onSend: onSendHookHandler<unknown> = function apiCacheOnSend (_request, reply, payload, done) {
+  const stage = reply[kResponseStage]
+  done(null, stage === undefined ? payload : stage.onSend(payload))
 }
 
-export const failExchange: onErrorHookHandler = function apiCacheOnError (_request, reply, _error, done) {
-  reply[kExchange]?.failed?.()
+export const onError: onErrorHookHandler = function apiCacheOnError (_request, reply, _error, done) {
+  reply[kResponseStage]?.onError?.()
   done()
 }

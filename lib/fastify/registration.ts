@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { AlreadyRegisteredError } from '../errors.js'
 
-/** The prefixes that are taken, by the HTTP server that all contexts of one application share. */
+/** The prefixes in use, by HTTP server. All contexts of an application share one server. */
 const takenOn = new WeakMap<object, Set<string>>()
 
 /**
- * Takes a prefix for one registration: two over the same entries would not tell each other what is invalidated.
- * @returns what gives the prefix back
+ * Takes a prefix for one registration. Two registrations with the same entries would not learn of
+ * each other's pending invalidations.
+ * @returns a function that gives the prefix back
  * @throws AlreadyRegisteredError
  */
 export function takePrefix (fastify: FastifyInstance, prefix: string): () => void {

@@ -1,36 +1,34 @@
 import type { FastifyReply } from 'fastify'
+import { ownSerializer, type Serializer } from './private-state.js'
 
-type Serializer = (payload: unknown) => string | Buffer
+/** The serializer that a hook or the handler chose for this reply, if one did and that can be seen. */
+export const serializerOf = (reply: FastifyReply): Serializer | undefined => ownSerializer(reply) ?? undefined
 
-/** Where Fastify keeps the serializer that `reply.serializer(…)` set: behind a symbol that it does not export. */
-let kSerializer: symbol | undefined
+/** Whether a hook or the handler chose a serializer for this reply, or that cannot be seen. */
+export const mayHaveSerializer = (reply: FastifyReply): boolean => ownSerializer(reply) !== null
 
-/** The serializer that a hook or the handler chose for this reply, if one did. */
-export function serializerOf (reply: FastifyReply): Serializer | undefined {
-  kSerializer ??= Object.getOwnPropertySymbols(reply)
-    .find(({ description }) => description === 'fastify.reply.serializer')
-  const serializer: unknown = kSerializer && (reply as unknown as Record<symbol, unknown>)[kSerializer]
-  return typeof serializer === 'function' ? serializer as Serializer : undefined
-}
+/** Whether `reply.send` may change a string with a serializer that this plugin cannot see. */
+export const isSerializedUnseen = (reply: FastifyReply): boolean =>
+  ownSerializer(reply) === undefined && reply.hasHeader('content-type')
 
 const JSON_WITHOUT_CHARSET = /^[^;]*json(?!.*charset)/i
 
-/** Whether this is a JSON type that Fastify completes with a charset where it sends a string of it without a serializer. */
+/** Whether this is a JSON type without charset. Fastify adds one if it sends a string without a serializer. */
 export const lacksCharset = (type: string): boolean => JSON_WITHOUT_CHARSET.test(type)
 
-/** Whether `reply.send` does more to a string of this type than send it. */
+/** Whether `reply.send` would change a string of this type, or its Content-Type. */
 export function isChangedBySend (reply: FastifyReply, type: string | string[] | undefined): boolean {
-  return serializerOf(reply) !== undefined || (typeof type === 'string' && lacksCharset(type))
+  return mayHaveSerializer(reply) || (typeof type === 'string' && lacksCharset(type))
 }
 
 /**
- * Sends `payload` as `serialized`. Any other payload, such as that of an error in a later hook, is
- * serialized as if this had never been called.
+ * Makes Fastify serialize `payload` as `serialized`. Any other payload, such as that of an error in
+ * a later hook, is serialized as usual.
  */
 export function serializeOnce (reply: FastifyReply, payload: unknown, serialized: string | Buffer): void {
   const own = serializerOf(reply)
   reply.serializer((given) => {
-    // Fastify stands for none by null, which its types leave out.
+    // null means no serializer; Fastify's types leave that out.
     reply.serializer((own ?? null) as (given: unknown) => string)
     if (given === payload) return serialized as string
     if (own !== undefined) return own(given) as string
@@ -45,7 +43,7 @@ export function serialize (reply: FastifyReply, payload: unknown): string | Buff
   return Buffer.isBuffer(serialized) ? serialized : String(serialized)
 }
 
-/** A serializer of the reply or of the application comes first; where there is none, `reply.serialize` fails here. */
+/** A serializer of the reply or the application comes first. If there is none, `reply.serialize` throws here. */
 function serializeWith (byType: (payload: unknown) => string, reply: FastifyReply, payload: unknown): unknown {
   try {
     return reply.serialize(payload)
@@ -54,7 +52,7 @@ function serializeWith (byType: (payload: unknown) => string, reply: FastifyRepl
   }
 }
 
-/** The serializer of a response schema that has one for each content type, which `reply.serialize` does not know. */
+/** The serializer of a response schema that has one per content type, which `reply.serialize` does not support. */
 function byContentType (reply: FastifyReply): ((payload: unknown) => string) | undefined {
   for (const status of [String(reply.statusCode), `${String(reply.statusCode)[0]}xx`, 'default']) {
     const found: unknown = reply.getSerializationFunction(status)

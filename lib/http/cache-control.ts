@@ -1,6 +1,6 @@
 import { textOf, type HeaderValue } from './headers.js'
 
-/** What is understood of a Cache-Control header (RFC 9111 section 5.2), whichever side sent it. */
+/** The supported directives of a Cache-Control header (RFC 9111 section 5.2), of requests and responses. */
 export interface CacheControl {
   readonly noStore: boolean
   readonly noCache: boolean
@@ -11,17 +11,23 @@ export interface CacheControl {
   readonly minFresh: number | undefined
 }
 
-/** What else a header says is not kept: it may say much. */
+/** Other directives are ignored, so that a long header takes no memory. */
 const UNDERSTOOD = new Set(['no-store', 'no-cache', 'private', 'only-if-cached', 'max-age', 's-maxage', 'min-fresh'])
 
-/** One directive: a name, a value where there is one (a token or a quoted string), and what does not belong there. */
+/** One directive: a name, an optional value (a token or a quoted string), and anything invalid after it. */
 const DIRECTIVE = /([^\s,="]+)(?:=("(?:[^"\\]|\\.)*"|[^\s,]*))?[^,]*/g
 
-/** Instead of a value, where a directive is given twice with two of them: it is no number of seconds. */
+/** The value of a directive that is given twice with different values. It is not a number of seconds. */
 const CONTRADICTORY = ''
 
 const NOTHING: CacheControl = {
-  noStore: false, noCache: false, private: false, onlyIfCached: false, maxAge: undefined, sMaxAge: undefined, minFresh: undefined
+  noStore: false,
+  noCache: false,
+  private: false,
+  onlyIfCached: false,
+  maxAge: undefined,
+  sMaxAge: undefined,
+  minFresh: undefined
 }
 
 export function cacheControl (value: HeaderValue): CacheControl {
@@ -44,7 +50,7 @@ export function cacheControl (value: HeaderValue): CacheControl {
   }
 }
 
-/** What is not whole seconds, or said twice and differently, counts as stale (RFC 9111 section 4.2.1). */
+/** An invalid or contradictory value counts as 0, which means stale (RFC 9111 section 4.2.1). */
 function seconds (said: string | undefined): number | undefined {
   if (said === undefined) return undefined
   return /^\d+$/.test(said) ? Number(said) : 0

@@ -4,7 +4,7 @@ import { textOf, type HeaderValue } from './headers.js'
 /** Why a request went to its handler (RFC 9211 section 2.2). */
 export type Forwarded = 'bypass' | 'uri-miss' | 'vary-miss' | 'request' | 'stale'
 
-/** What one response tells of the cache (RFC 9211 section 2). */
+/** What the Cache-Status of a response says (RFC 9211 section 2). */
 export interface CacheStatus {
   hit?: boolean
   fwd?: Forwarded
@@ -17,10 +17,9 @@ export interface CacheStatus {
 }
 
 const MAX_MADE = 200
-const FORWARDED: readonly Forwarded[] = ['bypass', 'uri-miss', 'vary-miss', 'request', 'stale']
 const CACHE = new Token('fastify-api-cache')
 
-/** The few that say the same for many requests, made once. */
+/** Members without key and ttl, which are the same for many requests. */
 const made = new Map<string, string>()
 
 /** One member of a Cache-Status header. */
@@ -43,28 +42,23 @@ function build (status: CacheStatus): string {
   if (status.collapsed) parameters.set('collapsed', true)
   if (status.ttl !== undefined) parameters.set('ttl', status.ttl)
   if (status.key !== undefined) parameters.set('key', status.key)
-  if (status.detail !== undefined) parameters.set('detail', /^[a-z][a-z0-9-]*$/.test(status.detail) ? new Token(status.detail) : status.detail)
+  if (status.detail !== undefined) parameters.set('detail', detailOf(status.detail))
   return serializeItem([CACHE, parameters])
 }
 
-/** What most MISSes say. */
-const STORED = new Map(FORWARDED.map((fwd) => [fwd, build({ fwd, stored: true })]))
-
-/** A MISS whose answer was stored, and of which there is no more to say. */
-export const storedStatus = (fwd: Forwarded): string => STORED.get(fwd)!
+const detailOf = (text: string): BareItem => /^[a-z][a-z0-9-]*$/.test(text) ? new Token(text) : text
 
 const HIT = `${build({ hit: true })};ttl=`
 
 let last = { ttl: 0, member: `${HIT}0` }
 
-/** The most frequent one, built once for all HITs of an entry in a second. */
+/** The member for a HIT. The last one is kept, because all HITs of an entry within a second have the same. */
 export function hitStatus (ttl: number): string {
   if (ttl !== last.ttl) last = { ttl, member: HIT + ttl }
   return last.member
 }
 
-/** Caches that the response passed before stand first, as they are nearer to the origin. */
+/** Adds a member behind those of caches nearer to the origin (RFC 9211 section 2). */
 export function appended (earlier: HeaderValue, member: string): string {
-  const before = textOf(earlier)
-  return before === undefined || before === '' ? member : `${before}, ${member}`
+  return earlier === undefined || earlier === '' ? member : `${textOf(earlier)!}, ${member}`
 }

@@ -1,23 +1,37 @@
-/** Which one it is nobody reads, and senders get it wrong. */
+/** Only its form is checked: senders often get the weekday wrong. */
 const WEEKDAY = /^(?:mon|tue|wed|thu|fri|sat|sun), /i
 const RFC_850 = /^(\w{3})\w*, (\d\d)-(\w{3})-(\d\d) (\S+) GMT$/i
 const ASCTIME = /^(\w{3}) (\w{3}) ([ \d]\d) (\S+) (\d{4})$/
 
 /**
- * The milliseconds that an HTTP-date stands for, in its form of today or one of the two obsolete
- * ones; undefined for anything else (RFC 9110 section 5.6.7).
+ * The time of an HTTP-date in milliseconds since 1970, in the preferred format or one of the two
+ * obsolete ones (RFC 9110 section 5.6.7). Undefined for anything else.
  */
 export function httpDate (text: string): number | undefined {
-  const modern = text
-    .replace(RFC_850, (_, weekday, day, month, year, time) => `${weekday}, ${day} ${month} ${century(Number(year))} ${time} GMT`)
-    .replace(ASCTIME, (_, weekday, month, day: string, time, year) => `${weekday}, ${day.replace(' ', '0')} ${month} ${year} ${time} GMT`)
-  const at = Date.parse(modern)
-  // Date.parse takes nearly everything; only a date that it writes back as it was is one of HTTP's.
-  return WEEKDAY.test(modern) && new Date(at).toUTCString().slice(5).toLowerCase() === modern.slice(5).toLowerCase() ? at : undefined
+  const preferred = fromRfc850(text) ?? fromAsctime(text) ?? text
+  const at = Date.parse(preferred)
+  // Date.parse accepts many formats. A date is valid only if it is formatted to the same text.
+  const formatted = new Date(at).toUTCString()
+  const isSame = formatted.slice(5).toLowerCase() === preferred.slice(5).toLowerCase()
+  return isSame && WEEKDAY.test(preferred) ? at : undefined
 }
 
-/** Two digits more than 50 years ahead are the past. */
-function century (year: number): number {
+function fromRfc850 (text: string): string | undefined {
+  const match = RFC_850.exec(text)
+  if (match === null) return undefined
+  const [, weekday, day, month, year, time] = match
+  return `${weekday}, ${day} ${month} ${fullYear(Number(year))} ${time} GMT`
+}
+
+function fromAsctime (text: string): string | undefined {
+  const match = ASCTIME.exec(text)
+  if (match === null) return undefined
+  const [, weekday, month, day, time, year] = match
+  return `${weekday}, ${day!.replace(' ', '0')} ${month} ${year} ${time} GMT`
+}
+
+/** A two-digit year that would be more than 50 years ahead is in the past (RFC 9110 section 5.6.7). */
+function fullYear (year: number): number {
   const now = new Date().getUTCFullYear()
   const near = now - (now % 100) + year
   return near > now + 50 ? near - 100 : near
@@ -26,7 +40,7 @@ function century (year: number): number {
 let second = 0
 let dateOfSecond = ''
 
-/** A time, in milliseconds since 1970, as an HTTP-date: made once a second, as Node does for its own. */
+/** A time in milliseconds since 1970 as an HTTP-date. The last one is kept, as Node does for its Date header. */
 export function httpDateOf (milliseconds: number): string {
   const now = Math.floor(milliseconds / 1000)
   if (now !== second) {

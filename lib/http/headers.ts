@@ -1,6 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 
-/** Never stored: RFC 9110 section 7.6.1 (hop by hop), RFC 9111 section 3.1, and what Node or this plugin writes itself. */
+/** Never stored: RFC 9110 section 7.6.1 (hop by hop), RFC 9111 section 3.1, and what Node or this plugin sets. */
 const NEVER_STORED = new Set([
   'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
   'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization',
@@ -9,8 +9,10 @@ const NEVER_STORED = new Set([
 
 export type HeaderValue = string | string[] | number | undefined
 export type Headers = Readonly<Record<string, HeaderValue>>
+/** The headers of a request, with names in lower case. */
+export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>
 
-/** Whether a stored response may bring this header: by its name, and because HTTP can carry it. */
+/** Whether a header may be stored: its name allows it, and name and value are valid in HTTP. */
 export function isStorableHeader (name: string, value: unknown): value is string | string[] {
   if (NEVER_STORED.has(name) || name !== name.toLowerCase()) return false
   const values = Array.isArray(value) ? value as unknown[] : [value]
@@ -26,25 +28,31 @@ export function isStorableHeader (name: string, value: unknown): value is string
   return true
 }
 
+/** Whether a stored response may bring all of these. */
+export function areStorableHeaders (headers: Readonly<Record<string, unknown>>): boolean {
+  for (const name in headers) {
+    if (!isStorableHeader(name, headers[name])) return false
+  }
+  return true
+}
+
 /** A header of one value as text; several lines joined as RFC 9110 section 5.2 has it. */
 export function textOf (value: HeaderValue): string | undefined {
   if (value === undefined) return undefined
   return Array.isArray(value) ? value.join(', ') : String(value)
 }
 
-const NONE: readonly string[] = []
-
 /** The members of a comma-separated list, in lower case (`Vary`, `Connection`). */
 export function listOf (value: HeaderValue): readonly string[] {
-  if (value === undefined) return NONE
+  if (value === undefined) return []
   return textOf(value)!.toLowerCase().split(',').map((member) => member.trim()).filter((member) => member !== '')
 }
 
-/** What happened to a reply's headers between two looks at it, as far as it may be stored. */
+/** How a reply's headers changed, as far as the change may be stored. */
 export interface HeaderDifference {
-  /** Those that were set or changed. */
+  /** Headers that were set or changed. */
   readonly set: Record<string, string | string[]>
-  /** Those that were taken away. */
+  /** Headers that were removed. */
   readonly removed: string[] | undefined
 }
 
@@ -59,7 +67,9 @@ export function storableDifference (before: Headers, after: Headers): HeaderDiff
   }
   let removed: string[] | undefined
   for (const name of Object.keys(before)) {
-    if (after[name] === undefined && before[name] !== undefined && isStorableHeader(name, '')) (removed ??= []).push(name)
+    if (after[name] !== undefined || before[name] === undefined || !isStorableHeader(name, '')) continue
+    removed ??= []
+    removed.push(name)
   }
   return { set, removed }
 }

@@ -1,61 +1,64 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
-import { canonicalQuery, canonicalValue, type IsText } from './canonical.js'
-import { escape } from './escape.js'
+import { canonicalQuery, canonicalValue, escape, type IsText } from './canonical.js'
 import type { Keyspace } from './keyspace.js'
 import { routePath } from './route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
-import { isText, isTextList, showReturned } from '../policy/fields.js'
+import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
 import { cameWithCredentials, hasCredentials } from './credentials.js'
 
-/** Tags that a function may give one answer: each HIT looks at them all. */
+/** Most tags that a function may return for a response. Every HIT checks all of them. */
 const MAX_TAGS = 1_000
 
-/** Which answer a request asks for. */
-export interface Identity {
+/** The key of a response, and what belongs to it. */
+export interface CacheKey {
   readonly key: string
-  /** The versions that must be current: the namespace's, then those of the tags known from the request. */
+  readonly namespace: string
+  /** The keys of the versions that must be current: the namespace's, then those of tags known from the request. */
   readonly versions: readonly string[]
-  /** What the key says behind the namespace, however long. */
+  /** The part of the key after the namespace, never shortened. */
   readonly text: string
-  /** Of a variant: the identity without what the answers vary on. */
-  readonly base?: Identity
+  /** For a variant: the key without the headers that select it. */
+  readonly base?: CacheKey
 }
 
-/** @param unwatched the request itself, where `request` notes what the key is made of */
-export type Identify = (request: FastifyRequest, unwatched?: FastifyRequest) => Identity | Bypass
+/** @param unwatched the request itself, if `request` is a proxy that notes which parts are read */
+export type KeyOf = (request: FastifyRequest, unwatched?: FastifyRequest) => CacheKey | NoKey
 
-/** Why a request has nothing to do with the cache; `fault` when a function of the policy is to blame. */
-export interface Bypass {
+/** Why a request has no key; with `fault` if a function of the policy failed. */
+export interface NoKey {
   readonly bypass: string
   readonly fault?: unknown
 }
 
-/** What tells two routes apart. */
+/** The name that distinguishes a route from all others. */
 export function routeName ({ url, constraints }: Pick<RouteOptions, 'url' | 'constraints'>): string {
   return `GET ${url}${constraintsOf(constraints)}`
 }
 
-/**
- * A function that tells which answer a request asks for: made once for a route, so that a
- * request does no work on options.
- */
-export function identifier (policy: CompiledReadPolicy, route: RouteOptions, keyspace: Keyspace): Identify {
+/** The request headers that are part of a route's keys. */
+export function varyOf (
+  policy: CompiledReadPolicy, { constraints }: Pick<RouteOptions, 'constraints'>
+): readonly string[] {
+  return constraints?.host instanceof RegExp ? [...new Set([...policy.vary, 'host'])] : policy.vary
+}
+
+/** Makes the function that computes the key of a route's requests. All work on options happens here, once. */
+export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace: Keyspace): KeyOf {
   const schema = policy.serveFrom === 'handler'
     ? route.schema as { querystring?: unknown, query?: unknown, params?: unknown } | undefined
     : undefined
   const isTextInQuery = textsOf(schema?.querystring ?? schema?.query)
   const path = routePath(route.url, textsOf(schema?.params))
   const constraints = constraintsOf(route.constraints)
-  const hostMatters = route.constraints?.host instanceof RegExp
-  const vary = hostMatters ? [...new Set([...policy.vary, 'host'])] : policy.vary
+  const vary = varyOf(policy, route)
   const fixedNamespace = typeof policy.namespace === 'string' ? inNamespace(keyspace, policy.namespace) : undefined
   const { tags } = policy
   const fixedTags = typeof tags === 'function' ? undefined : [...new Set(tags)].map((tag) => keyspace.tag(tag))
   const fixedVersions = fixedNamespace && fixedTags && [fixedNamespace.version, ...fixedTags]
 
-  return function identify (request, unwatched = request) {
+  return function keyOfRequest (request, unwatched = request) {
     const { scope } = policy
     if (scope === 'anonymous' && (hasCredentials(request) || cameWithCredentials(unwatched))) return CREDENTIALS
     try {
@@ -64,15 +67,19 @@ export function identifier (policy: CompiledReadPolicy, route: RouteOptions, key
         : defaultIdentity(request)
       identity += constraints
       if (typeof scope === 'function') identity += ` scope=${escape(text('scope', scope(request)))}`
-      for (const name of vary) identity += variant(request, name)
-      const { entries, version } = fixedNamespace ??
+      for (const name of vary) identity += headerPart(request, name)
+      const { namespace, entries, version } = fixedNamespace ??
         inNamespace(keyspace, text('namespace', (policy.namespace as (request: FastifyRequest) => string)(request)))
-      const versions = fixedVersions ??
-        [version, ...fixedTags ?? tagList((tags as (request: FastifyRequest) => string[])(unwatched)).map((tag) => keyspace.tag(tag))]
-      return { key: keyspace.entry(entries, identity), versions, text: identity }
+      const versions = fixedVersions ?? [version, ...fixedTags ?? tagsFor(unwatched)]
+      return { key: keyspace.entry(entries, identity), namespace, versions, text: identity }
     } catch (fault) {
       return { bypass: 'policy', fault }
     }
+  }
+
+  function tagsFor (request: FastifyRequest): string[] {
+    const listed = tagList((tags as (request: FastifyRequest) => string[])(request))
+    return listed.map((tag) => keyspace.tag(tag))
   }
 
   function defaultIdentity (request: FastifyRequest): string {
@@ -81,12 +88,12 @@ export function identifier (policy: CompiledReadPolicy, route: RouteOptions, key
   }
 }
 
-/** Headers that say who asks: in a key they stand as a hash, since keys are read by more than their owner. */
+/** Headers with credentials. Keys contain only a hash of them, because keys are visible in Redis and in logs. */
 export const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization'])
 
-/** The part of a key that one request header makes: absent and empty are two things. */
-export function variant ({ headers }: FastifyRequest, name: string): string {
-  // HTTP/2 has another name for it.
+/** The part of a key for one request header. A missing header differs from an empty one. */
+export function headerPart ({ headers }: FastifyRequest, name: string): string {
+  // In HTTP/2 it is called :authority.
   const value = textOf(name === 'host' ? headers.host ?? headers[':authority'] : headers[name])
   if (value === undefined) return ` ${escape(name)}`
   return ` ${escape(name)}=${CREDENTIAL_HEADERS.has(name) ? hashed(value) : escape(value)}`
@@ -95,37 +102,39 @@ export function variant ({ headers }: FastifyRequest, name: string): string {
 const hashed = (text: string): string => createHash('sha256').update(text).digest('base64url')
 
 /**
- * The tags that a policy's function named, each once.
- * @throws TypeError when it returned anything but a list of non-empty strings, or too many
+ * The tags that a policy's function returned, without duplicates.
+ * @throws TypeError if it did not return a list of non-empty strings, or too many
  */
 export function tagList (tags: unknown): string[] {
-  if (!isTextList(tags)) throw refused('tags', 'a list of non-empty strings', tags)
+  if (!isTextList(tags)) throw unexpectedReturn('tags', 'a list of non-empty strings', tags)
   const different = [...new Set(tags)]
-  if (different.length > MAX_TAGS) throw refused('tags', `at most ${MAX_TAGS} different strings`, different)
+  if (different.length > MAX_TAGS) throw unexpectedReturn('tags', `at most ${MAX_TAGS} different strings`, different)
   return different
 }
 
-const CREDENTIALS: Bypass = { bypass: 'credentials' }
+const CREDENTIALS: NoKey = { bypass: 'credentials' }
 
-function inNamespace (keyspace: Keyspace, namespace: string): { entries: string, version: string } {
-  return { entries: keyspace.entries(namespace), version: keyspace.version(namespace) }
+function inNamespace (keyspace: Keyspace, namespace: string): { namespace: string, entries: string, version: string } {
+  return { namespace, entries: keyspace.entries(namespace), version: keyspace.version(namespace) }
 }
 
 function text (field: string, value: unknown): string {
-  if (!isText(value)) throw refused(field, 'a non-empty string', value)
+  if (!isText(value)) throw unexpectedReturn(field, 'a non-empty string', value)
   return value
 }
 
-/** The error for what a function of a policy returned. */
-export function refused (field: string, expected: string, value: unknown): TypeError {
-  return new TypeError(`${field} must return ${expected}, got ${showReturned(value)}`)
+interface Properties {
+  [name: string]: { type?: unknown, items?: { type?: unknown } } | undefined
 }
 
-/** The parameters that a JSON schema makes texts, or lists of texts; without a schema all are. */
+/** The parameters that are strings, or lists of strings, by the JSON schema; without a schema all are. */
 function textsOf (schema: unknown): IsText {
   if (schema === undefined) return () => true
-  const properties = (schema as { properties?: Record<string, { type?: unknown, items?: { type?: unknown } } | undefined> }).properties ?? {}
-  const texts = new Set(Object.keys(properties).filter((name) => (properties[name]?.items?.type ?? properties[name]?.type) === 'string'))
+  const { properties = {} } = schema as { properties?: Properties }
+  const texts = new Set(Object.keys(properties).filter((name) => {
+    const property = properties[name]
+    return (property?.items?.type ?? property?.type) === 'string'
+  }))
   return (name) => texts.has(name)
 }
 
@@ -136,6 +145,6 @@ function constraintsOf (constraints: RouteOptions['constraints']): string {
     .join('')
 }
 
-/** A custom constraint may be an object, and two of them must not look the same. */
+/** A custom constraint may be an object; two different ones need different texts. */
 const constraintText = (value: unknown): string =>
   typeof value === 'string' || value instanceof RegExp ? String(value) : canonicalValue(value, true)

@@ -1,16 +1,16 @@
-import { escape } from './escape.js'
+import { createHash } from 'node:crypto'
 
-/** Each level is copied once for each around it. */
+/** Bounds the work: the text of each level is copied once for every level around it. */
 const MAX_DEPTH = 100
 
-/** Whether a parameter is a text whenever it is one at all, as far as the route's schema says. */
+/** Whether a parameter can only be a string or a list of strings, by the route's schema. */
 export type IsText = (name: string) => boolean
 
 /**
- * The parameters that are part of a key, as `name=value` joined by `&` in the order of their
- * names: repeated ones in their own order, everything that is not text or a list of texts as
- * `name:=` and canonical JSON. An undefined parameter counts as absent.
- * @throws TypeError for what is not plain data
+ * The parameters that are part of a key: `name=value`, sorted by name and joined by `&`. Repeated
+ * parameters keep their order. A value that is neither a string nor a list of strings becomes
+ * `name:=` and canonical JSON. An undefined parameter counts as missing.
+ * @throws TypeError for a value that is not plain data
  */
 export function canonicalQuery (query: unknown, keep: ((name: string) => boolean) | undefined, isText: IsText): string {
   if (query === undefined || query === null) return ''
@@ -26,7 +26,7 @@ export function canonicalQuery (query: unknown, keep: ((name: string) => boolean
   return canonical
 }
 
-/** One value, of whatever type validation made of it. */
+/** The canonical form of one value, of any type that validation may produce. */
 export function canonicalValue (value: unknown, isText: boolean): string {
   return scalar(value, isText) ?? `:=${escape(canonicalJson(value))}`
 }
@@ -42,8 +42,8 @@ function parameter (name: string, value: unknown, isText: boolean): string {
 }
 
 /**
- * Numbers and booleans stand as they are where a schema may have made them from text. There a text
- * that reads like one of them stands in quotes, which no escaped text holds.
+ * Where a schema may have coerced strings, numbers and booleans stand as they are. A string that
+ * looks like one of them is then quoted; escaped text never contains quotes.
  */
 function scalar (value: unknown, isText: boolean): string | undefined {
   if (typeof value === 'string') return isText || !readsAsOther(value) ? escape(value) : `"${escape(value)}"`
@@ -54,7 +54,7 @@ function scalar (value: unknown, isText: boolean): string | undefined {
 const readsAsOther = (text: string): boolean =>
   text === 'true' || text === 'false' || text === '-0' || String(Number(text)) === text
 
-/** JSON with sorted names, in the manner of RFC 8785, and a form of its own for what JSON cannot tell apart. */
+/** JSON with sorted names, similar to RFC 8785, with distinct forms for values that JSON does not distinguish. */
 function canonicalJson (value: unknown, depth = 0): string {
   switch (typeof value) {
     case 'string': return JSON.stringify(value)
@@ -62,14 +62,20 @@ function canonicalJson (value: unknown, depth = 0): string {
     case 'boolean':
     case 'undefined': return String(value)
     case 'bigint': return `${value}n`
+    case 'object': return value === null ? 'null' : canonicalObject(value, depth)
+    default: throw unkeyable('a parameter', value)
   }
-  if (value === null) return 'null'
-  if (depth === MAX_DEPTH) throw new TypeError(`a parameter is nested deeper than ${MAX_DEPTH}: give the route's policy a key function`)
+}
+
+function canonicalObject (value: object, depth: number): string {
+  if (depth === MAX_DEPTH) {
+    throw new TypeError(`a parameter is nested deeper than ${MAX_DEPTH}: give the route's policy a key function`)
+  }
   if (Array.isArray(value)) return `[${Array.from(value, (item) => canonicalJson(item, depth + 1)).join(',')}]`
   if (value instanceof Date) return `Date(${value.getTime()})`
   if (value instanceof Set) return `Set${canonicalJson([...value], depth)}`
   if (value instanceof Map) return `Map${canonicalJson([...value], depth)}`
-  // An object may keep what it is where nobody sees it: two of them could look the same.
+  // Objects of other classes may differ in private state, which would give two of them the same key.
   if (!isPlain(value)) throw unkeyable('a parameter', value)
   const names = Object.keys(value).filter((name) => value[name] !== undefined).sort()
   return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name], depth + 1)}`).join(',')}}`
@@ -84,4 +90,40 @@ function isPlain (value: unknown): value is Record<string, unknown> {
 function unkeyable (what: string, value: unknown): TypeError {
   const kind = typeof value === 'object' ? (value?.constructor?.name ?? 'object') : typeof value
   return new TypeError(`${what} is a ${kind}, of which no key can be made: give the route's policy a key function`)
+}
+
+/** Longest text that is escaped in full. A longer one would make the key too long, so that it ends in a hash anyway. */
+const MAX_LENGTH = 512
+
+const safe = /^[\w.-]*$/
+const unsafe = /[^\w.-]/gu
+
+/**
+ * Escapes untrusted text for use in a key. Letters, digits, `_`, `.` and `-` stay; everything else
+ * becomes percent-encoded UTF-8, and a lone surrogate, which has no UTF-8, becomes `%uD800`.
+ * Different texts give different results, without key separators and glob characters.
+ */
+export function escape (text: string): string {
+  return bounded(text, escapeAll)
+}
+
+/**
+ * `part` of a text. For a long text: `part` of its beginning, then `~` and a hash of the whole text.
+ * No part contains `~`. Hashing is cheaper than escaping.
+ */
+export function bounded (text: string, part: (text: string) => string): string {
+  if (text.length <= MAX_LENGTH) return part(text)
+  // Not as UTF-8, which has no lone surrogates: different texts would get the same hash.
+  return `${part(text.slice(0, MAX_LENGTH))}~${createHash('sha256').update(text, 'utf16le').digest('base64url')}`
+}
+
+function escapeAll (text: string): string {
+  return safe.test(text) ? text : text.replace(unsafe, percent)
+}
+
+function percent (character: string): string {
+  const code = character.codePointAt(0)!
+  if (code >= 0xd800 && code <= 0xdfff) return `%u${code.toString(16).toUpperCase()}`
+  if (code >= 0x80) return encodeURIComponent(character)
+  return `%${code.toString(16).toUpperCase().padStart(2, '0')}`
 }

@@ -1,23 +1,22 @@
 import type { FastifyRequest } from 'fastify'
 
-const NONE: readonly string[] = []
 const A = 'a'.charCodeAt(0)
 const C = 'c'.charCodeAt(0)
-/** What makes an ASCII letter a small one. */
+/** The bit that makes an ASCII letter lower case. */
 const SMALL = 0x20
 
-/** Whether a request has Authorization or a cookie: a hook may have added them. */
+/** Whether a request has Authorization or a cookie now. A hook may have added them. */
 export function hasCredentials ({ headers }: FastifyRequest): boolean {
   return headers.authorization !== undefined || headers.cookie !== undefined
 }
 
 /**
- * Whether it had one when it arrived: a hook that has dealt with it may have taken it away, and it
- * is still somebody's request. Each HIT looks, so names are only copied where they begin like these.
+ * Whether a request had Authorization or a cookie when it arrived. If a hook has removed them, the
+ * response still belongs to one user. Every HIT checks this, so few names are converted to lower case.
  */
 export function cameWithCredentials ({ raw }: FastifyRequest): boolean {
-  // Names and values by turns; a server that is not Node's may have none.
-  const lines = raw.rawHeaders as readonly string[] | undefined ?? NONE
+  // Names and values alternate. A server other than Node's may not have this list.
+  const lines = raw.rawHeaders as readonly string[] | undefined ?? []
   for (let index = 0; index < lines.length; index += 2) {
     const name = lines[index]!
     if (name.length === 13 && (name.charCodeAt(0) | SMALL) === A && name.toLowerCase() === 'authorization') return true

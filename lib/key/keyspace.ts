@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { escape } from './escape.js'
+import { escape } from './canonical.js'
 
-/** Longest key, in bytes (a key is ASCII): what is longer keeps its beginning and ends in a hash. */
+/** Longest key in bytes (a key is ASCII). A longer key keeps its beginning and ends in a hash. */
 export const MAX_KEY_BYTES = 512
 const MAX_NAME_BYTES = 160
 const TAG_GROUPS = 64
 
 /**
- * The names of everything that one prefix owns in a store: entries behind `|`, what is kept about
- * them behind `!`. Neither these nor `:` and `~` ever come from outside.
+ * The names of all keys under one prefix in a store: `prefix|…` for entries, `prefix!…` for
+ * bookkeeping. Escaped text contains none of `|`, `!`, `:` and `~`.
  */
 export class Keyspace {
   readonly prefix: string
@@ -26,12 +26,12 @@ export class Keyspace {
     return `${this.prefix}|`
   }
 
-  /** The beginning of the key of everything that is kept about entries. */
+  /** The beginning of every key that is used for bookkeeping. */
   get allBookkeeping (): string {
     return `${this.prefix}!`
   }
 
-  /** Whether a key is one of a namespace's or of a tag's version. */
+  /** Whether a key holds the version of a namespace or a tag. */
   isVersion (key: string): boolean {
     return key.startsWith(`${this.prefix}!version:`) || key.startsWith(`${this.prefix}!tag:`)
   }
@@ -41,30 +41,30 @@ export class Keyspace {
     return `${this.prefix}|${shortened(escape(namespace), MAX_NAME_BYTES)}:`
   }
 
-  /** The key of an entry: `identity` is already escaped. */
+  /** The key of an entry; `identity` is escaped already. */
   entry (entries: string, identity: string): string {
     return shortened(entries + identity, MAX_KEY_BYTES)
   }
 
-  /** Where a namespace's version is kept. */
+  /** The key of a namespace's version. */
   version (namespace: string): string {
     return `${this.prefix}!version:${shortened(escape(namespace), MAX_NAME_BYTES)}`
   }
 
-  /** Where a tag's version is kept: on a Cluster on the same node as its group's. */
+  /** The key of a tag's version; on a Cluster it is on the same node as its group's version. */
   tag (tag: string): string {
     return `${this.prefix}!tag:{${groupOf(tag)}}${shortened(escape(tag), MAX_NAME_BYTES)}`
   }
 
   /**
-   * Where the version is kept that moves with any tag of a group: while a handler runs, its
-   * payload's tags are not known yet, and a few groups can be watched where all tags cannot.
+   * The key of the version that is bumped together with any tag of a group. Tags from the payload
+   * are not known before the handler has run, and comparing a few groups is possible, all tags is not.
    */
   tagGroup (tag: string): string {
     return this.tagGroups[groupOf(tag)]!
   }
 
-  /** Where a lease to fill an entry is kept. */
+  /** The key of a lease to fill an entry. */
   lease (key: string): string {
     return `${this.prefix}!lease:${shortened(key, MAX_KEY_BYTES)}`
   }

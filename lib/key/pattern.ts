@@ -1,6 +1,6 @@
 /**
- * A test for texts that match a pattern in which `*` stands for any text. In linear time: the
- * texts come from outside, and a regular expression may take for ever on one.
+ * A test for strings that match a pattern in which `*` matches any text. It takes linear time; a
+ * regular expression could take exponential time on untrusted strings.
  */
 export function matcher (pattern: string): (text: string) => boolean {
   const [first = '', ...rest] = pattern.split('*')

@@ -1,15 +1,14 @@
-import { canonicalValue, type IsText } from './canonical.js'
-import { bounded } from './escape.js'
+import { bounded, canonicalValue, type IsText } from './canonical.js'
 
 type Params = Record<string, unknown>
 
 const simple = /^(?:\/(?:[^/:*()?]*|:[A-Za-z0-9_]+\??))*(?:\/?\*)?$/
 
 /**
- * A function that fills a route's parameters into its path. Where a path is more than whole
- * segments (regular expressions, several parameters in one), the pattern stays as it is and the
- * parameters follow it, so that two fillings can never be taken for each other.
- * @throws TypeError (the function) for a parameter that is not plain data
+ * A function that fills a route's parameters into its path. If a segment is more than one parameter
+ * (a regular expression, several parameters), the pattern stays and the parameters are listed after
+ * it: filled in, different parameters could give the same path.
+ * @throws TypeError (the returned function) for a parameter that is not plain data
  */
 export function routePath (pattern: string, isText: IsText): (params: unknown) => string {
   if (!simple.test(pattern)) {
@@ -28,8 +27,9 @@ export function routePath (pattern: string, isText: IsText): (params: unknown) =
     if (index % 2 === 0) return staticPart(part)
     if (part === '*') return (params) => wildcard(params['*'], isText('*'))
     const name = part.replace(/^\/?:|\?$/g, '')
-    // An optional one that is absent takes its slash along, one that is empty leaves it.
-    return (params) => params[name] === undefined ? '' : `/${canonicalValue(params[name], isText(name))}`
+    const isTextParam = isText(name)
+    // A missing optional parameter has no slash either; an empty one has.
+    return (params) => params[name] === undefined ? '' : `/${canonicalValue(params[name], isTextParam)}`
   })
   return (params) => {
     let path = ''

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { CacheStatus } from '../http/cache-status.js'
+import type { CacheKey, KeyOf } from '../key/cache-key.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
-import type { Identify, Identity } from '../key/cache-key.js'
-import type { Look } from '../read/lookup.js'
+import type { Log } from './log.js'
 import { watchedRequest } from './watched-request.js'
 
-/** Where a request on a cached route carries its explanation, with `explain: true`. */
+/** The explanation of a request on a cached route, with `explain: true`. */
 export const kExplanation = Symbol('fastify-api-cache.explanation')
 
 declare module 'fastify' {
@@ -15,98 +15,96 @@ declare module 'fastify' {
   }
 }
 
-/** Different things of one route that are reported at the most: a handler may read headers by names from outside. */
+/** Most different reads that are reported per route: a handler may read headers whose names come from a request. */
 const MAX_REPORTED = 100
 const MAX_SHOWN = 512
-/** Headers and parameters whose values are nobody's business. */
+/** Headers and parameters whose values are not logged. */
 const SECRET = /auth|cookie|token|key|secret|session/i
+/** A read of one header, cookie or parameter, as `watchedRequest` names it. */
+const PART_READ = /^(header|cookie|parameter|path parameter) (.*)$/s
 
 /** What `explain: true` adds to one route. */
 export class Explainer {
   readonly policy: CompiledReadPolicy
   readonly route: string
+  readonly #log: Log
   readonly #reported = new Set<string>()
 
-  constructor (policy: CompiledReadPolicy, route: string) {
+  constructor (policy: CompiledReadPolicy, route: string, log: Log) {
     this.policy = policy
     this.route = route
+    this.#log = log
   }
 
-  /** `proceed`, after the explanation of this request has learned what was found. */
-  looking<R> (request: FastifyRequest, proceed: (look: Look) => R): (look: Look) => R {
-    const explanation = new Explanation(this, request)
-    request[kExplanation] = explanation
-    return (look) => {
-      explanation.look = look
-      return proceed(look)
+  /** Wraps `keyOf` so that it notes what goes into the key. */
+  noting (keyOf: KeyOf): KeyOf {
+    return (request) => {
+      const { covered } = this.of(request)
+      return keyOf(watchedRequest(request, (read) => covered.add(read)), request)
     }
   }
 
-  /** `identify`, noting what goes into the key. */
-  identifying (identify: Identify): Identify {
-    return (request) => identify(watchedRequest(request, (read) => request[kExplanation]?.covered.add(read)), request)
+  /** The explanation of a request. */
+  of (request: FastifyRequest): Explanation {
+    request[kExplanation] ??= new Explanation(this, request)
+    return request[kExplanation]
   }
 
-  /** The handler, given a request that notes what is read of it while its answer is one for the store. */
+  /** Logs the decision about a request; returns its Cache-Status with the key and more detail. */
+  explain (request: FastifyRequest, status: CacheStatus, key: CacheKey | undefined): CacheStatus {
+    const { route, policy } = this
+    const decision = status.hit === true || status.collapsed === true ? 'HIT' : 'MISS'
+    const shown = key && shownKey(key)
+    const scope = typeof policy.scope === 'string' ? policy.scope : (shown?.scope ?? 'none')
+    this.#log.explanation(request.log, decision, { route, decision, ...status, ...shown, scope })
+    const detail = [status.detail, `scope ${scope}`].filter((part) => part !== undefined).join(', ')
+    return { ...status, key: shown?.key, detail }
+  }
+
+  /** Wraps the handler so that a fill notes what it reads of the request. */
   watching (handler: RouteHandlerMethod): RouteHandlerMethod {
     return function watched (request, reply) {
       const explanation = request[kExplanation]
-      return handler.call(this, explanation?.fills === true ? watchedRequest(request, explanation.note) : request, reply)
+      const watched = explanation?.fills === true ? watchedRequest(request, explanation.note) : request
+      return handler.call(this, watched, reply)
     }
   }
 
-  /** Says once for each thing that this route's answers depend on it unnoticed. */
+  /** Logs each read that is not part of the key, once per route. */
   report (request: FastifyRequest, reads: readonly string[]): void {
     const fresh = reads.filter((read) => !this.#reported.has(read)).slice(0, MAX_REPORTED - this.#reported.size)
     if (fresh.length === 0) return
     for (const read of fresh) this.#reported.add(read)
-    request.log.warn({ route: this.route, reads: fresh },
-      'api cache: the handler read what its key does not cover, so others may get an answer made for this request; name it in scope, vary, query or key, or answer with Cache-Control: private')
+    this.#log.uncoveredReads(request.log, this.route, fresh)
   }
 }
 
-/** Why one request got what it got. */
+/** What is noted to explain one request. */
 export class Explanation {
-  /** What the key is made of. */
+  /** What was read to make the key. */
   readonly covered = new Set<string>()
-  look: Look | undefined
+  /** Whether the handler runs to fill the cache. */
+  fills = false
   readonly #explainer: Explainer
   readonly #request: FastifyRequest
   readonly #reads = new Map<string, unknown>()
-  #variesOn: readonly string[] | undefined
+  #vary: readonly string[] | undefined
 
   constructor (explainer: Explainer, request: FastifyRequest) {
     this.#explainer = explainer
     this.#request = request
   }
 
-  /** Whether the handler runs for an answer that others may get. */
-  get fills (): boolean {
-    return this.look !== undefined && 'miss' in this.look && this.#request.method === 'GET'
-  }
-
   /** Notes what the handler read. */
   readonly note = (read: string, value: unknown): void => {
     this.#reads.set(read, value)
-    if (this.#variesOn !== undefined) this.#report([[read, value]])
+    if (this.#vary !== undefined) this.#report([[read, value]])
   }
 
-  /** The handler's answer may be stored, and said by itself what it varies on. */
-  filled (variesOn: readonly string[]): void {
-    this.#variesOn = variesOn
+  /** The response may be stored; `vary` are the request headers that its Vary nominates. */
+  filled (vary: readonly string[]): void {
+    this.#vary = vary
     this.#report([...this.#reads])
-  }
-
-  /** Logs what became of the request; returns what Cache-Status says of it. */
-  tell (status: CacheStatus): CacheStatus {
-    const { look } = this
-    const { route, policy } = this.#explainer
-    const decision = status.hit || status.collapsed ? 'HIT' : 'MISS'
-    const shown = look !== undefined && 'identity' in look ? shownKey(look.identity) : undefined
-    const scope = typeof policy.scope === 'string' ? policy.scope : (shown?.scope ?? 'none')
-    this.#request.log.info({ route, decision, ...status, ...shown, scope }, `api cache: ${decision}`)
-    const detail = [status.detail, `scope ${scope}`].filter((part) => part !== undefined).join(', ')
-    return { ...status, key: shown?.key, detail }
   }
 
   #report (reads: ReadonlyArray<readonly [string, unknown]>): void {
@@ -117,29 +115,53 @@ export class Explanation {
   #covers (read: string, value: unknown): boolean {
     const { covered } = this
     if (covered.has(read)) return true
+    const match = PART_READ.exec(read)
+    if (match === null) return this.#coversProperty(read, value)
+    const [, part, name] = match
     const { key, keepsParameter } = this.#explainer.policy
-    const name = read.slice(read.lastIndexOf(' ') + 1)
-    const cookies = covered.has('header cookie')
-    if (read.startsWith('header ')) return this.#variesOn!.includes(name)
-    if (read.startsWith('cookie ') || read === 'request.session') return cookies
-    if (read.startsWith('parameter ')) return key === undefined && keepsParameter?.(read.slice('parameter '.length)) !== false
-    if (read.startsWith('path parameter ')) return key === undefined
-    if (read === 'request.host' || read === 'request.hostname') {
-      return covered.has('header host') && (this.#request.headers['x-forwarded-host'] === undefined || covered.has('header x-forwarded-host'))
+    switch (part) {
+      case 'header': return this.#vary!.includes(name!)
+      case 'cookie': return covered.has('header cookie')
+      case 'path parameter': return key === undefined
+      default: return key === undefined && keepsParameter?.(name!) !== false
     }
-    if (read === 'request.body') return value === undefined
-    // Nobody is known, where whoever brings credentials gets no entry.
-    return (value === undefined || value === null) && cookies && covered.has('header authorization')
+  }
+
+  #coversProperty (read: string, value: unknown): boolean {
+    const { covered } = this
+    switch (read) {
+      case 'request.session': return covered.has('header cookie')
+      case 'request.body': return value === undefined
+      case 'request.host':
+      case 'request.hostname': return this.#coversHost()
+    }
+    // A property such as request.user is empty for all requests without credentials.
+    const isEmpty = value === undefined || value === null
+    return isEmpty && covered.has('header cookie') && covered.has('header authorization')
+  }
+
+  #coversHost (): boolean {
+    const isForwarded = this.#request.headers['x-forwarded-host'] !== undefined
+    return this.covered.has('header host') && (!isForwarded || this.covered.has('header x-forwarded-host'))
   }
 }
 
-/** A key and its parts, with a hash in place of what says who asked. */
-function shownKey ({ key, text }: Identity): { key: string, namespace: string, parts: string[], scope: string | undefined } {
+interface ShownKey {
+  key: string
+  namespace: string
+  parts: string[]
+  scope: string | undefined
+}
+
+const NAMED_PART = /([ ?&])([^ ?&:=]+):?=([^ &]*)/g
+
+/** A key and its parts for the log, with a hash instead of credentials and the scope. */
+function shownKey ({ key, text }: CacheKey): ShownKey {
   const namespaceAt = key.indexOf('|') + 1
   const identityAt = key.indexOf(':', namespaceAt) + 1
   let scope: string | undefined
   let hides = false
-  const shown = text.replace(/([ ?&])([^ ?&:=]+):?=([^ &]*)/g, (part: string, before: string, name: string, value: string) => {
+  const shown = text.replace(NAMED_PART, (part: string, before: string, name: string, value: string) => {
     const isScope = before === ' ' && name === 'scope'
     if (!isScope && !SECRET.test(name)) return part
     hides = true
@@ -150,7 +172,7 @@ function shownKey ({ key, text }: Identity): { key: string, namespace: string, p
   return {
     key: hides ? (key.slice(0, identityAt) + shown).slice(0, MAX_SHOWN) : key,
     namespace: key.slice(namespaceAt, identityAt - 1),
-    // Of what stands behind a space only the path begins with a slash.
+    // Only the path begins with a slash after a space.
     parts: shown.split(/ (?!\/)/).map((part) => part.slice(0, MAX_SHOWN)),
     scope
   }

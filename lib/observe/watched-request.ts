@@ -1,23 +1,24 @@
 import type { FastifyRequest } from 'fastify'
 
-/** The same for whoever asks, or of no weight for an answer. */
+/** Properties that are the same for all users, or that do not affect a response. */
 const HARMLESS = new Set(['log', 'method', 'server', 'routeOptions', 'is404', 'signal', 'validationError'])
 
-/** Parts of a request of which each name counts on its own. */
+/** Objects on a request whose properties are noted one by one. */
 const PARTS: Readonly<Record<string, string>> = {
   headers: 'header', cookies: 'cookie', query: 'parameter', params: 'path parameter'
 }
 
-/** Told of each thing that is read, by a name such as `header accept` or `request.user`. */
+/** Called for each property that is read, with a name such as `header accept` or `request.user`. */
 export type Note = (read: string, value: unknown) => void
 
-/** The request for somebody whose reads are noted. For development: it is another object than the request itself. */
+/** A proxy of the request that notes what is read. Only for development: it is not the same object as the request. */
 export function watchedRequest (request: FastifyRequest, note: Note): FastifyRequest {
   const parts = new Map<string, object>()
   return new Proxy(request, {
     get (target, name) {
       const value: unknown = Reflect.get(target, name)
-      if (typeof name === 'symbol' || typeof value === 'function' || HARMLESS.has(name) || !(name in target)) return value
+      if (typeof name === 'symbol' || typeof value === 'function') return value
+      if (HARMLESS.has(name) || !(name in target)) return value
       const part = PARTS[name]
       if (part !== undefined && typeof value === 'object' && value !== null) {
         if (!parts.has(name)) parts.set(name, watchedPart(value, part, note))
@@ -26,7 +27,7 @@ export function watchedRequest (request: FastifyRequest, note: Note): FastifyReq
       note(`request.${name}`, value)
       return value
     },
-    // Without the proxy as receiver, so that setters and private state find what they know.
+    // Without the proxy as receiver, because setters may need the private state of the request itself.
     set: (target, name, value) => Reflect.set(target, name, value)
   })
 }

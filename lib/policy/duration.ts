@@ -1,22 +1,27 @@
 import { parse } from '@lukeed/ms'
-import { ONE_YEAR_IN_SECONDS } from './durations.js'
 
-/** Seconds, or a text such as `'15m'` or `'1 day'`: one second to one year. */
+export const ONE_MINUTE_IN_SECONDS = 60
+export const ONE_HOUR_IN_SECONDS = 3_600
+export const ONE_DAY_IN_SECONDS = 86_400
+export const ONE_WEEK_IN_SECONDS = 604_800
+/** 30 days. */
+export const ONE_MONTH_IN_SECONDS = 2_592_000
+/** 365 days. Also the longest `expire`. */
+export const ONE_YEAR_IN_SECONDS = 31_536_000
+
+/** Seconds, or a string such as `'15m'` or `'1 day'`: one second to one year. */
 export type Duration = number | string
 
-/** A text of '1 year' stands for 365.25 days to the library that reads it, here for the longest there is. */
+/** The parser takes '1 year' as 365.25 days; here it is 365 days, the longest duration. */
 const ONE_YEAR_AS_TEXT = 31_557_600
 
-/**
- * The whole seconds that `expire` stands for, or undefined when it is not a duration from one
- * second to one year.
- */
+/** A duration in whole seconds; undefined if it is not one from one second to one year. */
 export function toSeconds (expire: number | string): number | undefined {
   const seconds = typeof expire === 'string' ? textToSeconds(expire) : expire
   return Number.isInteger(seconds) && seconds >= 1 && seconds <= ONE_YEAR_IN_SECONDS ? seconds : undefined
 }
 
-/** A number alone would be milliseconds to the library: without a unit it is no duration. */
+/** A string without a unit is invalid: the parser would take it as milliseconds. */
 function textToSeconds (text: string): number {
   const milliseconds = /[a-z]$/i.test(text) ? parse(text) : undefined
   const seconds = (milliseconds ?? NaN) / 1000

@@ -1,13 +1,13 @@
+import {
+  ONE_DAY_IN_SECONDS, ONE_HOUR_IN_SECONDS, ONE_MINUTE_IN_SECONDS, ONE_MONTH_IN_SECONDS, ONE_WEEK_IN_SECONDS,
+  ONE_YEAR_IN_SECONDS
+} from './duration.js'
 import type { ReadPolicy } from './read-policy.js'
 
-export const ONE_MINUTE_IN_SECONDS = 60
-export const ONE_HOUR_IN_SECONDS = 3_600
-export const ONE_DAY_IN_SECONDS = 86_400
-export const ONE_WEEK_IN_SECONDS = 604_800
-/** 30 days. */
-export const ONE_MONTH_IN_SECONDS = 2_592_000
-/** 365 days: also the longest `expire` there is. */
-export const ONE_YEAR_IN_SECONDS = 31_536_000
+export {
+  ONE_DAY_IN_SECONDS, ONE_HOUR_IN_SECONDS, ONE_MINUTE_IN_SECONDS, ONE_MONTH_IN_SECONDS, ONE_WEEK_IN_SECONDS,
+  ONE_YEAR_IN_SECONDS
+}
 
 type PolicyWithoutExpire = Omit<ReadPolicy, 'expire'>
 

@@ -1,18 +1,18 @@
 import { closest } from 'fastest-levenshtein'
 import { InvalidFieldError, UnknownFieldError } from '../errors.js'
 
-/** What one field of an options object accepts, and how an error says it. */
+/** What one field of an options object accepts, and how an error describes that. */
 export interface Field {
   accepts: (value: unknown) => boolean
   expects: string
-  /** What an error shows of a value that is not accepted; `show` when left out. */
+  /** How an error shows a value that is not accepted; default `describe`. */
   shows?: (value: unknown) => string
 }
 
 export type Fields<T> = { [K in keyof Required<T>]: Field }
 
 /**
- * Refuses unknown fields and values that a field cannot have.
+ * Refuses unknown fields and invalid values.
  * @throws UnknownFieldError, InvalidFieldError
  */
 export function checkFields<T extends object> (what: string, value: T, fields: Fields<T>): void {
@@ -22,31 +22,37 @@ export function checkFields<T extends object> (what: string, value: T, fields: F
     }
     const field = fields[name as keyof T]
     if (given !== undefined && !field.accepts(given)) {
-      throw new InvalidFieldError(what, name, field.expects, (field.shows ?? show)(given))
+      throw new InvalidFieldError(what, name, field.expects, (field.shows ?? describe)(given))
     }
   }
 }
 
-/** A value as an error message shows it: short, and never a function's source or an object's content. */
-export function show (value: unknown): string {
+/** A value as an error message shows it: short, and without the source of a function or the content of an object. */
+export function describe (value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 40)}'`
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : `a list of ${value.length}`
   return typeof value === 'object' || typeof value === 'function' ? `a value of type ${typeof value}` : String(value)
 }
 
-/** The same for what a function of a policy returned. */
-export function showReturned (value: unknown): string {
-  // Nobody waits for promises that were returned by mistake: their rejection must not end the process.
+/** The same for a value that a function of a policy returned. */
+export function describeReturned (value: unknown): string {
+  // Nothing awaits promises that were returned by mistake. If they reject, the process must not crash.
   const promises = [value].flat().filter((one) => one instanceof Promise)
   for (const promise of promises) promise.catch(() => {})
-  if (promises.length === 0) return show(value)
+  if (promises.length === 0) return describe(value)
   return value instanceof Promise ? 'a promise' : 'a list with a promise'
+}
+
+/** The error for an invalid value that a function of a policy returned. */
+export function unexpectedReturn (field: string, expected: string, value: unknown): TypeError {
+  return new TypeError(`${field} must return ${expected}, got ${describeReturned(value)}`)
 }
 
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.length > 0
 export const isFunction = (value: unknown): boolean => typeof value === 'function'
 export const isBoolean = (value: unknown): boolean => typeof value === 'boolean'
-export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
+export const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 export const isTextList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText)
 export const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0
 

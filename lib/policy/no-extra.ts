@@ -5,9 +5,9 @@ import type { WritePolicy } from './write-policy.js'
 type FieldsOf<T> = T extends unknown ? keyof T : never
 
 /**
- * Makes an unknown field of `config.cache` a compile error. Fastify infers a route's own config
- * from what is written there, so that TypeScript alone finds nothing unknown in it.
- * @template Config the whole type of a route's config: ours and the inferred one
+ * Makes an unknown field of `config.cache` a compile error. Without it TypeScript accepts any
+ * field, because Fastify infers the type of a route's config from the config itself.
+ * @template Config the whole type of a route's config: Fastify's interface and the inferred type
  */
 export type NoExtra<Config> = Config extends FastifyContextConfig & infer Inferred
   ? Inferred extends { cache?: infer Written }

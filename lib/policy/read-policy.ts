@@ -1,41 +1,46 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
-import { ONE_YEAR_IN_SECONDS } from './durations.js'
-import { toSeconds, type Duration } from './duration.js'
+import { ONE_YEAR_IN_SECONDS, toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
 import {
   checkFields, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
-/** What both the plugin (as defaults for every route) and a route can say about caching. */
+/** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
 export interface ReadDefaults {
-  /** How long an entry is fresh where the handler's own Cache-Control or Expires does not say. Required on the plugin or on the route. */
+  /**
+   * How long an entry is fresh if the handler sets neither Cache-Control nor Expires. Required on
+   * the plugin or on the route.
+   */
   expire?: Duration
   /**
-   * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie, also where
-   * a hook has removed it, go to the handler and their answers are not stored. `'shared'`: everyone whom the route lets in. A
-   * function: one entry for each text it returns (a user's id, a tenant); whatever else it
-   * returns, or throws, lets that request bypass the cache.
+   * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie, even if a
+   * hook has removed it, go to the handler, and their responses are not stored. `'shared'`:
+   * everyone who may use the route. A function: one entry for each string that it returns (a user
+   * id, a tenant). If it returns anything else, or throws, the request bypasses the cache.
    */
   scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string)
-  /** The query parameters that are part of the key; default all. */
+  /** The query parameters that are part of the key; default: all. */
   query?: readonly string[]
-  /** Names, or patterns such as `utm_*`, of query parameters that are not part of the key; default none. */
+  /** Names, or patterns such as `utm_*`, of query parameters that are not part of the key; default: none. */
   ignoreQuery?: readonly string[]
-  /** Request headers that are part of the key; default none. */
+  /** Request headers that are part of the key; default: none. */
   vary?: readonly string[]
-  /** Bytes of a body above which it passes through unstored; default 1 MiB. */
+  /** Largest body in bytes that is stored; default 1 MiB. */
   maxBytes?: number
   /** The statuses that may be stored; default `[200]`. */
   statuses?: readonly number[]
-  /** `'ignore'` leaves a request's own Cache-Control and Pragma unheard; default `'obey'`. */
+  /** `'ignore'` ignores Cache-Control and Pragma of requests; default `'obey'`. */
   requestDirectives?: 'obey' | 'ignore'
   /**
-   * How long clients may use an answer without asking, where the handler set no Cache-Control.
-   * Default 0: `no-cache`, so that they ask every time and mostly get a 304.
+   * How long clients may reuse a response without revalidation if the handler sets no Cache-Control.
+   * Default 0: `no-cache`, so that they revalidate every time and usually get a 304.
    */
   clientExpire?: Duration | 0
-  /** `'process'` (default): concurrent misses for one key run the handler once in each process. `'fleet'`: once in all processes. */
+  /**
+   * How many handlers run for concurrent misses of one key. `'process'` (default): one in each
+   * process. `'fleet'`: one in all processes together.
+   */
   coalesce?: 'process' | 'fleet'
 }
 
@@ -43,23 +48,23 @@ export interface ReadDefaults {
 export interface ReadPolicy extends ReadDefaults {
   /** The group that a write invalidates. */
   namespace: string | ((request: FastifyRequest) => string)
-  /** Replaces method, path and query as the identity of an answer; `scope` and `vary` still apply. */
+  /** Replaces method, path and query in the key; `scope` and `vary` still apply. */
   key?: (request: FastifyRequest) => string
   /**
-   * Names for finer invalidation: a list, or a function. One of the request alone is asked before
-   * the handler, and a HIT needs one round trip; one that also declares the payload (as the handler
-   * answered it, before serialization) after it, and a HIT needs two.
+   * Names for finer invalidation: a list or a function. A function of the request is called before
+   * the handler, and a HIT takes one round trip. A function that also declares the payload is called
+   * after the handler, with the payload before serialization, and a HIT takes two round trips.
    */
   tags?: readonly string[] | ((request: FastifyRequest, payload: unknown) => string[])
-  /** Whether this answer may be stored. */
+  /** Whether this response may be stored. */
   when?: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => boolean
-  /** `'onRequest'` serves a HIT before parsing, validation and later hooks: for routes open to all. Default `'handler'`. */
+  /** `'onRequest'` serves a HIT before parsing, validation and later hooks: for public routes. Default `'handler'`. */
   serveFrom?: 'handler' | 'onRequest'
   invalidate?: never
   invalidateTags?: never
 }
 
-/** A read policy with every default filled in. */
+/** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
   Pick<ReadPolicy, 'key' | 'when'> & {
@@ -84,6 +89,9 @@ const duration: Field = {
 
 const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
 
+const isStorableStatus = (status: number): boolean =>
+  Number.isInteger(status) && status >= 200 && status <= 599 && status !== 206 && status !== 304
+
 export const defaultsFields: Fields<ReadDefaults> = {
   expire: duration,
   scope: {
@@ -98,8 +106,7 @@ export const defaultsFields: Fields<ReadDefaults> = {
   },
   maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
   statuses: {
-    accepts: (value) => Array.isArray(value) && value.length > 0 &&
-      value.every((status) => Number.isInteger(status) && status >= 200 && status <= 599 && status !== 206 && status !== 304),
+    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isStorableStatus),
     expects: 'a list of statuses from 200 to 599 without 206 and 304'
   },
   requestDirectives: oneOf('obey', 'ignore'),
@@ -109,9 +116,15 @@ export const defaultsFields: Fields<ReadDefaults> = {
 
 const policyFields: Fields<Omit<ReadPolicy, 'invalidate' | 'invalidateTags'>> = {
   ...defaultsFields,
-  namespace: { accepts: (value) => isText(value) || isFunction(value), expects: 'a non-empty string or a function of the request' },
+  namespace: {
+    accepts: (value) => isText(value) || isFunction(value),
+    expects: 'a non-empty string or a function of the request'
+  },
   key: { accepts: isFunction, expects: 'a function of the request' },
-  tags: { accepts: (value) => isTextList(value) || isFunction(value), expects: 'a list of non-empty strings or a function of the request and the payload' },
+  tags: {
+    accepts: (value) => isTextList(value) || isFunction(value),
+    expects: 'a list of non-empty strings or a function of the request and the payload'
+  },
   when: { accepts: isFunction, expects: 'a function of the request, the reply and the payload' },
   serveFrom: oneOf('handler', 'onRequest')
 }
@@ -119,7 +132,7 @@ const policyFields: Fields<Omit<ReadPolicy, 'invalidate' | 'invalidateTags'>> = 
 export const isReadField = (name: string): boolean => Object.hasOwn(policyFields, name)
 
 /**
- * Checks a read policy and fills in what it leaves to the plugin's defaults.
+ * Checks a read policy and applies the defaults.
  * @param what the route, as errors name it
  * @throws UnknownFieldError, InvalidFieldError, MissingFieldError
  */
@@ -130,37 +143,48 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
   }
   const merged = { ...defaults, ...withoutUndefined(policy) }
   if (merged.expire === undefined) {
-    throw new MissingFieldError(what, "a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin")
+    throw new MissingFieldError(what,
+      "a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin")
   }
-  const scope = merged.scope ?? 'anonymous'
-  const tags = policy.tags ?? []
-  const fromPayload = typeof tags === 'function' && tags.length >= 2
+  const {
+    namespace, expire, query, ignoreQuery, requestDirectives, key, when, scope = 'anonymous', clientExpire = 0,
+    vary = [], statuses = [200], maxBytes = DEFAULT_MAX_BYTES, serveFrom = 'handler', coalesce = 'process', tags = []
+  } = merged
   return {
-    namespace: policy.namespace,
+    namespace,
     scope,
-    expire: toSeconds(merged.expire)!,
-    clientCacheControl: clientCacheControl(scope, merged.clientExpire ?? 0),
-    vary: [...new Set((merged.vary ?? []).map((name) => name.toLowerCase()))].sort(),
-    statuses: new Set(merged.statuses ?? [200]),
-    maxBytes: merged.maxBytes ?? DEFAULT_MAX_BYTES,
-    keepsParameter: parameterFilter(merged.query, merged.ignoreQuery),
-    obeysRequest: merged.requestDirectives !== 'ignore',
-    serveFrom: policy.serveFrom ?? 'handler',
-    coalesce: merged.coalesce ?? 'process',
-    key: policy.key,
-    tags: fromPayload ? [] : tags as CompiledReadPolicy['tags'],
-    payloadTags: fromPayload ? tags : undefined,
-    when: policy.when
+    expire: toSeconds(expire)!,
+    clientCacheControl: clientCacheControl(scope, clientExpire),
+    vary: [...new Set(vary.map((name) => name.toLowerCase()))].sort(),
+    statuses: new Set(statuses),
+    maxBytes,
+    keepsParameter: parameterFilter(query, ignoreQuery),
+    obeysRequest: requestDirectives !== 'ignore',
+    serveFrom,
+    coalesce,
+    key,
+    ...compileTags(tags),
+    when
   }
 }
 
-/** An entry of one user is no other's, in the caches behind us too. */
+/** A function that declares the payload is called after the handler; the length of a function tells. */
+function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadPolicy, 'tags' | 'payloadTags'> {
+  const usesPayload = typeof tags === 'function' && tags.length >= 2
+  return usesPayload
+    ? { tags: [], payloadTags: tags }
+    : { tags: tags as CompiledReadPolicy['tags'], payloadTags: undefined }
+}
+
+/** An entry for one user must not be shared by the caches between us and the client either. */
 function clientCacheControl (scope: ReadPolicy['scope'], clientExpire: Duration): string {
   const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
   return typeof scope === 'function' ? `private, ${freshness}` : freshness
 }
 
-function parameterFilter (query?: readonly string[], ignoreQuery: readonly string[] = []): ((name: string) => boolean) | undefined {
+function parameterFilter (
+  query?: readonly string[], ignoreQuery: readonly string[] = []
+): ((name: string) => boolean) | undefined {
   const kept = query && new Set(query)
   const ignored = ignoreQuery.map(matcher)
   if (kept === undefined && ignored.length === 0) return undefined

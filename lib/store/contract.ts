@@ -2,79 +2,93 @@ import type { Entry } from '../entry/entry.js'
 
 export type MaybePromise<T> = T | Promise<T>
 
-/** Instead of a version to fill under: a strict write holds it. */
+/** Returned instead of a version that a strict write holds. */
 export const CLOSED = '~' as const
 
-/** What one look into a store found. */
+/** The current versions, in the order of their names; undefined for a version that does not exist. */
+export type CurrentVersions = ReadonlyArray<string | undefined>
+
+/** The result of a lookup in a store. */
 export interface Lookup {
   readonly entry: Entry | undefined
-  /** The current versions, in the order in which they were asked for; undefined where there is none. */
-  readonly versions: ReadonlyArray<string | undefined>
+  readonly versions: CurrentVersions
 }
 
 /**
- * Where entries and versions live. Every method may answer at once or with a promise, and may
- * throw or reject when the store cannot be reached: the plugin then answers from the handler.
+ * Where entries and versions are kept. Every method may return its result or a promise. It may throw
+ * or reject if the store cannot be reached; the plugin then runs the handler.
  *
- * A version is a text that nobody can guess, kept under a key of its own. A store may lose
- * entries and versions at any time; it must never bring back an older version.
+ * A version is an unguessable string under its own key. A store may lose entries and versions at any
+ * time, but must never bring back an earlier version.
  */
 export interface CacheStore {
-  /** Named in the log. */
+  /** Its name in the log. */
   readonly name: string
   /**
-   * True where lookups are answered at once, out of this process's memory. What the requests of one
-   * turn of the event loop ask for is then looked up when the turn is over, so that their answers
-   * leave one right behind the other, as they do where a store answers for all of them together.
+   * True if lookups are answered at once, from this process's memory. The lookups of all requests of
+   * one tick of the event loop then run after the tick, so that their responses are sent together,
+   * as they are with a store that answers all of them together.
    */
   readonly immediate?: boolean
-  /** False while asking is known to be useless; not asked then. */
+  /** For `strict` writes; a store that cannot hold versions leaves it out. */
+  readonly intents?: Intents
+  /** For `coalesce: 'fleet'`; a store without leases leaves it out. */
+  readonly leases?: Leases
+  /** False while the store is known to be unavailable; it is not called then. */
   ready?(): boolean
-  /** Resolves when the store answers: asked from time to time after it did not. */
+  /** Resolves when the store answers. Called repeatedly after it did not answer. */
   ping?(): MaybePromise<unknown>
-  /** The entry and the versions as they are at one moment after the call: one round trip. */
-  lookup(key: string, versions: readonly string[]): MaybePromise<Lookup>
-  /** The versions as they are at one moment after the call; undefined where there is none. */
-  current(versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>>
+  /** The entry and the versions at one point in time after the call. One round trip. */
+  lookup(key: string, names: readonly string[]): MaybePromise<Lookup>
+  /** The versions at one point in time after the call; undefined for a version that does not exist. */
+  versions(names: readonly string[]): MaybePromise<CurrentVersions>
   /**
-   * The current versions; one that does not exist becomes `fresh` first, atomically for each, or
-   * another text that the store makes of it (here and below) and that is never used twice.
-   * `CLOSED` for one that is held.
+   * The current versions; `CLOSED` for a version that is held. A version that does not exist is
+   * created from `fresh`, atomically. Here and below, the store may derive another string from
+   * `fresh` if it never uses that twice.
    */
-  claim(versions: readonly string[], fresh: string): MaybePromise<string[]>
+  ensure(names: readonly string[], fresh: string): MaybePromise<string[]>
   /**
-   * Replaces the versions by `fresh`, whatever they were; one that is held stays so. In this
-   * order: nobody sees one moved and one before it not. One round trip.
+   * Replaces the versions, whether they exist or not; a version that is held stays held. They are
+   * replaced in this order: a reader that sees one replaced also sees those before it replaced. One
+   * round trip.
    */
-  move(versions: readonly string[], fresh: string): MaybePromise<void>
-  /**
-   * Holds the versions for a writer: until all who hold one have let it go, or `milliseconds`
-   * have passed, it counts as one that does not exist and cannot be claimed.
-   * Only needed for `strict` writes.
-   */
-  hold?(versions: readonly string[], writer: string, milliseconds: number): MaybePromise<void>
-  /**
-   * The writer lets go of the versions. The last one makes each `fresh`; or, where no writer has
-   * `moved` it and none was heard of no more, what it was before.
-   */
-  letGo?(versions: readonly string[], writer: string, fresh: string, moved: boolean): MaybePromise<void>
-  /** Keeps the entry for at most `seconds`. */
-  set(key: string, entry: Entry, seconds: number): MaybePromise<unknown>
-  /** The keys of entries and of versions that begin with `prefix`, those of versions that are held too, each at least once. */
+  bump(names: readonly string[], fresh: string): MaybePromise<void>
+  /** Keeps the entry, at most until its `deleteAt`. */
+  set(key: string, entry: Entry): MaybePromise<unknown>
+  /** The keys of entries and versions, including held ones, that begin with `prefix`; each at least once. */
   keys(prefix: string): AsyncIterable<string>
-  /** Deletes every entry whose key begins with `prefix` and whose versions are not current; how many. */
-  sweep(prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): MaybePromise<number>
-  /**
-   * Takes the lease on a key for `milliseconds`, or prolongs it for its holder; false while it is
-   * somebody else's. Only needed for `coalesce: 'fleet'`, like the next two.
-   */
-  lease?(key: string, holder: string, milliseconds: number): MaybePromise<boolean>
-  /** Gives the lease back, when `holder` still has it, and tells `news` to everybody who listens. */
-  release?(key: string, holder: string, news: string): MaybePromise<void>
-  /** Calls `told` for each lease that is given back from now on, as far as the store learns of it. */
-  listen?(told: (key: string, news: string) => void): void
-  /** Called when the server closes: frees what the store itself opened. */
+  /** Deletes all entries whose key begins with `prefix` and that are not current; returns how many. */
+  sweep(prefix: string, isCurrent: IsCurrent): MaybePromise<number>
+  /** Called when the server closes: releases what the store itself opened. */
   close?(): MaybePromise<void>
+}
+
+/** Whether an entry that was filled under these versions is still current. */
+export type IsCurrent = (versions: Readonly<Record<string, string>>) => boolean
+
+/** Writes in progress, recorded before they begin. */
+export interface Intents {
+  /**
+   * Holds the versions for a writer. Until all intents on a version have ended or expired, it counts
+   * as missing, and `ensure` does not create it.
+   */
+  begin(names: readonly string[], writer: string, milliseconds: number): MaybePromise<void>
+  /**
+   * Ends the writer's intent. The last one to end replaces each version by `fresh`; or restores it,
+   * if no writer has `written` and no intent has expired.
+   */
+  end(names: readonly string[], writer: string, fresh: string, written: boolean): MaybePromise<void>
+}
+
+/** Decides which of several processes fills a key. */
+export interface Leases {
+  /** Takes the lease on a key for `milliseconds`, or prolongs it for its holder; false if another holder has it. */
+  take(key: string, holder: string, milliseconds: number): MaybePromise<boolean>
+  /** Releases the lease if `holder` still has it, and publishes `news` to all subscribers. */
+  release(key: string, holder: string, news: string): MaybePromise<void>
+  /** Calls `listener` for each lease that is released from now on. News may be lost. */
+  subscribe(listener: (key: string, news: string) => void): void
 }
 
 export function isPromise<T> (value: MaybePromise<T>): value is Promise<T> {

@@ -1,12 +1,12 @@
-/** One limit in time for something that is waited for. */
+/** A time limit. */
 export interface Deadline {
-  /** Milliseconds since it began. */
+  /** Milliseconds since it was started. */
   readonly elapsed: number
-  /** What was waited for is there. */
+  /** Ends it before it expires. */
   release(): void
 }
 
-/** The deadlines that began in one turn of the event loop. */
+/** The deadlines that were started in one turn of the event loop. */
 class Batch {
   readonly began = performance.now()
   readonly deadlines: Waiting[] = []
@@ -40,12 +40,12 @@ class Waiting implements Deadline {
 }
 
 /**
- * Many deadlines of one length on one timer. Those of one turn of the event loop are kept
- * together: beginning and releasing one, as each HIT does, costs neither a timer nor a clock.
+ * Many deadlines of the same length on one timer. Deadlines of one turn of the event loop share a
+ * start time: every HIT starts and releases one, and so needs neither a timer nor a clock.
  */
 export class Deadlines {
   readonly #milliseconds: number
-  /** In the order in which they run out. */
+  /** In the order in which they expire. */
   readonly #batches: Batch[] = []
   #current: Batch | undefined
   #timer: NodeJS.Timeout | undefined
@@ -54,7 +54,7 @@ export class Deadlines {
     this.#milliseconds = milliseconds
   }
 
-  /** Calls `expire` when the time has passed before the deadline was released. */
+  /** Calls `expire` after the time, unless the deadline is released before. */
   start (expire: () => void): Deadline {
     const batch = this.#current ?? this.#begin()
     const deadline = new Waiting(batch, expire)
@@ -63,7 +63,7 @@ export class Deadlines {
     return deadline
   }
 
-  /** What the promise brings. @throws when it brings nothing in time */
+  /** The promise's result. @throws if it does not settle in time */
   within<T> (promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const deadline = this.start(() => { reject(new Error('no answer in time')) })
@@ -72,7 +72,7 @@ export class Deadlines {
   }
 
   #begin (): Batch {
-    // Whatever has all been released is no longer kept, nor what it would have called.
+    // Drops batches whose deadlines have all been released, with their callbacks.
     while (this.#batches[0]?.running === 0) this.#batches.shift()
     const batch = this.#current = new Batch()
     this.#batches.push(batch)
@@ -82,7 +82,7 @@ export class Deadlines {
   }
 
   #wait (milliseconds: number): void {
-    // One more turn, so that an answer which arrived while the loop was busy still counts.
+    // One more turn, so that an answer counts that arrived while the event loop was busy.
     this.#timer = setTimeout(() => setImmediate(() => { this.#expire() }), milliseconds)
     this.#timer.unref()
   }

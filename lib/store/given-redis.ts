@@ -1,9 +1,9 @@
 import type { Redis, RedisOptions } from 'ioredis'
-import { isFunction, isObject, show } from '../policy/fields.js'
-import type { RedisClient } from './redis/redis-store.js'
+import { describe, isFunction, isObject } from '../policy/fields.js'
+import type { RedisClient } from './redis/topology.js'
 import { isPromise } from './contract.js'
 
-/** Whether it is a client or Cluster of ioredis, or of a package with the same API, such as iovalkey. */
+/** Whether a value is a client or Cluster of ioredis, or of a package with the same API, such as iovalkey. */
 export function isClient (value: unknown): value is RedisClient {
   if (!isObject(value)) return false
   const { status, options, mgetBuffer, duplicate } = value as Partial<Record<keyof Redis, unknown>>
@@ -12,24 +12,26 @@ export function isClient (value: unknown): value is RedisClient {
 
 const NO_URL = "a string that is no redis:// or rediss:// URL; write 'redis://localhost:6379', or { path } for a socket"
 
-/** What is wrong with a value of the option `redis`, as an error shows it; undefined when nothing is. */
+/** What is wrong with a value of the option `redis`, as an error shows it; undefined if it is valid. */
 export function faultOf (value: unknown): string | undefined {
   if (isClient(value)) return undefined
   if (typeof value === 'string') return isUrl(value) ? undefined : NO_URL
-  return isObject(value) && isPlain(value) && otherClient(value) === undefined ? faultOfOptions(value) : describe(value)
+  const isOptions = isObject(value) && isPlain(value) && otherClient(value) === undefined
+  return isOptions ? faultOfOptions(value) : describeClient(value)
 }
 
-/** What an error calls something that is no client: never its content, which may hold a password. */
-export function describe (value: unknown): string {
+/** How an error describes a value that is not a client: without its content, which may include a password. */
+export function describeClient (value: unknown): string {
   if (typeof value === 'string') return 'a string'
-  if (!isObject(value)) return show(value)
+  if (!isObject(value)) return describe(value)
   if (isPromise(value)) return 'a promise, to be awaited first'
   const client = otherClient(value)
   if (client !== undefined) return client
-  return isPlain(value) ? show(value) : `an instance of ${String(value.constructor?.name).slice(0, 40) || 'some class'}`
+  if (isPlain(value)) return describe(value)
+  return `an instance of ${String(value.constructor?.name).slice(0, 40) || 'some class'}`
 }
 
-/** The name of what has commands of Redis and yet is none of the clients that can be used. */
+/** The name of a Redis client that the plugin does not support; undefined for anything else. */
 function otherClient (value: object): string | undefined {
   const { mGet, mget, sendCommand, isPipeline } = value as Partial<Record<string, unknown>>
   if (isFunction(mGet) && isFunction(sendCommand)) return 'a client of node-redis (the package redis)'
@@ -37,7 +39,7 @@ function otherClient (value: object): string | undefined {
   return isFunction(mget) ? 'a client of another package than ioredis' : undefined
 }
 
-/** What other libraries call it, and what to write instead: ioredis ignores it, and connects to something else. */
+/** Options of other libraries, and what to write instead. ioredis would ignore them and connect to localhost. */
 const FOREIGN = new Map([
   ['url', 'hand in the URL itself'],
   ['socket', 'write host and port, or path'],
@@ -46,10 +48,10 @@ const FOREIGN = new Map([
   ['rootNodes', 'hand in new Cluster(nodes) of ioredis']
 ])
 
-/** What says to ioredis where to connect to. */
+/** Options that tell ioredis where to connect. */
 const SERVER: ReadonlySet<string> = new Set<keyof RedisOptions>(['host', 'port', 'path', 'sentinels', 'Connector'])
 
-/** What is left where localhost is meant. */
+/** All other options of ioredis. Only these: it connects to localhost on purpose. */
 const OTHER: ReadonlySet<string> = new Set<keyof RedisOptions>([
   'autoPipeliningIgnoredCommands', 'autoResendUnfulfilledCommands', 'autoResubscribe', 'blockingTimeout',
   'blockingTimeoutGrace', 'clientInfoTag', 'commandTimeout', 'connectTimeout', 'connectionName', 'db',
@@ -61,7 +63,7 @@ const OTHER: ReadonlySet<string> = new Set<keyof RedisOptions>([
 
 function faultOfOptions (options: object): string | undefined {
   const names = Object.entries(options).filter(([, value]) => value !== undefined).map(([name]) => name)
-  // A Connector has options of its own.
+  // A Connector may define its own options.
   if (names.includes('Connector')) return undefined
   const foreign = names.find((name) => FOREIGN.has(name))
   if (foreign !== undefined) return `options with '${foreign}', which ioredis does not know; ${FOREIGN.get(foreign)}`
@@ -76,7 +78,7 @@ function isUrl (text: string): boolean {
   if (!/^rediss?:\/\//i.test(text)) return false
   try {
     const { hostname, username, password } = new URL(text)
-    // As ioredis does.
+    // ioredis decodes them, too, and would throw.
     decodeURIComponent(username + password)
     return hostname !== ''
   } catch {
@@ -84,7 +86,7 @@ function isUrl (text: string): boolean {
   }
 }
 
-/** An object of no class. */
+/** Whether an object has no class. */
 function isPlain (value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null

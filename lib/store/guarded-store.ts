@@ -1,204 +1,167 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { FastifyBaseLogger } from 'fastify'
+import type { StoreEvent } from '../observe/events.js'
+import { Breaker } from './breaker.js'
+import { isPromise, type CacheStore, type Lookup, type MaybePromise } from './contract.js'
 import { Deadlines } from './deadlines.js'
-import { isPromise, type CacheStore, type MaybePromise } from './contract.js'
 
-/** Instead of an answer: the store has none in time. */
+/** Returned instead of a result that the store did not give in time. */
 export const UNAVAILABLE = Symbol('unavailable')
 export type Unavailable = typeof UNAVAILABLE
 
-/** Milliseconds between two tries to reach a store that did not answer. */
-const PROBE_INTERVAL = 100
+/** The operations of a store. */
+export type Operation =
+  'lookup' | 'versions' | 'ensure' | 'bump' | 'set' | 'sweep' | 'ping' |
+  'begin intent' | 'end intent' | 'take lease' | 'release lease' | 'subscribe'
+
+/** Operations that deliver invalidations. They are let through while the store recovers. */
+const DELIVERING: ReadonlySet<Operation> = new Set<Operation>(['bump', 'begin intent', 'end intent'])
 /**
- * Milliseconds from the first answer until the store is read again. Other processes may have
- * invalidations to deliver from the same outage, and notice its end a little later.
+ * Operations that get half of the timeout, because a GET may need several of them in sequence. A
+ * ping must not be slower than these.
  */
-const HEAD_START = 400
-/** What those invalidations need. */
-const DELIVERING = new Set(['move', 'hold', 'letGo'])
-/** Milliseconds in which the same thing is logged once. */
-const LOG_INTERVAL = 10_000
-/** An error that took longer, in milliseconds, is one that others should not wait for. */
+const HALF: ReadonlySet<Operation> = new Set<Operation>(['lookup', 'versions', 'ensure', 'take lease', 'ping'])
+/** If an operation fails after more milliseconds than this, the breaker opens, so that other requests do not wait. */
 const PROMPT = 50
 
-/**
- * A GET may need several operations one after the other, so each of them has half of the time.
- * A store has to answer a ping as fast.
- */
-const HALF = ['lookup', 'current', 'claim', 'lease', 'ping']
+export interface GuardedStoreOptions {
+  /** Milliseconds that an operation may take. */
+  readonly timeout: number
+  publish(event: Omit<StoreEvent, 'prefix' | 'store'>): void
+  /** Runs after the store has answered again and before it is read again. Never rejects. */
+  recover(): Promise<unknown>
+}
 
 /**
- * The one way from the plugin to its store. Whatever a store does (hang, throw, answer an
- * error), a call through here ends within `timeout` and never throws. A store that let a call
- * run out of time, or that says it is not ready, is not asked again until it answers a ping.
+ * The plugin's only way to its store. Whatever the store does (hang, throw, reject), `call` returns
+ * within `timeout`, and never throws or rejects. After a call has timed out, or if the store is not
+ * ready, it is not called again until it answers a ping.
  */
-export class Door {
+export class GuardedStore {
   readonly #store: CacheStore
-  readonly #log: FastifyBaseLogger
-  readonly #timeout: number
+  readonly #options: GuardedStoreOptions
   readonly #deadlines: Deadlines
-  /** Those of operations that have only a part of the time. */
-  readonly #deadlinesOf: Readonly<Record<string, Deadlines>>
-  readonly #logged = new Map<string, number>()
-  #open = true
-  /** The store answers again, but is not read yet. */
-  #recovering = false
-  #closed = false
-  #probe: NodeJS.Timeout | undefined
-  /** A ping under way for those who wait for work. */
+  readonly #halfDeadlines: Deadlines
+  readonly #breaker: Breaker
+  /** Resolves at the end of the current tick of the event loop. */
+  #tickEnd: Promise<void> | undefined
+  /** The ping in progress for `waitFor`. */
   #ping: Promise<unknown> | undefined
-  #failures = 0
-  /** Runs after the store answered again and before it is read again. */
-  onRecovery: () => Promise<unknown> = async () => {}
 
-  constructor (store: CacheStore, timeout: number, log: FastifyBaseLogger) {
+  constructor (store: CacheStore, options: GuardedStoreOptions) {
     this.#store = store
-    this.#log = log
-    this.#timeout = timeout
-    this.#deadlines = new Deadlines(timeout)
-    const half = new Deadlines(timeout / 2)
-    this.#deadlinesOf = Object.fromEntries(HALF.map((operation) => [operation, half]))
+    this.#options = options
+    this.#deadlines = new Deadlines(options.timeout)
+    this.#halfDeadlines = new Deadlines(options.timeout / 2)
+    this.#breaker = new Breaker({
+      probe: async () => await this.#attempt('ping', (store) => store.ping?.()) !== UNAVAILABLE && this.#isReady(),
+      recover: options.recover,
+      publish: (event) => { this.#publish(event) }
+    })
   }
 
-  /** Whether calls go through to the store. */
-  get open (): boolean {
-    return this.#open
+  /** Whether all calls go through to the store. */
+  get available (): boolean {
+    return this.#breaker.state === 'closed'
   }
 
-  /** Calls that found no answer since the start. */
-  get failures (): number {
-    return this.#failures
+  /** The entry and the versions; see `CacheStore.immediate` for when they are looked up. */
+  lookup (key: string, names: readonly string[]): MaybePromise<Lookup | Unavailable> {
+    const look = (): MaybePromise<Lookup | Unavailable> => this.call('lookup', (store) => store.lookup(key, names))
+    if (this.#store.immediate !== true) return look()
+    this.#tickEnd ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#tickEnd = undefined
+        resolve()
+      })
+    })
+    return this.#tickEnd.then(look)
   }
 
-  /** What `call` answers, or UNAVAILABLE. */
-  pass<T> (operation: string, call: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
-    return this.ask(operation, call, asItIs<T | Unavailable>)
-  }
-
-  /** What `proceed` makes of what `call` answers, or of UNAVAILABLE: at once where the store answers at once. */
-  ask<T, R> (operation: string, call: (store: CacheStore) => MaybePromise<T>, proceed: (answer: T | Unavailable) => R): R | Promise<R> {
-    if (!this.#open && !(this.#recovering && DELIVERING.has(operation))) return proceed(UNAVAILABLE)
-    if (this.#store.ready?.() === false) {
-      this.#shut('not ready')
-      return proceed(UNAVAILABLE)
+  /** The result of `run`, or UNAVAILABLE. Not a promise if the store answers at once. */
+  call<T> (operation: Operation, run: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
+    const { state } = this.#breaker
+    if (state !== 'closed' && !(state === 'recovering' && DELIVERING.has(operation))) return UNAVAILABLE
+    if (!this.#isReady()) {
+      this.#breaker.open('not ready')
+      return UNAVAILABLE
     }
-    return this.#try(operation, call, proceed)
+    return this.#attempt(operation, run)
   }
 
-  /** Nothing passes any more; calls in flight still end by their deadlines. */
-  close (): void {
-    this.#closed = true
-    this.#open = this.#recovering = false
-    clearTimeout(this.#probe)
-  }
-
-  /** For work off the requests' path that takes as long as it takes: errors become UNAVAILABLE, nothing else changes. */
-  async work<T> (operation: string, call: (store: CacheStore) => MaybePromise<T>): Promise<T | Unavailable> {
-    if (!this.#open && !this.#recovering) return UNAVAILABLE
+  /** For work without a time limit, which no request waits for: only errors become UNAVAILABLE. Never rejects. */
+  async callUnbounded<T> (operation: Operation, run: (store: CacheStore) => MaybePromise<T>): Promise<T | Unavailable> {
+    if (this.#breaker.state === 'open') return UNAVAILABLE
     try {
-      return await call(this.#store)
+      return await run(this.#store)
     } catch (error) {
       return this.#failed(operation, error, 0)
     }
   }
 
   /**
-   * What work of many steps brings, for a response that waits for it: UNAVAILABLE once it takes more than
-   * `milliseconds`, or once the store does not answer a ping meanwhile. The work itself goes on.
+   * The result of work with many steps that a response waits for. UNAVAILABLE if it takes more than
+   * `milliseconds`, or if the store stops answering pings. The work itself continues.
    */
   async waitFor<T> (work: Promise<T>, milliseconds: number): Promise<T | Unavailable> {
     const end = performance.now() + milliseconds
     for (;;) {
-      const pause = Math.min(this.#timeout / 2, end - performance.now())
+      const pause = Math.min(this.#options.timeout / 2, end - performance.now())
       const outcome = await Promise.race([work, delay(pause, UNAVAILABLE, { ref: false })])
       if (outcome !== UNAVAILABLE || performance.now() >= end) return outcome
-      // One at a time, however many wait: a store may count those that it has not answered yet.
-      this.#ping ??= Promise.resolve(this.pass('ping', (store) => store.ping?.())).finally(() => { this.#ping = undefined })
+      // One at a time, however many requests wait: a store may count unanswered pings.
+      this.#ping ??= Promise.resolve(this.call('ping', (store) => store.ping?.()))
+        .finally(() => { this.#ping = undefined })
       if (await this.#ping === UNAVAILABLE) return UNAVAILABLE
     }
   }
 
-  #try<T, R> (operation: string, call: (store: CacheStore) => MaybePromise<T>, proceed: (answer: T | Unavailable) => R): R | Promise<R> {
-    let answer: MaybePromise<T> | Unavailable
+  /** Lets no more calls through. Calls in progress still end by their deadlines. */
+  close (): void {
+    this.#breaker.stop()
+  }
+
+  #isReady (): boolean {
+    return this.#store.ready?.() !== false
+  }
+
+  #attempt<T> (operation: Operation, run: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
+    let answer: MaybePromise<T>
     try {
-      answer = call(this.#store)
+      answer = run(this.#store)
     } catch (error) {
-      answer = this.#failed(operation, error, 0)
+      return this.#failed(operation, error, 0)
     }
-    if (!isPromise(answer)) return proceed(answer)
-    const promise = answer
-    return new Promise((resolve, reject) => {
-      const settle = (outcome: T | Unavailable): void => {
-        try {
-          resolve(proceed(outcome))
-        } catch (error) {
-          reject(error)
-        }
-      }
+    return isPromise(answer) ? this.#withinDeadline(operation, answer) : answer
+  }
+
+  #withinDeadline<T> (operation: Operation, answer: Promise<T>): Promise<T | Unavailable> {
+    return new Promise((resolve) => {
       let expired = false
-      const deadline = (this.#deadlinesOf[operation] ?? this.#deadlines).start(() => {
+      const deadline = (HALF.has(operation) ? this.#halfDeadlines : this.#deadlines).start(() => {
         expired = true
-        this.#failures++
-        this.#shut(`${operation} ran out of time`)
-        settle(UNAVAILABLE)
+        this.#publish({ state: 'failed', operation, reason: 'ran out of time' })
+        this.#breaker.open(`${operation} ran out of time`)
+        resolve(UNAVAILABLE)
       })
-      promise.then((value) => {
+      answer.then((value) => {
         if (expired) return
         deadline.release()
-        settle(value)
+        resolve(value)
       }, (error: unknown) => {
         if (expired) return
         deadline.release()
-        settle(this.#failed(operation, error, deadline.elapsed))
+        resolve(this.#failed(operation, error, deadline.elapsed))
       })
     })
   }
 
-  #failed (operation: string, error: unknown, milliseconds: number): Unavailable {
-    this.#failures++
-    if (this.#open && this.#mayLog(operation)) {
-      this.#log.warn({ err: error, store: this.#store.name, operation }, 'api cache: a store operation failed')
-    }
-    if (milliseconds > PROMPT) this.#shut(`${operation} failed after ${Math.round(milliseconds)} ms`)
+  #failed (operation: Operation, error: unknown, milliseconds: number): Unavailable {
+    this.#publish({ state: 'failed', operation, error })
+    if (milliseconds > PROMPT) this.#breaker.open(`${operation} failed after ${Math.round(milliseconds)} ms`)
     return UNAVAILABLE
   }
 
-  #mayLog (what: string): boolean {
-    const now = performance.now()
-    if (now - (this.#logged.get(what) ?? -Infinity) < LOG_INTERVAL) return false
-    this.#logged.set(what, now)
-    return true
-  }
-
-  #shut (reason: string): void {
-    if (!this.#open && !this.#recovering) return
-    this.#open = this.#recovering = false
-    if (this.#mayLog('shut')) {
-      this.#log.warn({ store: this.#store.name, reason }, 'api cache: store unavailable, answering from the handlers')
-    }
-    this.#probeLater()
-  }
-
-  #probeLater (): void {
-    if (this.#closed) return
-    clearTimeout(this.#probe)
-    this.#probe = setTimeout(() => { this.#probeNow() }, PROBE_INTERVAL).unref()
-  }
-
-  async #probeNow (): Promise<void> {
-    const answer = await this.#try('ping', (store) => store.ping?.(), asItIs)
-    if (this.#closed) return
-    if (answer === UNAVAILABLE || this.#store.ready?.() === false) return this.#probeLater()
-    this.#recovering = true
-    this.#probe = setTimeout(() => { this.#reopen() }, HEAD_START).unref()
-    await this.onRecovery()
-  }
-
-  #reopen (): void {
-    this.#recovering = false
-    this.#open = true
-    if (this.#mayLog('open')) this.#log.info({ store: this.#store.name }, 'api cache: store available again')
+  #publish ({ state, operation, error, reason }: Partial<StoreEvent> & Pick<StoreEvent, 'state'>): void {
+    this.#options.publish({ state, operation, error, reason })
   }
 }
-
-const asItIs = <T>(answer: T): T => answer

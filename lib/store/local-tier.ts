@@ -1,49 +1,52 @@
-import { LRUCache } from 'lru-cache'
-import { detached, freshnessOf, sizeOfEntry, type Entry } from '../entry/entry.js'
-import { isPromise, type CacheStore, type Lookup, type MaybePromise } from './contract.js'
+import { isFromFuture, type Entry } from '../entry/entry.js'
+import {
+  isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise
+} from './contract.js'
+import { EntryCache, type MemoryOptions } from './entry-cache.js'
 
-/** The part of the store that is kept in this process. */
-export interface LocalOptions {
-  /** Bytes of all keys and entries; default 64 MiB. */
-  maxBytes?: number
-  /** Number of entries; default 10,000. */
-  maxEntries?: number
+/** Options of the local tier. */
+export interface LocalOptions extends MemoryOptions {
   /**
-   * `'strict'` (default): each HIT compares versions with the store. `'tracked'`: versions are
-   * kept, too, and Redis tells when one moves.
+   * `'strict'` (default): each HIT compares versions with the store. `'tracked'`: versions are kept
+   * in this process, too, and Redis notifies it when one changes.
    */
   consistency?: 'strict' | 'tracked'
 }
 
-/** Knows which versions are current without asking the store each time. */
-export interface KnownVersions extends Pick<CacheStore, 'current'> {
-  /** These move, or moved, through this process. */
-  moved(versions: readonly string[]): void
+/** Knows the current versions without asking the store each time. */
+export interface KnownVersions extends Pick<CacheStore, 'versions'> {
+  /** Called before and after this process changes versions. */
+  forget(names: readonly string[]): void
   close(): void
 }
 
 /**
- * Keeps entries of another store in this process, decoded. Bodies do not travel on a HIT; an
- * entry counts only while its versions are current, by the word of the store or of who knows them.
+ * Keeps decoded entries of another store in this process, so that a HIT does not transfer bodies.
+ * Whether an entry is current is still decided by the versions of the store, or by `KnownVersions`.
  */
 export class LocalTier implements CacheStore {
   readonly name: string
   readonly immediate: boolean
-  readonly hold?: NonNullable<CacheStore['hold']>
-  readonly letGo?: NonNullable<CacheStore['letGo']>
+  readonly intents?: Intents
+  readonly leases?: Leases
   readonly #store: CacheStore
   readonly #known: KnownVersions | undefined
-  readonly #entries: LRUCache<string, Entry>
+  readonly #entries: EntryCache
 
-  constructor (store: CacheStore, known: KnownVersions | undefined, { maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: LocalOptions) {
+  constructor (store: CacheStore, known: KnownVersions | undefined, options: LocalOptions) {
     this.name = `${store.name} behind a local tier`
     this.immediate = known !== undefined
     this.#store = store
     this.#known = known
-    const { hold, letGo } = store
-    this.hold = hold && ((versions, ...rest) => this.#changing(versions, () => hold.call(store, versions, ...rest)))
-    this.letGo = letGo && ((versions, ...rest) => this.#changing(versions, () => letGo.call(store, versions, ...rest)))
-    this.#entries = new LRUCache({ max: maxEntries, maxSize: maxBytes, sizeCalculation: sizeOfEntry })
+    this.#entries = new EntryCache(options)
+    const { intents, leases } = store
+    if (leases !== undefined) this.leases = leases
+    if (intents !== undefined) {
+      this.intents = {
+        begin: (names, ...rest) => this.#changing(names, () => intents.begin(names, ...rest)),
+        end: (names, ...rest) => this.#changing(names, () => intents.end(names, ...rest))
+      }
+    }
   }
 
   ready (): boolean {
@@ -54,53 +57,39 @@ export class LocalTier implements CacheStore {
     return this.#store.ping?.()
   }
 
-  lookup (key: string, versions: readonly string[]): MaybePromise<Lookup> {
+  lookup (key: string, names: readonly string[]): MaybePromise<Lookup> {
     const entry = this.#entries.get(key)
-    if (entry === undefined || freshnessOf(entry, Date.now()) <= 0) return this.#fetch(key, versions)
-    const current = this.current(versions)
-    return isPromise(current)
-      ? current.then((known) => this.#confirm(key, entry, versions, known))
-      : this.#confirm(key, entry, versions, current)
+    if (entry === undefined) return this.#fetch(key, names)
+    const versions = this.versions(names)
+    return isPromise(versions)
+      ? versions.then((known) => this.#confirm(key, entry, names, known))
+      : this.#confirm(key, entry, names, versions)
   }
 
-  current (versions: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>> {
-    return (this.#known ?? this.#store).current(versions)
+  versions (names: readonly string[]): MaybePromise<ReadonlyArray<string | undefined>> {
+    return (this.#known ?? this.#store).versions(names)
   }
 
-  claim (versions: readonly string[], fresh: string): MaybePromise<string[]> {
-    return this.#store.claim(versions, fresh)
+  ensure (names: readonly string[], fresh: string): MaybePromise<string[]> {
+    return this.#store.ensure(names, fresh)
   }
 
-  async move (versions: readonly string[], fresh: string): Promise<void> {
-    await this.#changing(versions, () => this.#store.move(versions, fresh))
+  async bump (names: readonly string[], fresh: string): Promise<void> {
+    await this.#changing(names, () => this.#store.bump(names, fresh))
   }
 
-  set (key: string, entry: Entry, seconds: number): MaybePromise<unknown> {
-    this.#entries.set(key, detached(entry))
-    return this.#store.set(key, entry, seconds)
+  set (key: string, entry: Entry): MaybePromise<unknown> {
+    this.#entries.add(key, entry)
+    return this.#store.set(key, entry)
   }
 
   keys (prefix: string): AsyncIterable<string> {
     return this.#store.keys(prefix)
   }
 
-  sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): MaybePromise<number> {
-    for (const [key, entry] of [...this.#entries.entries()]) {
-      if (key.startsWith(prefix) && !isCurrent(entry.versions)) this.#entries.delete(key)
-    }
+  sweep (prefix: string, isCurrent: IsCurrent): MaybePromise<number> {
+    this.#entries.sweep(prefix, isCurrent)
     return this.#store.sweep(prefix, isCurrent)
-  }
-
-  lease (key: string, holder: string, milliseconds: number): MaybePromise<boolean> {
-    return this.#store.lease?.(key, holder, milliseconds) ?? true
-  }
-
-  release (key: string, holder: string, news: string): MaybePromise<void> {
-    return this.#store.release?.(key, holder, news)
-  }
-
-  listen (told: (key: string, news: string) => void): void {
-    this.#store.listen?.(told)
   }
 
   close (): MaybePromise<void> {
@@ -108,32 +97,32 @@ export class LocalTier implements CacheStore {
     return this.#store.close?.()
   }
 
-  async #changing (versions: readonly string[], change: () => MaybePromise<void>): Promise<void> {
-    this.#known?.moved(versions)
+  async #changing (names: readonly string[], change: () => MaybePromise<void>): Promise<void> {
+    this.#known?.forget(names)
     try {
       await change()
     } finally {
-      // Whatever was read while the change was on its way may be from before it.
-      this.#known?.moved(versions)
+      // Versions that were read during the change may be from before it.
+      this.#known?.forget(names)
     }
   }
 
-  /** An entry that is old here may have been filled anew by another process. */
-  #confirm (key: string, entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): MaybePromise<Lookup> {
-    for (let index = 0; index < asked.length; index++) {
-      const filledUnder = entry.versions[asked[index]!]
-      if (filledUnder !== undefined && filledUnder !== current[index]) return this.#fetch(key, asked)
+  /** Checks a local entry. If it is invalid, another process may have stored a newer one. */
+  #confirm (
+    key: string, entry: Entry, names: readonly string[], versions: ReadonlyArray<string | undefined>
+  ): MaybePromise<Lookup> {
+    for (let index = 0; index < names.length; index++) {
+      const filledUnder = entry.versions[names[index]!]
+      if (filledUnder !== undefined && filledUnder !== versions[index]) return this.#fetch(key, names)
     }
-    return { entry, versions: current }
+    return { entry, versions }
   }
 
-  async #fetch (key: string, versions: readonly string[]): Promise<Lookup> {
-    const found = await this.#store.lookup(key, versions)
-    if (found.entry === undefined) {
-      this.#entries.delete(key)
-      return found
-    }
-    this.#entries.set(key, detached(found.entry))
+  async #fetch (key: string, names: readonly string[]): Promise<Lookup> {
+    const found = await this.#store.lookup(key, names)
+    // One of unknown age is the store's to end: here its lifetime would begin anew.
+    if (found.entry === undefined || isFromFuture(found.entry)) this.#entries.delete(key)
+    else this.#entries.add(key, found.entry)
     return found
   }
 }

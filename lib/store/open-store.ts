@@ -2,54 +2,64 @@ import type { FastifyInstance } from 'fastify'
 import { Redis, type RedisOptions } from 'ioredis'
 import { InvalidFieldError, NoRedisError } from '../errors.js'
 import type { Keyspace } from '../key/keyspace.js'
-import type { ApiCacheOptions } from '../options.js'
-import { show } from '../policy/fields.js'
-import { describe, isClient } from './given-redis.js'
-import { LocalTier } from './local-tier.js'
-import { TrackedVersions } from './redis/tracked-versions.js'
-import { MemoryStore } from './memory-store.js'
-import { RedisStore, type RedisClient } from './redis/redis-store.js'
+import type { Log } from '../observe/log.js'
+import { DEFAULT_TIMEOUT, type ApiCacheOptions } from '../options.js'
+import { describe } from '../policy/fields.js'
 import type { CacheStore } from './contract.js'
+import { describeClient, isClient } from './given-redis.js'
+import { LocalTier } from './local-tier.js'
+import { MemoryStore } from './memory-store.js'
+import { RedisStore } from './redis/redis-store.js'
+import type { RedisClient } from './redis/topology.js'
+import { TrackedVersions } from './redis/tracked-versions.js'
 
 /**
- * The store that the options ask for, or the nearest one at hand: `fastify.redis`, else memory.
- * @throws NoRedisError when a Redis is asked for that is not there; InvalidFieldError when
- *   `local` asks for what this store cannot give
+ * Opens the store that the options name; by default `fastify.redis`, else memory.
+ * @throws NoRedisError if the Redis client does not exist; InvalidFieldError if the store does not
+ *   support `local`
  */
-export async function openStore (fastify: FastifyInstance, options: ApiCacheOptions, keyspace: Keyspace, timeout: number): Promise<CacheStore> {
-  const { store, redis, local } = options
+export async function openStore (
+  fastify: FastifyInstance, options: ApiCacheOptions, keyspace: Keyspace, log: Log
+): Promise<CacheStore> {
+  const { store, redis, local, timeout = DEFAULT_TIMEOUT } = options
   if (store === 'memory') {
-    if (local) throw new InvalidFieldError('fastify-api-cache', 'local', "left out with store: 'memory', which is local already", show(local))
+    if (local) {
+      throw new InvalidFieldError('fastify-api-cache', 'local',
+        "left out with store: 'memory', which is local already", describe(local))
+    }
     return new MemoryStore(options.memory)
   }
-  if (typeof store === 'object') return behindLocalTier(store, undefined, options, keyspace)
-  if (redis !== undefined && !isClient(redis)) {
-    const client = connect(redis, fastify)
-    return behindLocalTier(await open(new RedisStore(client, true), timeout, fastify), client, options, keyspace)
+  if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
+  const opened = redis === undefined || isClient(redis) ? undefined : connect(redis, log)
+  const client = opened ?? (isClient(redis) ? redis : registeredClient(fastify, options.redisNamespace))
+  if (client !== undefined) {
+    const owned = opened !== undefined
+    return behindLocalTier(await open(new RedisStore(client, owned), timeout, log), options, keyspace)
   }
-  const client = redis ?? registeredClient(fastify, options.redisNamespace)
-  if (client !== undefined) return behindLocalTier(await open(new RedisStore(client, false), timeout, fastify), client, options, keyspace)
   if (store === 'redis') {
-    throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the redis option (a client, a URL or ioredis options)")
+    throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the " +
+      'redis option (a client, a URL or ioredis options)')
   }
-  fastify.log.warn("api cache: no Redis, so entries are kept in this process's memory and an invalidation reaches no other process")
+  log.noRedis()
   return new MemoryStore(options.memory)
 }
 
-function behindLocalTier (store: CacheStore, client: RedisClient | undefined, { local }: ApiCacheOptions, keyspace: Keyspace): CacheStore {
+function behindLocalTier (store: CacheStore, { local }: ApiCacheOptions, keyspace: Keyspace): CacheStore {
   if (!local) return store
   const options = local === true ? {} : local
   if (options.consistency !== 'tracked') return new LocalTier(store, undefined, options)
-  if (client === undefined || client.isCluster) {
-    throw new InvalidFieldError('fastify-api-cache: local', 'consistency', "'strict' with a Cluster or a store of your own", "'tracked'")
+  const client = store instanceof RedisStore ? store.singleServer : undefined
+  if (client === undefined) {
+    throw new InvalidFieldError('fastify-api-cache: local', 'consistency',
+      "'strict' with a Cluster or a store of your own", "'tracked'")
   }
-  return new LocalTier(store, new TrackedVersions(store, client as Redis, keyspace.allBookkeeping), options)
+  return new LocalTier(store, new TrackedVersions(store, client, keyspace.allBookkeeping), options)
 }
 
-/** Longest wait, in milliseconds, between two tries of a connection of the plugin's own. */
+/** Longest time in milliseconds between two attempts of the plugin's own connection. */
 const MAX_RETRY = 250
 
-/** A command that cannot be sent now is of no use later; nor is a farewell to a server that hangs. */
+/** Fails fast: a command that cannot be sent now is useless later, and closing must not wait for a hung server. */
 const IMPATIENT: RedisOptions = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
@@ -57,30 +67,30 @@ const IMPATIENT: RedisOptions = {
   retryStrategy: (times) => Math.min(times * 50, MAX_RETRY)
 }
 
-/** Waits for the connection, but an API without its cache is better than none. */
-async function open (store: RedisStore, timeout: number, fastify: FastifyInstance): Promise<RedisStore> {
+/** Waits for the connection. If that fails, the application starts without its cache. */
+async function open (store: RedisStore, timeout: number, log: Log): Promise<RedisStore> {
   try {
     await store.opened(timeout)
   } catch (err) {
-    fastify.log.warn({ err }, 'api cache: Redis does not answer yet, starting without it')
+    log.redisIsSilent(err)
   }
   return store
 }
 
-function connect (redis: string | RedisOptions, fastify: FastifyInstance): Redis {
+function connect (redis: string | RedisOptions, log: Log): Redis {
   const client = typeof redis === 'string' ? new Redis(redis, IMPATIENT) : new Redis({ ...IMPATIENT, ...redis })
-  // Without a listener ioredis prints each failed attempt; the first is logged, and the door tells the rest.
+  // Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs.
   let reported = false
   client.on('error', (err: Error) => {
     if (reported) return
     reported = true
-    fastify.log.warn({ err }, 'api cache: the connection to Redis failed')
+    log.connectionFailed(err)
   })
   client.on('ready', () => { reported = false })
   return client
 }
 
-/** @throws NoRedisError when what is registered is nothing to use, which is not to go unnoticed */
+/** @throws NoRedisError if `fastify.redis` is not usable: falling back to memory would go unnoticed */
 function registeredClient (fastify: FastifyInstance, namespace: string | undefined): RedisClient | undefined {
   const decorated: unknown = (fastify as FastifyInstance & { redis?: unknown }).redis
   if (namespace !== undefined) return clientOfNamespace(decorated, namespace)
@@ -88,7 +98,8 @@ function registeredClient (fastify: FastifyInstance, namespace: string | undefin
   const names = Object.entries(decorated).filter(([, client]) => isClient(client)).map(([name]) => `'${name}'`)
   throw new NoRedisError(names.length > 0
     ? `@fastify/redis has the namespaces ${names.join(', ')} only: name one as redisNamespace, or write store: 'memory'`
-    : `fastify.redis is no ioredis client but ${describe(decorated)}: hand one in as redis, or write store: 'memory'`)
+    : `fastify.redis is no ioredis client but ${describeClient(decorated)}: ` +
+      "hand one in as redis, or write store: 'memory'")
 }
 
 function clientOfNamespace (decorated: unknown, namespace: string): RedisClient {
@@ -96,5 +107,5 @@ function clientOfNamespace (decorated: unknown, namespace: string): RedisClient 
   if (isClient(client)) return client
   throw new NoRedisError(client === undefined
     ? `redisNamespace: @fastify/redis has no namespace '${namespace}'; register it before this plugin`
-    : `redisNamespace: '${namespace}' of @fastify/redis is no ioredis client but ${describe(client)}`)
+    : `redisNamespace: '${namespace}' of @fastify/redis is no ioredis client but ${describeClient(client)}`)
 }

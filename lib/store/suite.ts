@@ -4,26 +4,26 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Entry } from '../entry/entry.js'
 import { CLOSED, type CacheStore, type MaybePromise } from './contract.js'
 
-/** One sentence of the contract of a store, and what proves it. */
+/** One rule of the contract of a store, and its test. */
 export interface StoreCase {
   readonly name: string
-  /** Rejects with an AssertionError where the store does not keep the sentence. */
+  /** Rejects with an AssertionError if the store breaks the rule. */
   run(): Promise<void>
 }
 
-/** Milliseconds that something may outlive its time in a store before it counts as kept too long. */
+/** Milliseconds that a store may be late with anything, such as an expiry. */
 const GRACE = 3_000
-/** More than a store is likely to list or to delete at once. */
+/** More entries than a store is likely to list or delete at once. */
 const MANY = 2_500
 
 /**
- * The contract of `CacheStore` as named cases, for whatever test runner:
+ * The contract of `CacheStore` as named cases, for any test runner:
  *
  *     for (const { name, run } of storeSuite(() => new MyStore())) test(name, run)
  *
- * Names that the cases use begin with a random text, so that they may run beside each other and
- * on a store that holds other things.
- * @param open a store that is ready to be used; each case opens one and closes it
+ * All names that the cases use begin with a random string, so that they can run in parallel, and on a
+ * store with other content.
+ * @param open opens a store that is ready; each case opens one and closes it
  */
 export function storeSuite (open: () => MaybePromise<CacheStore>): StoreCase[] {
   return Object.entries(cases).map(([name, prove]) => ({
@@ -52,196 +52,203 @@ const cases: Record<string, Case> = {
     assert.notEqual(store.ready?.(), false)
   },
 
-  async 'lookup finds neither an entry nor versions where there are none' (store, prefix) {
+  async 'lookup finds neither an entry nor versions if there are none' (store, prefix) {
     const { entry, versions } = await store.lookup(`${prefix}|a:GET /`, [`${prefix}!version:a`, `${prefix}!tag:b`])
     assert.equal(entry, undefined)
     assert.deepEqual([...versions], [undefined, undefined])
   },
 
-  async 'lookup finds the entry that was set, and the versions in the order asked for' (store, prefix) {
+  async 'lookup finds the entry that was set, and the versions in the order of the names' (store, prefix) {
     const [a, b, none] = [`${prefix}!version:a`, `${prefix}!tag:b`, `${prefix}!tag:none`]
-    const [tokenA, tokenB] = [await moved(store, a), await moved(store, b)]
+    const [tokenA, tokenB] = [await bumped(store, a), await bumped(store, b)]
     const entry = entryOf({ versions: { [a]: tokenA, [b]: tokenB } })
-    await store.set(`${prefix}|a:GET /`, entry, 60)
+    await store.set(`${prefix}|a:GET /`, entry)
     const found = await store.lookup(`${prefix}|a:GET /`, [b, none, a])
     assertEntry(found.entry, entry)
     assert.deepEqual([...found.versions], [tokenB, undefined, tokenA])
   },
 
-  async 'an entry comes back as it was set: every byte, header and field' (store, prefix) {
+  async 'lookup returns an entry as it was set: every byte, header and field' (store, prefix) {
     const everyByte = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
     const entries: Entry[] = [
       entryOf({ kind: 'bytes', body: everyByte }),
       entryOf({ kind: 'text', body: Buffer.from('grüße 👋 \u0000\r\n') }),
       entryOf({ kind: 'empty', body: Buffer.alloc(0), status: 404 }),
       entryOf({ body: Buffer.alloc(1024 * 1024, 'large') }),
-      entryOf({ headers: { link: ['</a>', '</b>'], 'content-type': 'text/plain; charset=utf-8' }, removed: ['x-removed'] }),
-      entryOf({ age: 7, lifetime: 31_536_000, route: 'GET /users/:id' }),
-      entryOf({ variesOn: ['accept', 'accept-language'], kind: 'empty', body: Buffer.alloc(0) })
+      entryOf({ headers: { link: ['</a>', '</b>'], 'content-type': 'text/plain; charset=utf-8' } }),
+      entryOf({ removedHeaders: ['x-removed'] }),
+      entryOf({ initialAge: 7, ...lasting(31_536_000), route: 'GET /users/:id' }),
+      entryOf({ staleAt: Date.now() + 30_000 }),
+      entryOf({ vary: ['accept', 'accept-language'], kind: 'empty', body: Buffer.alloc(0) })
     ]
-    for (const [index, entry] of entries.entries()) await store.set(`${prefix}|a:GET /${index}`, entry, 60)
+    for (const [index, entry] of entries.entries()) await store.set(`${prefix}|a:GET /${index}`, entry)
     for (const [index, entry] of entries.entries()) {
       assertEntry((await store.lookup(`${prefix}|a:GET /${index}`, [`${prefix}!version:a`])).entry, entry)
     }
   },
 
-  async 'set replaces the entry that a key had' (store, prefix) {
+  async 'set replaces an entry' (store, prefix) {
     const key = `${prefix}|a:GET /`
-    await store.set(key, entryOf({ body: Buffer.from('the first, which is longer') }), 60)
+    await store.set(key, entryOf({ body: Buffer.from('the first, which is longer') }))
     const second = entryOf({ body: Buffer.from('the second') })
-    await store.set(key, second, 60)
+    await store.set(key, second)
     assertEntry((await store.lookup(key, [])).entry, second)
   },
 
-  async 'keys that differ in one character are two keys, whatever the character and the length' (store, prefix) {
+  async 'keys that differ in one character are different keys, whatever the character and the length' (store, prefix) {
     const keys = [
       'GET /?a=1', 'GET /?A=1', 'GET /?a=%31', 'GET /*', 'GET /[a]', 'GET /\\', 'GET /~', "GET /'", 'GET / x',
       'GET /' + 'x'.repeat(400), 'GET /' + 'x'.repeat(399) + 'y'
     ].map((identity) => `${prefix}|a:${identity}`)
-    for (const key of keys) await store.set(key, entryOf({ body: Buffer.from(key) }), 60)
+    for (const key of keys) await store.set(key, entryOf({ body: Buffer.from(key) }))
     for (const key of keys) assert.equal(String((await store.lookup(key, [])).entry?.body), key)
   },
 
-  async 'an entry is kept for at most the seconds it was given' (store, prefix) {
+  async 'an entry is kept until its deleteAt at the most' (store, prefix) {
     const [short, long] = [`${prefix}|a:GET /short`, `${prefix}|a:GET /long`]
-    await store.set(short, entryOf({ lifetime: 1 }), 1)
-    await store.set(long, entryOf({}), 60)
+    await store.set(short, entryOf({ ...lasting(1) }))
+    await store.set(long, entryOf({}))
     await until('the entry is gone', async () => (await store.lookup(short, [])).entry === undefined)
     assert.deepEqual(await list(store.keys(`${prefix}|`)), [long])
     assert.notEqual((await store.lookup(long, [])).entry, undefined)
   },
 
-  async 'current tells the versions in the order asked for, undefined where there is none' (store, prefix) {
+  async 'versions tells the versions in the order asked for, undefined where there is none' (store, prefix) {
     const [a, b, none] = [`${prefix}!version:a`, `${prefix}!version:b`, `${prefix}!version:none`]
-    const [tokenA, tokenB] = [await moved(store, a), await moved(store, b)]
+    const [tokenA, tokenB] = [await bumped(store, a), await bumped(store, b)]
     assert.notEqual(tokenA, tokenB)
-    assert.deepEqual([...await store.current([b, none, a])], [tokenB, undefined, tokenA])
+    assert.deepEqual([...await store.versions([b, none, a])], [tokenB, undefined, tokenA])
   },
 
-  async 'claim creates the versions that are missing and leaves the others as they are' (store, prefix) {
+  async 'ensure creates the versions that are missing and leaves the others as they are' (store, prefix) {
     const [there, missing] = [`${prefix}!version:there`, `${prefix}!version:missing`]
-    const before = await moved(store, there)
-    const claimed = await store.claim([missing, there], 'token-fresh')
-    assert.equal(claimed[1], before)
-    assert.equal(typeof claimed[0], 'string')
-    assert.notEqual(claimed[0], before)
-    assert.deepEqual([...await store.current([missing, there])], claimed)
+    const before = await bumped(store, there)
+    const ensured = await store.ensure([missing, there], 'token-fresh')
+    assert.equal(ensured[1], before)
+    assert.equal(typeof ensured[0], 'string')
+    assert.notEqual(ensured[0], before)
+    assert.deepEqual([...await store.versions([missing, there])], ensured)
   },
 
-  async 'of many claims at the same time one wins, and all are told which' (store, prefix) {
+  async 'of many that ensure a version at the same time one wins, and all are told which' (store, prefix) {
     const version = `${prefix}!version:a`
-    const claimed = await Promise.all(Array.from({ length: 20 }, async (_, caller) => await store.claim([version], `token-${caller}`)))
-    const [current] = await store.current([version])
+    const callers = Array.from({ length: 20 }, (_, caller) => `token-${caller}`)
+    const ensured = await Promise.all(callers.map(async (fresh) => await store.ensure([version], fresh)))
+    const [current] = await store.versions([version])
     assert.notEqual(current, undefined)
-    for (const [token] of claimed) assert.equal(token, current)
+    for (const [token] of ensured) assert.equal(token, current)
   },
 
-  async 'move replaces versions whatever they were, those that do not exist too' (store, prefix) {
+  async 'bump replaces versions whatever they were, those that do not exist too' (store, prefix) {
     const versions = [`${prefix}!version:a`, `${prefix}!version:b`, `${prefix}!tag:c`]
-    await store.move(versions.slice(0, 2), 'token-old')
-    const before = await store.current(versions)
-    await store.move(versions, 'token-new')
-    const after = await store.current(versions)
+    await store.bump(versions.slice(0, 2), 'token-old')
+    const before = await store.versions(versions)
+    await store.bump(versions, 'token-new')
+    const after = await store.versions(versions)
     versions.forEach((_, index) => { assertNew(after[index], before[index]) })
   },
 
-  async 'a move leaves every other version alone' (store, prefix) {
+  async 'a bump leaves every other version alone' (store, prefix) {
     const others = [`${prefix}!version:ab`, `${prefix}!tag:a`]
-    await store.move(others, 'token-other')
-    const before = await store.current(others)
-    await store.move([`${prefix}!version:a`], 'token-a')
-    assert.deepEqual([...await store.current(others)], [...before])
+    await store.bump(others, 'token-other')
+    const before = await store.versions(others)
+    await store.bump([`${prefix}!version:a`], 'token-a')
+    assert.deepEqual([...await store.versions(others)], [...before])
   },
 
-  async 'a confirmed move is what every later lookup, current and claim sees' (store, prefix) {
+  async 'a confirmed bump is what every later lookup, versions and ensure sees' (store, prefix) {
     const version = `${prefix}!version:a`
     const seen = new Set<string | undefined>([undefined])
     for (let round = 0; round < 50; round++) {
-      await store.move([version], `token-${round}`)
-      const [lookup, current, claimed] = await Promise.all([
-        store.lookup(`${prefix}|a:GET /`, [version]), store.current([version]), store.claim([version], 'token-claimed')
+      await store.bump([version], `token-${round}`)
+      const [lookup, current, ensured] = await Promise.all([
+        store.lookup(`${prefix}|a:GET /`, [version]),
+        store.versions([version]),
+        store.ensure([version], 'token-ensured')
       ])
-      assert.ok(!seen.has(claimed[0]), 'the version from before is there still')
-      assert.deepEqual([lookup.versions[0], current[0]], [claimed[0], claimed[0]])
-      seen.add(claimed[0])
+      assert.ok(!seen.has(ensured[0]), 'the version from before is there still')
+      assert.deepEqual([lookup.versions[0], current[0]], [ensured[0], ensured[0]])
+      seen.add(ensured[0])
     }
   },
 
-  async 'no claim that meets a move brings back what was before' (store, prefix) {
+  async 'no ensure that meets a bump brings back what was before' (store, prefix) {
     for (let round = 0; round < 50; round++) {
       const version = `${prefix}!version:${round}`
-      const [old] = round % 2 === 0 ? await store.claim([version], 'token-old') : []
-      await Promise.all([store.claim([version], 'token-claimed'), store.move([version], 'token-new'), store.claim([version], 'token-claimed')])
-      const [current] = await store.current([version])
+      const [old] = round % 2 === 0 ? await store.ensure([version], 'token-old') : []
+      const ensure = async (): Promise<unknown> => await store.ensure([version], 'token-ensured')
+      await Promise.all([ensure(), store.bump([version], 'token-new'), ensure()])
+      const [current] = await store.versions([version])
       assertNew(current, old)
-      assert.notEqual(current, 'token-claimed')
+      assert.notEqual(current, 'token-ensured')
     }
   },
 
-  async 'entries and versions of one name are two things' (store, prefix) {
-    await store.set(`${prefix}|a:GET /`, entryOf({}), 60)
-    await moved(store, `${prefix}!version:a`)
+  async 'a version is not an entry' (store, prefix) {
+    await store.set(`${prefix}|a:GET /`, entryOf({}))
+    await bumped(store, `${prefix}!version:a`)
     assert.equal((await store.lookup(`${prefix}!version:a`, [])).entry, undefined)
   },
 
   async 'keys lists the entries that begin with a prefix, each at least once, and nothing else' (store, prefix) {
     const keys = Array.from({ length: MANY }, (_, index) => `${prefix}|a:GET /${index}`)
-    await Promise.all(keys.map((key) => store.set(key, entryOf({ body: Buffer.alloc(0) }), 60)))
-    await store.set(`${prefix}|ab:GET /`, entryOf({}), 60)
-    await store.set(`x${prefix}|a:GET /`, entryOf({}), 60)
-    await store.move([`${prefix}!version:a`], 'token')
+    await Promise.all(keys.map((key) => store.set(key, entryOf({ body: Buffer.alloc(0) }))))
+    await store.set(`${prefix}|ab:GET /`, entryOf({}))
+    await store.set(`x${prefix}|a:GET /`, entryOf({}))
+    await store.bump([`${prefix}!version:a`], 'token')
     assert.deepEqual(await list(store.keys(`${prefix}|a:`)), keys.sort())
     assert.deepEqual(await list(store.keys(`${prefix}|none:`)), [])
   },
 
-  async 'keys lists the versions that begin with a prefix, too' (store, prefix) {
+  async 'keys also lists the versions that begin with a prefix' (store, prefix) {
     const versions = Array.from({ length: 50 }, (_, index) => `${prefix}!version:${index}`)
-    await store.move(versions, 'token')
-    await store.claim([`${prefix}!version:claimed`], 'token')
-    await store.move([`${prefix}!tag:a`], 'token')
-    assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [...versions, `${prefix}!version:claimed`].sort())
+    await store.bump(versions, 'token')
+    await store.ensure([`${prefix}!version:ensured`], 'token')
+    await store.bump([`${prefix}!tag:a`], 'token')
+    assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [...versions, `${prefix}!version:ensured`].sort())
   },
 
   async 'keys lists a version that is held, too, as what it was before may come back' (store, prefix) {
-    const holds = holdsOf(store)
-    if (holds === undefined) return
+    const intents = partOf('intents', store.intents, ['begin', 'end'])
+    if (intents === undefined) return
     const [held, other] = [`${prefix}!version:held`, `${prefix}!version:other`]
-    await store.move([held, other], 'token')
-    await holds.hold([held], 'writer', 60_000)
+    await store.bump([held, other], 'token')
+    await intents.begin([held], 'writer', 60_000)
     assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [held, other])
     assert.deepEqual(await list(store.keys(`${prefix}!tag:`)), [])
-    await holds.letGo([held], 'writer', 'token-after', false)
+    await intents.end([held], 'writer', 'token-after', false)
     assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [held, other])
   },
 
-  async 'no character of a prefix is a pattern' (store, prefix) {
+  async 'characters in a prefix have no special meaning' (store, prefix) {
     for (const odd of ['*', '?', '[a-z]', '[^b]', '\\', '.']) {
-      await store.set(`${prefix}|${odd}:GET /`, entryOf({}), 60)
-      await store.set(`${prefix}|a:GET /`, entryOf({}), 60)
+      await store.set(`${prefix}|${odd}:GET /`, entryOf({}))
+      await store.set(`${prefix}|a:GET /`, entryOf({}))
       assert.deepEqual(await list(store.keys(`${prefix}|${odd}:`)), [`${prefix}|${odd}:GET /`])
       assert.equal(await store.sweep(`${prefix}|${odd}:`, () => false), 1)
       assert.notEqual((await store.lookup(`${prefix}|a:GET /`, [])).entry, undefined)
     }
   },
 
-  async 'sweep deletes the entries below a prefix that are not current, tells how many, and leaves all else' (store, prefix) {
+  async 'sweep deletes the entries under a prefix that are not current, and returns how many' (store, prefix) {
     const version = `${prefix}!version:a`
-    const current = await moved(store, version)
+    const current = await bumped(store, version)
     const old = Array.from({ length: MANY }, (_, index) => `${prefix}|a:GET /old/${index}`)
     const kept = [`${prefix}|a:GET /new`, `${prefix}|ab:GET /old`]
-    await Promise.all(old.map((key) => store.set(key, entryOf({ versions: { [version]: 'token-old' } }), 60)))
-    await store.set(kept[0]!, entryOf({ versions: { [version]: current } }), 60)
-    await store.set(kept[1]!, entryOf({ versions: { [version]: 'token-old' } }), 60)
+    await Promise.all(old.map((key) => store.set(key, entryOf({ versions: { [version]: 'token-old' } }))))
+    await store.set(kept[0]!, entryOf({ versions: { [version]: current } }))
+    await store.set(kept[1]!, entryOf({ versions: { [version]: 'token-old' } }))
 
     assert.equal(await store.sweep(`${prefix}|a:`, (versions) => versions[version] === current), MANY)
     assert.deepEqual(await list(store.keys(`${prefix}|`)), kept)
-    assert.deepEqual([...await store.current([version])], [current])
+    assert.deepEqual([...await store.versions([version])], [current])
     assert.equal(await store.sweep(`${prefix}|a:`, (versions) => versions[version] === current), 0)
   },
 
-  async 'sweep shows all versions that an entry was filled under, however many' (store, prefix) {
-    const versions = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`${prefix}!tag:${index}`, `token-${index}`]))
-    await store.set(`${prefix}|a:GET /`, entryOf({ versions }), 60)
+  async 'sweep passes on all versions that an entry was filled under, however many' (store, prefix) {
+    const tags = Array.from({ length: 50 }, (_, index) => `${prefix}!tag:${index}`)
+    const versions = Object.fromEntries(tags.map((tag, index) => [tag, `token-${index}`]))
+    await store.set(`${prefix}|a:GET /`, entryOf({ versions }))
     let asked = 0
     await store.sweep(`${prefix}|`, (filledUnder) => {
       asked++
@@ -251,138 +258,135 @@ const cases: Record<string, Case> = {
     assert.notEqual(asked, 0)
   },
 
-  async 'a version that is held counts as none, and nobody can claim it until its writer lets go' (store, prefix) {
-    const holds = holdsOf(store)
-    if (holds === undefined) return
+  async 'a version that is held counts as none, and nobody can ensure it until its writer has ended' (store, prefix) {
+    const intents = partOf('intents', store.intents, ['begin', 'end'])
+    if (intents === undefined) return
     const [held, missing, other] = [`${prefix}!version:held`, `${prefix}!version:missing`, `${prefix}!version:other`]
-    const [before, beside] = [await moved(store, held), await moved(store, other)]
-    await holds.hold([held, missing], 'writer', 60_000)
-    assert.deepEqual([...await store.current([held, other, missing])], [undefined, beside, undefined])
+    const [before, beside] = [await bumped(store, held), await bumped(store, other)]
+    await intents.begin([held, missing], 'writer', 60_000)
+    assert.deepEqual([...await store.versions([held, other, missing])], [undefined, beside, undefined])
     assert.deepEqual([...(await store.lookup(`${prefix}|a:GET /`, [held])).versions], [undefined])
-    assert.deepEqual(await store.claim([held, other, missing], 'token-claimed'), [CLOSED, beside, CLOSED])
-    await holds.letGo([held, missing], 'writer', 'token-after', true)
-    const after = await store.current([held, missing])
+    assert.deepEqual(await store.ensure([held, other, missing], 'token-ensured'), [CLOSED, beside, CLOSED])
+    await intents.end([held, missing], 'writer', 'token-after', true)
+    const after = await store.versions([held, missing])
     assertNew(after[0], before)
     assertNew(after[1], undefined)
   },
 
-  async 'a held version that no writer has moved is what it was before, once all have let go' (store, prefix) {
-    const holds = holdsOf(store)
-    if (holds === undefined) return
+  async 'a held version of writers that have not written is what it was before, once all have ended' (store, prefix) {
+    const intents = partOf('intents', store.intents, ['begin', 'end'])
+    if (intents === undefined) return
     const version = `${prefix}!version:a`
-    const before = await moved(store, version)
-    await holds.hold([version], 'one', 60_000)
-    await holds.hold([version], 'two', 60_000)
-    await holds.letGo([version], 'two', 'token-two', false)
-    assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
-    await holds.letGo([version], 'one', 'token-one', false)
-    assert.deepEqual([...await store.current([version])], [before])
+    const before = await bumped(store, version)
+    await intents.begin([version], 'one', 60_000)
+    await intents.begin([version], 'two', 60_000)
+    await intents.end([version], 'two', 'token-two', false)
+    assert.deepEqual(await store.ensure([version], 'token-ensured'), [CLOSED])
+    await intents.end([version], 'one', 'token-one', false)
+    assert.deepEqual([...await store.versions([version])], [before])
   },
 
-  async 'a held version that one of its writers has moved is a new one, once all have let go' (store, prefix) {
-    const holds = holdsOf(store)
-    if (holds === undefined) return
+  async 'a held version of which one writer has written is a new one, once all have ended' (store, prefix) {
+    const intents = partOf('intents', store.intents, ['begin', 'end'])
+    if (intents === undefined) return
     const version = `${prefix}!version:a`
-    const before = await moved(store, version)
-    await holds.hold([version], 'one', 60_000)
-    await holds.hold([version], 'two', 60_000)
-    await holds.letGo([version], 'one', 'token-one', true)
-    assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
-    await holds.letGo([version], 'two', 'token-two', false)
-    assertNew((await store.current([version]))[0], before)
+    const before = await bumped(store, version)
+    await intents.begin([version], 'one', 60_000)
+    await intents.begin([version], 'two', 60_000)
+    await intents.end([version], 'one', 'token-one', true)
+    assert.deepEqual(await store.ensure([version], 'token-ensured'), [CLOSED])
+    await intents.end([version], 'two', 'token-two', false)
+    assertNew((await store.versions([version]))[0], before)
   },
 
-  async 'a move of a held version leaves it held, and what was before never comes back' (store, prefix) {
-    const holds = holdsOf(store)
-    if (holds === undefined) return
+  async 'a bump of a held version leaves it held, and what was before never comes back' (store, prefix) {
+    const intents = partOf('intents', store.intents, ['begin', 'end'])
+    if (intents === undefined) return
     const version = `${prefix}!version:a`
-    const before = await moved(store, version)
-    await holds.hold([version], 'writer', 60_000)
-    await store.move([version], 'token-moved')
-    assert.deepEqual(await store.claim([version], 'token-claimed'), [CLOSED])
-    await holds.letGo([version], 'writer', 'token-after', false)
-    assertNew((await store.current([version]))[0], before)
+    const before = await bumped(store, version)
+    await intents.begin([version], 'writer', 60_000)
+    await store.bump([version], 'token-bumped')
+    assert.deepEqual(await store.ensure([version], 'token-ensured'), [CLOSED])
+    await intents.end([version], 'writer', 'token-after', false)
+    assertNew((await store.versions([version]))[0], before)
   },
 
   async 'a hold ends with its time, and what was before never comes back' (store, prefix) {
-    const holds = holdsOf(store)
-    if (holds === undefined) return
+    const intents = partOf('intents', store.intents, ['begin', 'end'])
+    if (intents === undefined) return
     const [version, shared] = [`${prefix}!version:a`, `${prefix}!version:shared`]
-    const [before, sharedBefore] = [await moved(store, version), await moved(store, shared)]
-    await holds.hold([shared], 'lost', 100)
-    await holds.hold([version], 'late', 100)
-    await holds.hold([shared], 'writer', 60_000)
-    await until('the hold is over', async () => (await store.claim([version], 'token-claimed'))[0] !== CLOSED)
-    const [claimed] = await store.current([version])
-    assertNew(claimed, before)
-    await holds.letGo([version], 'late', 'token-late', true)
-    assertNew((await store.current([version]))[0], claimed)
-    await holds.letGo([shared], 'writer', 'token-after', false)
-    assertNew((await store.current([shared]))[0], sharedBefore)
+    const [before, sharedBefore] = [await bumped(store, version), await bumped(store, shared)]
+    await intents.begin([shared], 'lost', 100)
+    await intents.begin([version], 'late', 100)
+    await intents.begin([shared], 'writer', 60_000)
+    await until('the hold is over', async () => (await store.ensure([version], 'token-ensured'))[0] !== CLOSED)
+    const [ensured] = await store.versions([version])
+    assertNew(ensured, before)
+    await intents.end([version], 'late', 'token-late', true)
+    assertNew((await store.versions([version]))[0], ensured)
+    await intents.end([shared], 'writer', 'token-after', false)
+    assertNew((await store.versions([shared]))[0], sharedBefore)
   },
 
   async 'a lease has one holder at a time, until it gives it back or the time is over' (store, prefix) {
-    const leases = leasesOf(store)
+    const leases = partOf('leases', store.leases, ['take', 'release', 'subscribe'])
     if (leases === undefined) return
     const key = `${prefix}!lease:a`
-    const taken = await Promise.all(['one', 'two', 'three'].map(async (holder) => await leases.lease(key, holder, 60_000)))
+    const holders = ['one', 'two', 'three']
+    const taken = await Promise.all(holders.map(async (holder) => await leases.take(key, holder, 60_000)))
     assert.equal(taken.filter(Boolean).length, 1)
-    const holder = ['one', 'two', 'three'][taken.indexOf(true)]!
-    assert.equal(await leases.lease(`${prefix}!lease:b`, 'another', 60_000), true)
+    const holder = holders[taken.indexOf(true)]!
+    assert.equal(await leases.take(`${prefix}!lease:b`, 'another', 60_000), true)
 
     await leases.release(key, 'another', 'news')
-    assert.equal(await leases.lease(key, 'another', 60_000), false)
+    assert.equal(await leases.take(key, 'another', 60_000), false)
     await leases.release(key, holder, 'news')
-    assert.equal(await leases.lease(key, 'another', 100), true)
-    await until('the lease is over', async () => await leases.lease(key, 'a third', 60_000))
+    assert.equal(await leases.take(key, 'another', 100), true)
+    await until('the lease expires', async () => await leases.take(key, 'a third', 60_000))
   },
 
   async 'the holder of a lease can prolong it' (store, prefix) {
-    const leases = leasesOf(store)
+    const leases = partOf('leases', store.leases, ['take', 'release', 'subscribe'])
     if (leases === undefined) return
-    const [prolonged, left] = [`${prefix}!lease:prolonged`, `${prefix}!lease:left`]
-    assert.equal(await leases.lease(prolonged, 'holder', 100), true)
-    assert.equal(await leases.lease(prolonged, 'holder', 60_000), true)
-    assert.equal(await leases.lease(left, 'holder', 100), true)
-    await until('the lease is over', async () => await leases.lease(left, 'another', 60_000))
-    assert.equal(await leases.lease(prolonged, 'another', 60_000), false)
+    const [prolonged, expiring] = [`${prefix}!lease:prolonged`, `${prefix}!lease:expiring`]
+    assert.equal(await leases.take(prolonged, 'holder', 100), true)
+    assert.equal(await leases.take(prolonged, 'holder', 60_000), true)
+    assert.equal(await leases.take(expiring, 'holder', 100), true)
+    await until('the lease expires', async () => await leases.take(expiring, 'another', 60_000))
+    assert.equal(await leases.take(prolonged, 'another', 60_000), false)
   },
 
-  async 'a lease that is given back is told to those who listen' (store, prefix) {
-    const leases = leasesOf(store)
-    if (leases === undefined || store.listen === undefined) return
+  async 'a lease that is given back is told to those who have subscribed' (store, prefix) {
+    const leases = partOf('leases', store.leases, ['take', 'release', 'subscribe'])
+    if (leases === undefined) return
     const key = `${prefix}!lease:a`
-    const told: Array<[string, string]> = []
-    store.listen((released, news) => { told.push([released, news]) })
-    // It may take a store a moment before it hears.
-    await until('the lease that is given back is told', async () => {
-      await leases.lease(key, 'holder', 60_000)
+    const received: Array<[string, string]> = []
+    leases.subscribe((released, news) => { received.push([released, news]) })
+    // Repeated, because a store may need time to subscribe.
+    await until('the news arrives', async () => {
+      await leases.take(key, 'holder', 60_000)
       await leases.release(key, 'holder', 'news')
-      return told.some(([released]) => released === key)
+      return received.some(([released]) => released === key)
     })
-    for (const [released, news] of told) if (released === key) assert.equal(news, 'news')
+    for (const [released, news] of received) if (released === key) assert.equal(news, 'news')
   }
 }
 
-/** Only stores for `strict` writes have them. */
-function holdsOf (store: CacheStore): Pick<Required<CacheStore>, 'hold' | 'letGo'> | undefined {
-  if (store.hold === undefined && store.letGo === undefined) return undefined
-  assert.ok(store.hold !== undefined && store.letGo !== undefined, 'a store has both hold and letGo, or neither')
-  return { hold: store.hold.bind(store), letGo: store.letGo.bind(store) }
+/** An optional part of a store: whole, or not there at all. */
+function partOf<Part extends object> (
+  what: string, part: Part | undefined, methods: ReadonlyArray<keyof Part>
+): Part | undefined {
+  for (const method of methods) {
+    if (part !== undefined) assert.equal(typeof part[method], 'function', `${what} lack ${String(method)}`)
+  }
+  return part
 }
 
-/** Only stores for `coalesce: 'fleet'` have them. */
-function leasesOf (store: CacheStore): Pick<Required<CacheStore>, 'lease' | 'release'> | undefined {
-  if (store.lease === undefined && store.release === undefined) return undefined
-  assert.ok(store.lease !== undefined && store.release !== undefined, 'a store has both lease and release, or neither')
-  return { lease: store.lease.bind(store), release: store.release.bind(store) }
-}
-
-/** Moves a version; what it is then. A store may make a text of its own of the one that it is given. */
-async function moved (store: CacheStore, version: string): Promise<string> {
-  const [before] = await store.current([version])
-  await store.move([version], `token-${randomUUID()}`)
-  const [after] = await store.current([version])
+/** Bumps a version; what it is then. A store may make a string of its own of the one that it is given. */
+async function bumped (store: CacheStore, version: string): Promise<string> {
+  const [before] = await store.versions([version])
+  await store.bump([version], `token-${randomUUID()}`)
+  const [after] = await store.versions([version])
   assertNew(after, before)
   return after!
 }
@@ -390,6 +394,13 @@ async function moved (store: CacheStore, version: string): Promise<string> {
 function assertNew (version: string | undefined, before: string | undefined): void {
   assert.equal(typeof version, 'string')
   assert.notEqual(version, before)
+}
+
+/** The times of an entry that is stored now, with a freshness lifetime of some seconds. */
+function lasting (seconds: number): Pick<Entry, 'storedAt' | 'staleAt' | 'deleteAt'> {
+  const storedAt = Date.now()
+  const staleAt = storedAt + seconds * 1000
+  return { storedAt, staleAt, deleteAt: staleAt }
 }
 
 function entryOf (fields: Partial<Entry>): Entry {
@@ -400,21 +411,21 @@ function entryOf (fields: Partial<Entry>): Entry {
     headers: { 'content-type': 'application/json; charset=utf-8' },
     kind: 'text',
     body: Buffer.from('{}'),
-    filledAt: Date.now(),
-    age: 0,
-    lifetime: 60,
-    removed: undefined,
-    variesOn: undefined,
+    ...lasting(60),
+    initialAge: 0,
+    removedHeaders: undefined,
+    vary: undefined,
     ...fields
   }
 }
 
 function assertEntry (found: Entry | undefined, expected: Entry): void {
   assert.ok(found !== undefined, 'no entry was found')
-  const { body, text, ...rest } = found
+  const { body, text, residentSince, ...rest } = found
   const { body: expectedBody, ...expectedRest } = expected
-  assert.deepEqual({ removed: undefined, variesOn: undefined, ...rest, versions: { ...rest.versions } }, expectedRest)
-  assert.ok(body.equals(expectedBody), 'the body is another')
+  const versions = { ...rest.versions }
+  assert.deepEqual({ removedHeaders: undefined, vary: undefined, ...rest, versions }, expectedRest)
+  assert.ok(body.equals(expectedBody), 'the body differs')
   if (text !== undefined) assert.equal(text, expectedBody.toString())
 }
 
@@ -427,7 +438,7 @@ async function list (keys: AsyncIterable<string>): Promise<string[]> {
 async function until (what: string, holds: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + GRACE
   while (!await holds()) {
-    assert.ok(Date.now() < end, `${what} too late`)
+    assert.ok(Date.now() < end, `too late: ${what}`)
     await delay(20)
   }
 }

@@ -1,90 +1,71 @@
-import type { FastifyReply, onResponseHookHandler, RouteHandlerMethod } from 'fastify'
-import { inBatches } from './in-batches.js'
-import type { Core } from '../runtime.js'
 import { StoreUnavailableError } from '../errors.js'
-import { namesFor, type WritePolicy } from '../policy/write-policy.js'
+import type { Runtime } from '../runtime.js'
+import type { Intents } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
-import { newVersion } from './invalidator.js'
+import { inBatches } from './in-batches.js'
+import { newVersion } from './version.js'
 
-/** Milliseconds after which a writer that has said nothing more counts as dead. */
+/** Milliseconds after which a writer whose intent has not ended counts as crashed. */
 const LIFETIME = 30_000
 
-/** What a strict write on its way is about to make old. */
-export const kIntent = Symbol('fastify-api-cache.intent')
-
-declare module 'fastify' {
-  interface FastifyReply {
-    [kIntent]?: Intent
-  }
-}
-
 /**
- * A write that is recorded in the store from before its handler runs until its outcome is known.
- * Meanwhile the versions that it is going to move are held: nothing that was filled under them is
- * served and nothing is filled, in any process. A hold that nobody ends expires, and its version
- * with it.
+ * A write that is recorded in the store before its handler runs, until its outcome is known. Until
+ * then the versions that it will bump are held: no process serves or fills entries under them. If
+ * the intent is never ended, the hold expires and the version is lost, so that its entries are invalid.
  */
-class Intent {
-  readonly #core: Core
-  readonly #namespaces: string[]
-  readonly #tags: string[]
+export class Intent {
+  readonly #runtime: Runtime
+  readonly #intents: Intents
+  readonly #namespaces: readonly string[]
+  readonly #tags: readonly string[]
   readonly #writer = newVersion()
   #ended = false
 
-  constructor (core: Core, namespaces: string[], tags: string[]) {
-    this.#core = core
+  constructor (runtime: Runtime, intents: Intents, namespaces: readonly string[], tags: readonly string[]) {
+    this.#runtime = runtime
+    this.#intents = intents
     this.#namespaces = namespaces
     this.#tags = tags
   }
 
   /** @throws StoreUnavailableError */
-  async record (): Promise<void> {
+  async begin (): Promise<void> {
+    const { store, invalidation, background } = this.#runtime
     for await (const [namespaces, tags] of inBatches(this.#namespaces, this.#tags)) {
-      const versions = this.#core.versionsOf(namespaces, tags)
-      const held = await this.#core.door.pass('hold', (store) => store.hold?.(versions, this.#writer, LIFETIME))
-      if (held !== UNAVAILABLE) continue
-      // Some of it may have been recorded.
-      this.#core.inBackground(this.#letGo(false))
+      const names = invalidation.namesOf(namespaces, tags)
+      const begun = await store.call('begin intent', () => this.#intents.begin(names, this.#writer, LIFETIME))
+      if (begun !== UNAVAILABLE) continue
+      // The store may have recorded a part of it.
+      void background.run(this.#release(false))
       throw new StoreUnavailableError('the write was refused, as its invalidation could not be recorded first')
     }
   }
 
-  /** Ends it before the response leaves, so that whoever has seen the answer sees what was written. */
+  /** Ends the intent. The response waits for that, so that a client that has it reads what was written. */
   async end (hasWritten: boolean): Promise<void> {
     if (this.#ended) return
     this.#ended = true
-    const gone = this.#letGo(hasWritten)
+    const { background, invalidation } = this.#runtime
+    const released = this.#release(hasWritten)
     if (!hasWritten) {
-      this.#core.inBackground(gone)
+      void background.run(released)
       return
     }
-    await gone
-    this.#core.sweep(this.#namespaces, this.#tags)
+    const delivered = await released
+    if (this.#namespaces.length + this.#tags.length === 0) return
+    void invalidation.sweep(this.#namespaces, this.#tags, delivered)
   }
 
-  /** Where a move cannot be delivered at once, it is kept. */
-  async #letGo (moved: boolean): Promise<void> {
+  /** @returns false if a bump is pending */
+  async #release (written: boolean): Promise<boolean> {
+    const { store, invalidation, bumps } = this.#runtime
+    let delivered = true
     for await (const [namespaces, tags] of inBatches(this.#namespaces, this.#tags)) {
-      const versions = this.#core.versionsOf(namespaces, tags)
+      const names = invalidation.namesOf(namespaces, tags)
       const fresh = newVersion()
-      const gone = await this.#core.door.pass('letGo', (store) => store.letGo?.(versions, this.#writer, fresh, moved))
-      if (gone === UNAVAILABLE && moved) await this.#core.invalidator.move(versions)
+      const ended = await store.call('end intent', () => this.#intents.end(names, this.#writer, fresh, written))
+      if (ended === UNAVAILABLE && written) delivered = await bumps.bump(names) && delivered
     }
+    return delivered
   }
-}
-
-/** The handler of a strict write: refuses what cannot be recorded before anything is written. */
-export function strictHandler (core: Core, policy: WritePolicy, handler: RouteHandlerMethod): RouteHandlerMethod {
-  return async function strict (request, reply) {
-    const intent = new Intent(core, namesFor('invalidate', policy.invalidate, request), namesFor('invalidateTags', policy.invalidateTags, request))
-    await intent.record()
-    reply[kIntent] = intent
-    return handler.call(this, request, reply) ?? reply
-  }
-}
-
-/** Ends a write whose handler took the response into its own hands: no other hook has seen it. */
-export const endUnanswered: onResponseHookHandler = async function apiCacheOnResponse (_request, reply: FastifyReply) {
-  // A client that went away leaves a handler behind that may still write.
-  if (reply.raw.writableFinished) await reply[kIntent]?.end(true)
 }

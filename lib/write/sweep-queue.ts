@@ -1,32 +1,32 @@
+import { UNAVAILABLE, type GuardedStore } from '../store/guarded-store.js'
 import { inBatches } from './in-batches.js'
-import { UNAVAILABLE, type Door } from '../store/guarded-store.js'
-import { newVersion } from './invalidator.js'
+import { newVersion } from './version.js'
 
 interface Next {
-  readonly versions: Set<string>
+  readonly names: Set<string>
   readonly swept: Promise<number>
 }
 
 /**
- * Frees what invalidations left unreachable: one sweep at a time below a prefix, and one more
- * for everything that was invalidated there while it ran.
+ * Deletes invalid entries. One sweep at a time runs under a prefix. Everything that is invalidated
+ * while it runs is swept by one more.
  */
-export class Sweeper {
-  readonly #door: Door
+export class SweepQueue {
+  readonly #store: GuardedStore
   readonly #running = new Map<string, Promise<number>>()
   readonly #next = new Map<string, Next>()
 
-  constructor (door: Door) {
-    this.#door = door
+  constructor (store: GuardedStore) {
+    this.#store = store
   }
 
   /**
-   * Sweeps the entries below `prefix` that were filled under older ones of these versions.
-   * @returns how many were deleted; 0 when the store was not available, and they go by their expiry
+   * Deletes the entries under `prefix` that were filled under earlier values of these versions.
+   * @returns how many were deleted; 0 if the store is unavailable, and the entries expire
    */
-  sweep (prefix: string, versions: readonly string[]): Promise<number> {
+  sweep (prefix: string, names: readonly string[]): Promise<number> {
     const running = this.#running.get(prefix)
-    if (running === undefined) return this.#start(prefix, versions)
+    if (running === undefined) return this.#start(prefix, names)
     let next = this.#next.get(prefix)
     if (next === undefined) {
       const waiting = new Set<string>()
@@ -34,29 +34,36 @@ export class Sweeper {
         this.#next.delete(prefix)
         return this.#start(prefix, [...waiting])
       })
-      next = { versions: waiting, swept }
+      next = { names: waiting, swept }
       this.#next.set(prefix, next)
     }
-    for (const version of versions) next.versions.add(version)
+    for (const name of names) next.names.add(name)
     return next.swept
   }
 
-  #start (prefix: string, versions: readonly string[]): Promise<number> {
-    const sweep = this.#run(prefix, versions).finally(() => { this.#running.delete(prefix) })
+  #start (prefix: string, names: readonly string[]): Promise<number> {
+    const sweep = this.#run(prefix, names).finally(() => { this.#running.delete(prefix) })
     this.#running.set(prefix, sweep)
     return sweep
   }
 
-  async #run (prefix: string, versions: readonly string[]): Promise<number> {
-    const swept = await this.#door.work('sweep', async (store) => {
-      const current = new Map<string, string>()
-      for await (const [batch] of inBatches(versions)) {
-        const claimed = await store.claim(batch, newVersion())
-        for (const [index, version] of batch.entries()) current.set(version, claimed[index]!)
+  async #run (prefix: string, names: readonly string[]): Promise<number> {
+    const swept = await this.#store.callUnbounded('sweep', async (store) => {
+      const latest = new Map<string, string>()
+      for await (const [batch] of inBatches(names)) {
+        const ensured = await store.ensure(batch, newVersion())
+        batch.forEach((name, index) => { latest.set(name, ensured[index]!) })
       }
-      return await store.sweep(prefix, (filledUnder) =>
-        Object.entries(filledUnder).every(([version, token]) => (current.get(version) ?? token) === token))
+      return await store.sweep(prefix, (filledUnder) => isCurrent(filledUnder, latest))
     })
     return swept === UNAVAILABLE ? 0 : swept
   }
+}
+
+/** Whether all versions that an entry was filled under are still the latest. */
+function isCurrent (filledUnder: Readonly<Record<string, string>>, latest: ReadonlyMap<string, string>): boolean {
+  for (const name in filledUnder) {
+    if (latest.has(name) && latest.get(name) !== filledUnder[name]) return false
+  }
+  return true
 }

@@ -67,7 +67,7 @@ for (const [kind, payload] of Object.entries(kinds)) {
       t.equal(headers['content-type'], expected.headers['content-type'])
       t.equal(headers['x-own'], expected.headers['x-own'])
       t.ok(bytes.equals(expected.bytes), `${bytes.length} bytes`)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.equal(runs, 1)
   })
@@ -83,7 +83,7 @@ for (const [kind, payload] of Object.entries(kinds)) {
       t.equal(status, expected.status)
       t.equal(headers['content-type'], expected.headers['content-type'])
       t.ok(bytes.equals(expected.bytes))
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.equal(app.apiCache.stats().stored, 0)
   })
@@ -93,13 +93,13 @@ for (const [kind, payload] of Object.entries(kinds)) {
     const first = await open(`${origin}/`)
     first.destroy()
     await once(first, 'close')
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     const plain = await listening(t, Fastify(), declare(() => payload(9)))
     const expected = await ask(`${plain.origin}/`)
     for (let request = 1; request <= 2; request++) {
       const { bytes } = await ask(`${origin}/`)
       t.ok(bytes.equals(expected.bytes))
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
   })
 }
@@ -127,7 +127,7 @@ for (const [kind, payload] of Object.entries(failing)) {
     let fails = true
     const { app, origin } = await serving(t, { store: 'memory' }, declare(() => fails ? payload() : 'well'))
     await t.rejects(ask(`${origin}/`))
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.equal(app.apiCache.stats().stored, 0)
     fails = false
     const { text, headers } = await ask(`${origin}/`)
@@ -144,7 +144,7 @@ t.test('a stream that ends before its Content-Length is not stored', async (t) =
   const response = await open(`${origin}/`)
   response.resume()
   await once(response, 'end').catch(() => {})
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal(app.apiCache.stats().stored, 0)
 })
 
@@ -152,7 +152,7 @@ t.test('bytes are stored as they were when they were sent', async (t) => {
   const bytes = Buffer.from('before')
   const { app, origin } = await serving(t, { store: 'memory' }, declare(() => bytes))
   await ask(`${origin}/`)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   bytes.write('after!')
   t.equal((await ask(`${origin}/`)).text, 'before')
 })
@@ -168,6 +168,6 @@ test('a serializer may write all its answers to one Buffer', async (t, options) 
   }))
   const names = ['first', 'second', 'third']
   await Promise.all(names.map((name) => app.inject(`/${name}`)))
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   for (const name of names) t.match(await request(`/${name}`), { cache: 'HIT', text: name.padEnd(6) })
 })

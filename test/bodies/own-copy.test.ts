@@ -70,7 +70,7 @@ test('requests that share one fill, or one lookup, each get an answer of their o
       return { scribbled: caller % 2 === 1, got: [await response.text(), response.headers.get('link')] }
     }))
     for (const { scribbled, got } of seen) if (!scribbled) t.same(got, wanted, state)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
   t.same(app.apiCache.stats().misses, 1)
 

@@ -48,7 +48,7 @@ each('of 500 concurrent cold callers one runs the handler, and all get what it a
   t.equal(runs, 1)
   t.ok(answers.every(({ text }) => text === '{"run":1}'))
   t.equal(answers.filter(({ cache }) => cache === 'MISS').length, 1)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal(app.apiCache.stats().filling, 0)
 })
 
@@ -156,10 +156,10 @@ each('when the client of the one who fills goes away, one of those who wait take
   t.ok(answers.every(({ text }) => text === '{"run":2}'))
 })
 
-each('nobody waits longer than the lease for one that hangs, and those who come later do not wait for it at all', async (t, options) => {
+each('nobody waits longer than coalesceTimeout for one that hangs, and those who come later do not wait for it at all', async (t, options) => {
   let runs = 0
   const started = gate()
-  const { request, origin } = await serving(t, { ...options, lease: LEASE }, (app) => {
+  const { request, origin } = await serving(t, { ...options, coalesceTimeout: LEASE }, (app) => {
     app.get('/things', { config: { cache: shared } }, async (_request, reply) => {
       if (++runs > 1) return reply.code(202).send({ ok: true })
       started.open()

@@ -30,16 +30,16 @@ t.test('without it each of four processes runs the handler', async (t) => {
 })
 
 t.test('a fill that takes longer than a term of the lease is still the only one', async (t) => {
-  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', lease: 4_000, takes: 2_000 })
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', coalesceTimeout: 4_000, takes: 2_000 })
   const began = performance.now()
   await Promise.all(ask(servers, 40, '/things'))
   t.comment(`${(performance.now() - began).toFixed(0)} ms`)
   t.equal(await counters.get('runs'), 1)
 })
 
-t.test('when the process that fills is killed, one of the others takes over before anybody has waited for the whole lease', async (t) => {
-  const lease = 4_000
-  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', lease })
+t.test('when the process that fills is killed, one of the others takes over before anybody has waited for the whole timeout', async (t) => {
+  const coalesceTimeout = 4_000
+  const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', coalesceTimeout })
   const [leader, ...others] = servers as [ServerProcess, ...ServerProcess[]]
   see(`${leader.hello.origin}/things?slow=1`).catch(() => {})
   await once(leader.process, 'message')
@@ -52,12 +52,12 @@ t.test('when the process that fills is killed, one of the others takes over befo
   t.comment(`${took.toFixed(0)} ms`)
   t.equal(await counters.get('runs'), 2)
   t.ok(answers.every(({ status }) => status === 200))
-  t.ok(took < lease, `${took} ms`)
+  t.ok(took < coalesceTimeout, `${took} ms`)
 })
 
-t.test('nobody waits longer than the lease for a process that hangs', async (t) => {
-  const lease = 1_000
-  const { servers } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', lease })
+t.test('nobody waits longer than coalesceTimeout for a process that hangs', async (t) => {
+  const coalesceTimeout = 1_000
+  const { servers } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', coalesceTimeout })
   const [leader, other] = servers as [ServerProcess, ServerProcess]
   see(`${leader.hello.origin}/things?slow=1`).catch(() => {})
   await once(leader.process, 'message')
@@ -65,7 +65,7 @@ t.test('nobody waits longer than the lease for a process that hangs', async (t) 
   const answers = await Promise.all(ask([other], 20, '/things'))
   const took = performance.now() - began
   t.ok(answers.every(({ status }) => status === 200))
-  t.ok(took < lease + 1_000, `${took.toFixed(0)} ms`)
+  t.ok(took < coalesceTimeout + 1_000, `${took.toFixed(0)} ms`)
 })
 
 t.test('callers of an answer that nobody else may have run their own in all processes together', async (t) => {
@@ -96,7 +96,7 @@ t.test('a caller that came after a write is not given what another process began
 })
 
 t.test('where nothing is told of a lease, those who wait ask for it now and then', async (t) => {
-  const { servers, counters } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', lease: 2_000, takes: 300 })
+  const { servers, counters } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', coalesceTimeout: 2_000, takes: 300 })
   // Every subscription ends, again and again.
   const deaf = setInterval(() => { client.client('KILL', 'TYPE', 'PUBSUB').catch(() => {}) }, 5)
   const answers = await Promise.all(ask(servers, 20, '/things'))

@@ -40,7 +40,7 @@ for (const [what, { lose, remain }] of Object.entries(losses)) {
   t.test(`the loss of ${what} ${remain ? 'leaves entries as they are' : 'makes entries unreachable'}`, async (t) => {
     const { app, request } = await things(t)
     for (const path of PATHS) await request(path)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     for (const path of PATHS) t.equal((await request(path)).cache, 'HIT')
     await lose()
     for (const path of PATHS) t.equal((await request(path)).cache, remain ? 'HIT' : 'MISS')
@@ -50,7 +50,7 @@ for (const [what, { lose, remain }] of Object.entries(losses)) {
     t.test(`after ${write} no loss of ${what} brings back an entry from before, were it written again`, async (t) => {
       const { app, request, value } = await things(t)
       for (const path of PATHS) await request(path)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       const old = new Map<string, Buffer>()
       for (const key of await client.keys('api-cache|*')) old.set(key, (await client.dumpBuffer(key))!)
       t.equal(old.size, 2)
@@ -60,7 +60,7 @@ for (const [what, { lose, remain }] of Object.entries(losses)) {
         // As a fill would that took that long.
         for (const [key, frame] of old) await client.restore(key, 0, frame, 'REPLACE')
         for (const path of PATHS) t.match(JSON.parse((await request(path)).text), { value: value() })
-        await app.apiCache.ready()
+        await app.apiCache.settled()
         for (const [key, frame] of old) await client.restore(key, 0, frame, 'REPLACE')
         await lose()
         for (const path of PATHS) t.match(JSON.parse((await request(path)).text), { value: value() })

@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { root } from '../support/packed.js'
 import { explore, type Exploration } from './model/explorer.js'
 import { initial, staleIn, stepsFrom, type Fault, type Scenario } from './model/protocol.js'
 
@@ -7,7 +10,7 @@ const run = (scenario: Scenario): Exploration => explore(initial(scenario), step
 for (const payloadTags of [false, true]) {
   for (const sameProcess of [false, true]) {
     const what = `${payloadTags ? 'a tag of the payload' : 'a namespace'}, readers in ${sameProcess ? 'one process' : 'two processes'}`
-    t.test(`no order of the steps of two readers, two writers, a crash, and a lost key or a move that is done twice makes a read stale: ${what}`, async (t) => {
+    t.test(`no order of the steps of two readers, two writers, a crash, and a lost key or a bump that is done twice makes a read stale: ${what}`, async (t) => {
       const { states, counterexample } = run({ payloadTags, sameProcess })
       t.comment(`${states} states`)
       t.equal(counterexample, undefined)
@@ -17,17 +20,17 @@ for (const payloadTags of [false, true]) {
 }
 
 const faults: Record<Fault, Omit<Scenario, 'fault'>> = {
-  'judge compares nothing': { payloadTags: false, sameProcess: false },
-  'versions are claimed after the handler ran': { payloadTags: false, sameProcess: false },
+  'a lookup compares nothing': { payloadTags: false, sameProcess: false },
+  'versions are ensured after the handler ran': { payloadTags: false, sameProcess: false },
   'an entry is stored under the versions of that moment': { payloadTags: false, sameProcess: false },
-  'a write is acknowledged before its move': { payloadTags: false, sameProcess: false },
+  'a write is acknowledged before its bump': { payloadTags: false, sameProcess: false },
   'a lost version comes back': { payloadTags: false, sameProcess: false },
-  'a move that is sent again writes the same version': { payloadTags: false, sameProcess: false },
-  'join takes any flight': { payloadTags: false, sameProcess: true },
-  'a waiter does not confirm the tags of the payload': { payloadTags: true, sameProcess: true },
-  'withTags does not compare groups': { payloadTags: true, sameProcess: false },
-  'withTags reads groups before tags': { payloadTags: true, sameProcess: false },
-  'a tag moves before its group': { payloadTags: true, sameProcess: false }
+  'a bump that is sent again writes the same version': { payloadTags: false, sameProcess: false },
+  'join takes any fill': { payloadTags: false, sameProcess: true },
+  'a waiter does not compare the tags of the payload': { payloadTags: true, sameProcess: true },
+  'withPayloadTags does not compare groups': { payloadTags: true, sameProcess: false },
+  'withPayloadTags reads groups before tags': { payloadTags: true, sameProcess: false },
+  'a tag is bumped before its group': { payloadTags: true, sameProcess: false }
 }
 
 for (const [fault, scenario] of Object.entries(faults) as Array<[Fault, Omit<Scenario, 'fault'>]>) {
@@ -37,3 +40,28 @@ for (const [fault, scenario] of Object.entries(faults) as Array<[Fault, Omit<Sce
     t.comment([...counterexample?.steps ?? [], counterexample?.wrong].join(' | '))
   })
 }
+
+/** What others do, not the plugin. */
+const OF_OTHERS = ['handler', 'late bump', 'done']
+
+/** Whether TypeScript code declares a function, or, as `Class.method`, a method of one of its classes. */
+function declares (code: string, name: string): boolean {
+  const [method, owner] = name.split('.').reverse() as [string, string?]
+  if (owner === undefined) return new RegExp(`^(export )?(async )?function ${method}\\b`, 'm').test(code)
+  const [, body = ''] = new RegExp(`^(?:export )?class ${owner}\\b([^]*?)^}`, 'm').exec(code) ?? []
+  return new RegExp(`^  (async )?${method} \\(`, 'm').test(body)
+}
+
+t.test('each function that the model names for its steps is in the file that it names', async (t) => {
+  const model = await readFile(join(root, 'test/consistency/model/protocol.ts'), 'utf8')
+  const rows = [...model.matchAll(/^ \* +(\w+) {2,}(\S.*?) {2,}(lib\/\S+\.ts)$/gm)]
+    .map(([, step, names, file]) => ({ step: step!, names: names!.split(', '), file: file! }))
+  for (const { step, names, file } of rows) {
+    const code = await readFile(join(root, file), 'utf8').catch(() => undefined)
+    t.not(code, undefined, `${step}: there is a ${file}`)
+    for (const name of names) t.ok(declares(code ?? '', name), `${step}: ${file} declares ${name}`)
+  }
+  const steps = [...model.matchAll(/^ {4}case '(.*?)':/gm)].map(([, step]) => step!)
+    .filter((step) => !OF_OTHERS.includes(step))
+  t.same(rows.map(({ step }) => step).sort(), steps.sort(), 'and it does so for every step')
+})

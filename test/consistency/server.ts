@@ -13,7 +13,7 @@ export interface ServerSettings {
   /** Where the tag of the thing comes from. */
   readonly tags?: 'request' | 'payload'
   readonly coalesce?: 'process' | 'fleet'
-  readonly lease?: number
+  readonly coalesceTimeout?: number
   /** Milliseconds that a fill takes. */
   readonly takes?: number
 }
@@ -25,10 +25,11 @@ const TAGS = {
 }
 
 /** One of several processes that show one counter, `value`; how often they read it is in the counter `runs`. */
-async function main ({ redis, countersPort, tags, coalesce, lease, takes = 0 }: ServerSettings): Promise<void> {
+async function main (settings: ServerSettings): Promise<void> {
+  const { redis, countersPort, tags, coalesce, coalesceTimeout, takes = 0 } = settings
   const counters = await Counters.open(countersPort)
   const app = Fastify()
-  await app.register(apiCache, { redis, timeout: 5_000, scope: 'shared', expire: '1h', coalesce, lease })
+  await app.register(apiCache, { redis, timeout: 5_000, scope: 'shared', expire: '1h', coalesce, coalesceTimeout })
 
   app.get('/things', { config: { cache: { namespace: 'things', ignoreQuery: ['slow'], tags: TAGS[tags ?? 'none'] } } }, async (request) => {
     await counters.increment('runs')
@@ -48,7 +49,7 @@ async function main ({ redis, countersPort, tags, coalesce, lease, takes = 0 }: 
   app.post('/things', { config: { cache: tags === undefined ? { invalidate: 'things' } : { invalidateTags: 'thing' } } }, async () => {
     return { value: await counters.increment('value') }
   })
-  app.get('/ready', async () => { await app.apiCache.ready() })
+  app.get('/ready', async () => { await app.apiCache.settled() })
 
   await app.listen({ host: '127.0.0.1', port: 0 })
   sayHello({ origin: `http://127.0.0.1:${(app.server.address() as AddressInfo).port}` })

@@ -27,7 +27,7 @@ for (const [what, { read, write }] of Object.entries(policies)) {
     let value = 1
     const reading = gate()
     const goOn = gate()
-    const { app, request } = await serving(t, { ...options, lease: 200 }, (app) => {
+    const { app, request } = await serving(t, { ...options, coalesceTimeout: 200 }, (app) => {
       app.get('/things', { config: { cache: read } }, async () => {
         const seen = { value, tag: 'thing' }
         if (value > 1) return seen
@@ -45,7 +45,7 @@ for (const [what, { read, write }] of Object.entries(policies)) {
     t.same([meanwhile.cache, JSON.parse(meanwhile.text)], ['MISS', { value: 2, tag: 'thing' }])
     goOn.open()
     t.match(JSON.parse((await slow).text), { value: 1 })
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.match(JSON.parse((await request('/things')).text), { value: 2 })
   })
 
@@ -79,10 +79,10 @@ class SlowStore extends MapStore {
   readonly setting = gate()
   readonly goOn = gate()
 
-  override async set (key: string, entry: Entry, seconds: number): Promise<void> {
+  override async set (key: string, entry: Entry): Promise<void> {
     this.setting.open()
     await this.goOn.opened
-    await super.set(key, entry, seconds)
+    await super.set(key, entry)
   }
 }
 

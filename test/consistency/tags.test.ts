@@ -23,7 +23,7 @@ each('a tag makes old what carries it, and nothing else, whether a list, the req
   const seen = async (): Promise<Array<string | null>> => {
     const caches: Array<string | null> = []
     for (const path of paths) caches.push((await request(path)).cache)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     return caches
   }
   await seen()
@@ -46,12 +46,12 @@ each('an entry may carry a hundred tags, and each of them makes it old', async (
   for (const tag of ['tag-0', 'tag-42', 'tag-99']) {
     for (const path of ['/request', '/payload']) {
       await request(path)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       t.equal((await request(path)).cache, 'HIT')
     }
     await request(`/${tag}`, { method: 'POST' })
     for (const path of ['/request', '/payload']) t.equal((await request(path)).cache, 'MISS', `${path} after ${tag}`)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -69,7 +69,7 @@ t.test('an entry from before its route named other tags, one of them twice, is o
   const before = await serving(t, store, declaring((_request, _payload) => ['red', 'large']))
   const after = await serving(t, store, declaring(['red', 'red']))
   await before.request('/')
-  await before.app.apiCache.ready()
+  await before.app.apiCache.settled()
   t.equal((await after.request('/')).cache, 'HIT')
   await after.app.apiCache.invalidateTags('large')
   t.equal((await after.request('/')).cache, 'MISS')
@@ -96,7 +96,7 @@ t.test('a HIT costs one round trip with tags of the request, and two with tags o
   })
   for (const [path, roundTrips] of [['/request', 1], ['/payload', 2]] as const) {
     await request(path)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     way.count = 0
     const seen = await commands(redis().port, async () => { t.equal((await request(path)).cache, 'HIT') })
     t.equal(way.count, roundTrips, path)
@@ -114,23 +114,23 @@ t.test('the response to a write waits for one round trip, however many namespace
     way.count = 0
     await request(path, { method: 'POST' })
     t.equal(way.count, 1, path)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
-t.test('before a tag moves, what tells of it to fills that do not know their tags yet has moved', async (t) => {
-  const moved: string[] = []
+t.test('before a tag is bumped, its group is, which fills watch that do not know their tags yet', async (t) => {
+  const bumped: string[] = []
   const store = new class extends MapStore {
-    override async move (versions: readonly string[], fresh: string): Promise<void> {
-      moved.push(...versions)
-      await super.move(versions, fresh)
+    override async bump (names: readonly string[], fresh: string): Promise<void> {
+      bumped.push(...names)
+      await super.bump(names, fresh)
     }
   }()
   const { request } = await serving(t, { store }, (app) => {
     app.post('/things', { config: { cache: { invalidate: 'things', invalidateTags: ['red', 'large'] } } }, async () => ({ ok: true }))
   })
   await request('/things', { method: 'POST' })
-  const [groups, tags] = [/!tags:/, /!tag:/].map((kind) => moved.flatMap((version, index) => kind.test(version) ? [index] : [])) as [number[], number[]]
+  const [groups, tags] = [/!tags:/, /!tag:/].map((kind) => bumped.flatMap((name, index) => kind.test(name) ? [index] : [])) as [number[], number[]]
   t.equal(tags.length, 2)
-  t.ok(Math.max(...groups) < Math.min(...tags), moved.join(' '))
+  t.ok(Math.max(...groups) < Math.min(...tags), bumped.join(' '))
 })

@@ -35,20 +35,20 @@ const failures: Record<string, (request: FastifyRequest, reply: FastifyReply) =>
   'a Response with status 409': async () => new Response('no', { status: 409 })
 }
 
-/** A store whose moves wait for the test. */
+/** A store whose bumps wait for the test. */
 class SlowStore extends MapStore {
   readonly asked = gate()
   readonly goOn = gate()
 
-  override async move (versions: readonly string[], fresh: string): Promise<void> {
+  override async bump (names: readonly string[], fresh: string): Promise<void> {
     this.asked.open()
     await this.goOn.opened
-    await super.move(versions, fresh)
+    await super.bump(names, fresh)
   }
 }
 
 for (const [what, answer] of Object.entries(answers)) {
-  t.test(`nothing of the response leaves before the version has moved: ${what}`, async (t) => {
+  t.test(`nothing of the response leaves before the version has been bumped: ${what}`, async (t) => {
     const store = new SlowStore()
     let responded = false
     const { request } = await serving(t, { store, timeout: 10_000 }, (app) => {

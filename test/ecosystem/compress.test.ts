@@ -46,7 +46,7 @@ async function app (t: Test, register: (app: FastifyInstance) => Promise<unknown
   const { origin } = await listening(t, app, declare)
   return async (headers = {}) => {
     const answered = await ask(`${origin}/`, headers)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     return answered
   }
 }

@@ -30,7 +30,7 @@ for (const [order, register] of Object.entries(orders)) {
     for (const path of ['/generated', '/own']) {
       const miss = await ask(origin + path)
       t.equal(cached(miss.headers), 'MISS')
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       const hit = await ask(origin + path)
       t.equal(cached(hit.headers), 'HIT')
       t.ok(hit.headers.etag)
@@ -45,7 +45,7 @@ for (const [order, register] of Object.entries(orders)) {
       const onMiss = await ask(origin + path, { 'if-none-match': hit.headers.etag! })
       t.equal(cached(onMiss.headers), 'MISS')
       t.equal(onMiss.status, 304)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       t.equal((await ask(origin + path)).text, '{"a":1}', 'stored whole by a conditional request')
     }
     const { headers } = await ask(`${origin}/uncached`)

@@ -32,7 +32,7 @@ t.test('a file that @fastify/static sends in a handler is stored whole, with its
   const { origin } = await listening(t, app, () => app.get('/', { config }, (_request, reply) => reply.sendFile('file.txt')))
   const miss = await ask(`${origin}/`, { range: 'bytes=0-1' })
   t.equal(miss.text, '0123456789', 'a stream on its first way is not cut')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const hit = await ask(`${origin}/`)
   t.equal(cached(hit.headers), 'HIT')
   t.equal(hit.text, '0123456789')
@@ -78,7 +78,7 @@ t.test('an upstream that closes early is a failure for the client, and leaves no
     }
   }))
   await t.rejects(ask(`${origin}/`))
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal(app.apiCache.stats().stored, 0)
   well = true
   const { text, headers } = await ask(`${origin}/`)
@@ -91,7 +91,7 @@ t.test('a chunked upstream that closes early leaves nothing', async (t) => {
     response.write('01234', () => { response.destroy() })
   }))
   await t.rejects(ask(`${origin}/`))
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal(app.apiCache.stats().stored, 0)
 })
 

@@ -23,7 +23,7 @@ t.test('MISS, HIT, 304, 206, 416, HEAD and invalidation work over HTTP/2', async
     stream.end()
     const [received] = await once(stream, 'response') as [IncomingHttpHeaders]
     const body = await text(stream)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     return { headers: received, text: body }
   }
 

@@ -117,7 +117,7 @@ for (const [what, { declared, start, route }] of Object.entries(REFUSED)) {
   t.test(`a policy for reading on ${what} is refused at boot, with an error that says why`, async (t) => {
     await t.rejects(starting(t, memory, { ...declared, read: cache }, start), {
       code: 'FST_API_CACHE_NEST_ROUTE',
-      message: `${route} is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; guard it with Fastify hooks and register the plugin with guards: 'hooks', or give its policy serveFrom: 'onRequest' where it is open to all`
+      message: `${route} is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; guard it with Fastify hooks and register the plugin with guards: 'hooks', or give its policy serveFrom: 'onRequest' if it is open to all`
     })
   })
 }
@@ -154,7 +154,7 @@ test('routes of Fastify beside those of NestJS are served', async (t, options) =
   })
   for (const path of ['/plain/7', '/plugin']) {
     t.match(await request(path), { status: 200, cache: 'MISS' })
-    await fastify.apiCache.ready()
+    await fastify.apiCache.settled()
     t.match(await request(path), { status: 200, cache: 'HIT' })
   }
   t.match(await request('/cats'), { status: 403, cache: null })
@@ -172,7 +172,7 @@ test("with guards: 'hooks' a route of NestJS is served, and a hook guards each H
     const seen = await request('/cats/7', KEY)
     t.match(seen, { status: 200, cache, type: /^application\/json/ })
     t.same(JSON.parse(seen.text), { id: '7', run })
-    await fastify.apiCache.ready()
+    await fastify.apiCache.settled()
   }
   t.match(await request('/cats/7'), { status: 401, cache: null })
   t.equal(runs(), 1)
@@ -184,7 +184,7 @@ test("a route of NestJS with serveFrom: 'onRequest' is served, as it says that i
   const { fastify, request } = await starting(t, options, { read: { ...cache, serveFrom: 'onRequest' } })
   t.match(await request('/cats'), { status: 403, cache: 'MISS' })
   t.match(await request('/cats', KEY), { status: 200, cache: 'MISS' })
-  await fastify.apiCache.ready()
+  await fastify.apiCache.settled()
   t.match(await request('/cats'), { status: 200, cache: 'HIT' })
 })
 
@@ -200,12 +200,12 @@ for (const [what, write] of Object.entries(WRITES)) {
       after: (_app, fastify) => fastify.get('/plain', { config: { cache } }, async () => 'plain')
     })
     t.equal((await request('/plain')).cache, 'MISS')
-    await fastify.apiCache.ready()
+    await fastify.apiCache.settled()
     t.match(await request('/cats/7', { method: 'POST' }), { status: 403 })
-    await fastify.apiCache.ready()
+    await fastify.apiCache.settled()
     t.equal((await request('/plain')).cache, 'HIT')
     t.match(await request('/cats/failing', { ...KEY, method: 'POST' }), { status: 500 })
-    await fastify.apiCache.ready()
+    await fastify.apiCache.settled()
     t.equal((await request('/plain')).cache, 'HIT')
     t.match(await request('/cats/7', { ...KEY, method: 'POST' }), { status: 201, text: '{"written":"7"}' })
     t.equal((await request('/plain')).cache, 'MISS')

@@ -22,7 +22,7 @@ for (const order of ['before', 'after']) {
       t.equal(cached(headers), state)
       t.equal(headers['access-control-allow-origin'], from === 'http://c.example' ? undefined : from)
       t.match(headers.vary, 'Origin')
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       state = 'HIT'
     }
     const preflight = await ask(`${origin}/`, { origin: 'http://a.example', 'access-control-request-method': 'GET' }, 'OPTIONS')
@@ -41,7 +41,7 @@ for (const order of ['before', 'after']) {
       t.equal(cached(headers), state)
       t.equal(headers['x-content-type-options'], 'nosniff')
       policies.add(headers['content-security-policy'])
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.equal(policies.size, 3)
   })
@@ -55,7 +55,7 @@ for (const order of ['before', 'after']) {
     for (const left of ['2', '1', '0']) {
       const { headers } = await ask(`${origin}/`)
       t.equal(headers['x-ratelimit-remaining'], left)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.equal((await ask(`${origin}/`)).status, 429)
   })

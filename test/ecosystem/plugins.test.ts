@@ -163,7 +163,7 @@ async function beside (t: Test, options: ApiCacheOptions, neighbour: Neighbour, 
       if (header != null) caller.seen.add(header)
       if (header != null) seen.add(header)
       if (perUser?.(got, caller.user)) freshHeaders++
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     for (const stranger of refused) if ((await request('/', stranger)).status === 401) refusals++
   }
@@ -189,7 +189,7 @@ test('a rate limit counts HITs and refuses beyond it', async (t, options) => {
     const statuses: number[] = []
     for (let i = 0; i < 7; i++) {
       statuses.push((await request('/')).status)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.same(statuses, [200, 200, 200, 200, 200, 429, 429])
     t.equal(app.apiCache.stats().hits, 4)
@@ -207,7 +207,7 @@ test('a token that has expired is refused although its answer is stored', async 
   const bearer = (iat: number): RequestInit => ({ headers: { authorization: `Bearer ${app.jwt.sign({ name: 'ada', iat }, { expiresIn: '1 minute' })}` } })
   const now = Math.floor(Date.now() / 1000)
   t.match(await request('/', bearer(now)), { status: 200, text: 'ada' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.match(await request('/', bearer(now)), { status: 200, cache: 'HIT' })
   t.match(await request('/', bearer(now - 3_600)), { status: 401, cache: null })
 })

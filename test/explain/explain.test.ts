@@ -49,7 +49,7 @@ test('a MISS and a HIT tell their key, its parts, the scope and the decision, in
   const miss = await request('/users/7?a=1', init)
   t.match(decision(), { level: 30, msg: 'api cache: MISS', route: 'GET /users/:id', decision: 'MISS', fwd: 'uri-miss', stored: true, key, namespace: 'explained', parts, scope: 'shared' })
   t.equal(miss.headers.get('cache-status'), `fastify-api-cache;fwd=uri-miss;stored;key="${key}";detail="scope shared"`)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
 
   const hit = await request('/users/7?a=1', init)
   t.match(decision(), { level: 30, msg: 'api cache: HIT', decision: 'HIT', hit: true, key, namespace: 'explained', parts, scope: 'shared' })
@@ -68,7 +68,7 @@ test('a MISS tells why: invalidated, asked for anew, bypassed, refused', async (
   t.match(await status('/', { cookie: 'a=b' }), /;fwd=bypass;detail="credentials, scope anonymous"$/)
   t.match(decision(), { decision: 'MISS', fwd: 'bypass', detail: 'credentials', scope: 'anonymous', key: undefined })
   await status('/')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.match(await status('/', { 'cache-control': 'no-cache' }), /;fwd=request;stored;key="api-cache\|explained:GET \/";detail="scope anonymous"$/)
   t.match(await status('/', { 'cache-control': 'no-store' }), /;fwd=request;detail="no-store, scope anonymous"$/)
   t.match(await status('/private'), /;fwd=uri-miss;key="api-cache\|explained:GET \/private";detail="private, scope shared"$/)
@@ -86,7 +86,7 @@ test('what says who asks is told as a hash: scopes, credentials in headers and p
     t.notMatch(seen.headers.get('cache-status'), 's3cret')
     t.match(seen.headers.get('cache-status'), /key="api-cache\|explained:GET \/\?access_token=~[\w-]{8}&page=1 scope=~[\w-]{8} authorization=~[\w-]{8} x-api-key=~[\w-]{8}"/)
     t.match(decision()!['scope'], /^~[\w-]{8}$/)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
   const told = lines.filter(({ msg }) => msg.startsWith('api cache'))
   t.equal(told.length, 2)
@@ -102,7 +102,7 @@ test('a hostile key leaves one log line and one header, whatever its length', as
     t.ok(headers.get('cache-status')!.length < 800)
     t.ok((decision()!['key'] as string).length <= 512)
   }
-  await app.apiCache.ready()
+  await app.apiCache.settled()
 })
 
 test('callers who waited are told so', async (t, options) => {
@@ -253,7 +253,7 @@ test('without explain nothing is logged, told or reported, and the handler gets 
   }, loggingTo(lines))
   t.equal((await request('/')).headers.get('cache-status'), 'fastify-api-cache;fwd=uri-miss;stored')
   t.equal(given, seen)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.match((await request('/')).headers.get('cache-status'), /^fastify-api-cache;hit;ttl=\d+$/)
   t.same(lines.filter(({ msg }) => /api cache: (HIT|MISS|the handler)/.test(msg)), [])
 })

@@ -12,14 +12,14 @@ async function main (url: string, when: string): Promise<void> {
   app.get('/:id', { config: { cache: { namespace: 'a' } } }, async () => 'a'.repeat(100_000))
   app.post('/', { config: { cache: { invalidate: 'a' } } }, async () => 'written')
   await app.inject('/1')
-  if (when !== 'never connected') await app.apiCache.ready()
+  if (when !== 'never connected') await app.apiCache.settled()
   const hang = async (): Promise<void> => {
     process.send!('hang')
     await once(process, 'message')
   }
   if (when === 'hung during a sweep') {
     for (let id = 0; id < 2_000; id++) await app.inject(`/${id}`)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     await app.inject({ method: 'POST', url: '/' })
     await hang()
   } else if (when === 'hung during fills') {

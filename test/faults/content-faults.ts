@@ -90,7 +90,7 @@ export const contentFaults: Fault[] = [
   vandal('entries of another version of the format', async (redis, key) => {
     if (!key.includes('|')) return
     await change(redis, key, (value) => {
-      value[3] = 2
+      value[3] = 1
       return value
     })
   }),

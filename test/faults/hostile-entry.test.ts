@@ -4,9 +4,11 @@ import t from 'tap'
 import { decodeEntry, encodeEntry, type Entry } from '../../index.js'
 import { Random } from '../support/random.js'
 import { fileRedis } from '../support/each-store.js'
+import { lasting } from '../support/entry.js'
 import { serving } from '../support/serving.js'
 
 const redis = fileRedis()
+const FORMAT = 0x46414302
 const KEY = 'api-cache|a:GET /'
 const VERSION = 'api-cache!version:a'
 const ENTRY: Entry = {
@@ -14,19 +16,17 @@ const ENTRY: Entry = {
   versions: { [VERSION]: 'token' },
   status: 200,
   headers: { 'content-type': 'application/json; charset=utf-8' },
-  removed: ['x-gone'],
+  removedHeaders: ['x-gone'],
   kind: 'text',
   body: Buffer.from('{"value":1}'),
-  filledAt: Date.now(),
-  age: 0,
-  lifetime: 60
+  ...lasting(60)
 }
 
 /** A frame with a valid checksum around whatever head somebody likes. */
 function forge (head: string, body = Buffer.from('{"value":666}'), { length = Buffer.byteLength(head), key = KEY } = {}): Buffer {
   const bytes = Buffer.from(head)
   const frame = Buffer.alloc(12 + bytes.length + body.length)
-  frame.writeUInt32BE(0x46414301, 0)
+  frame.writeUInt32BE(FORMAT, 0)
   frame.writeUInt32BE(length, 8)
   bytes.copy(frame, 12)
   body.copy(frame, 12 + bytes.length)
@@ -35,12 +35,15 @@ function forge (head: string, body = Buffer.from('{"value":666}'), { length = Bu
 }
 
 const head = (...changes: Array<[index: number, value: unknown]>): string => {
-  const fields: unknown[] = [ENTRY.versions, ENTRY.route, 200, 0, ENTRY.filledAt, 0, 60, ENTRY.headers, ENTRY.removed]
+  const { versions, route, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders } = ENTRY
+  const fields: unknown[] = [versions, route, 200, 0, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders]
   for (const [index, value] of changes) fields[index] = value
   return JSON.stringify(fields)
 }
 
-const [VERSIONS, ROUTE, STATUS, KIND, FILLED_AT, AGE, LIFETIME, HEADERS, REMOVED, VARIES_ON] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+const [VERSIONS, ROUTE, STATUS, KIND, STORED_AT, STALE_AT, DELETE_AT, INITIAL_AGE, HEADERS, REMOVED, VARY] =
+  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+const HUNDRED_YEARS = 3_153_600_000_000
 const withHeader = (name: string, value: unknown): string => head([HEADERS!, { [name]: value }])
 
 const hostile: Record<string, Buffer> = {
@@ -62,11 +65,19 @@ const hostile: Record<string, Buffer> = {
   'status as text': forge(head([STATUS!, '200'])),
   'a kind that does not exist': forge(head([KIND!, 9])),
   'a kind by name': forge(head([KIND!, 'length'])),
-  'no time': forge(head([FILLED_AT!, null])),
-  'a time beyond time': forge(head([FILLED_AT!, 1e300])),
-  'a negative age': forge(head([AGE!, -1])),
-  'half a second of age': forge(head([AGE!, 0.5])),
-  'a lifetime of a hundred years': forge(head([LIFETIME!, 3_153_600_000])),
+  'no time when it was stored': forge(head([STORED_AT!, null])),
+  'no time when it becomes stale': forge(head([STALE_AT!, null])),
+  'no time when it is deleted': forge(head([DELETE_AT!, null])),
+  'a time as text': forge(head([STORED_AT!, String(ENTRY.storedAt)])),
+  'a time beyond time': forge(head([STORED_AT!, 1e300], [STALE_AT!, 1e300], [DELETE_AT!, 1e300])),
+  'half a millisecond': forge(head([STALE_AT!, ENTRY.staleAt - 0.5])),
+  'stale before it was stored': forge(head([STALE_AT!, ENTRY.storedAt - 1])),
+  'deleted before it becomes stale': forge(head([DELETE_AT!, ENTRY.staleAt - 1])),
+  'fresh for a hundred years': forge(head([STALE_AT!, ENTRY.storedAt + HUNDRED_YEARS], [DELETE_AT!, ENTRY.storedAt + HUNDRED_YEARS])),
+  'kept for a hundred years': forge(head([DELETE_AT!, ENTRY.storedAt + HUNDRED_YEARS])),
+  'a negative age': forge(head([INITIAL_AGE!, -1])),
+  'half a second of age': forge(head([INITIAL_AGE!, 0.5])),
+  'an age of a hundred years': forge(head([INITIAL_AGE!, HUNDRED_YEARS / 1000])),
   'headers that are a list': forge(head([HEADERS!, [['x-a', 'b']]])),
   'headers that are nothing': forge(head([HEADERS!, null])),
   'removed headers that are no list': forge(head([REMOVED!, { 'x-a': 'b' }])),
@@ -80,11 +91,11 @@ const hostile: Record<string, Buffer> = {
   'a header injected behind a line end': forge(withHeader('x-a', 'b\r\nset-cookie: session=stolen')),
   'a line end in a name': forge(withHeader('x-a\r\nset-cookie', 'b')),
   'no name': forge(withHeader('', 'b')),
-  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /",200,0,0,0,60,{"__proto__":1},[]]'),
+  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /",200,0,0,60,60,0,{"__proto__":1},[]]'),
   'a header that is a number': forge(withHeader('x-a', 1)),
   'a header nested in lists': forge(withHeader('x-a', [['b']])),
-  'more to vary on than any answer has': forge(head([KIND!, 2], [VARIES_ON!, Array.from({ length: 5_000 }, (_, index) => `x-${index}`)])),
-  'something to vary on that is no text': forge(head([VARIES_ON!, [1]]))
+  'more request headers to choose by than any answer has': forge(head([KIND!, 2], [VARY!, Array.from({ length: 5_000 }, (_, index) => `x-${index}`)])),
+  'a request header to choose by that is no text': forge(head([VARY!, [1]]))
 }
 
 t.test('an entry decodes to what was encoded', async (t) => {
@@ -120,7 +131,7 @@ t.test('whatever bytes there are, decoding them neither throws nor finds an entr
   for (let round = 0; round < 20_000; round++) {
     const frame = Buffer.from(Array.from({ length: random.below(80) }, () => random.below(256)))
     if (random.chance(0.8) && frame.length >= 12) {
-      frame.writeUInt32BE(0x46414301, 0)
+      frame.writeUInt32BE(FORMAT, 0)
       if (random.chance(0.5)) frame.writeUInt32BE(random.below(frame.length), 8)
       if (random.chance(0.5)) frame.writeUInt32BE(crc32(frame.subarray(8), crc32(KEY)), 4)
     }
@@ -133,7 +144,7 @@ t.test('a request that meets a hostile entry gets a fresh answer from the handle
     app.get('/', { config: { cache: { namespace: 'a' } } }, async () => ({ value: 1 }))
   })
   await request('/')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const control = new Redis(redis().port, '127.0.0.1')
   t.teardown(() => { control.disconnect() })
   for (const [what, frame] of Object.entries(hostile)) {
@@ -141,7 +152,7 @@ t.test('a request that meets a hostile entry gets a fresh answer from the handle
     const seen = await request('/')
     t.match(seen, { status: 200, cache: 'MISS', text: '{"value":1}' }, what)
     t.equal(seen.headers.get('set-cookie'), null)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -155,11 +166,11 @@ t.test('variants that lead back to each other are no entry either', async (t) =>
   const control = new Redis(redis().port, '127.0.0.1')
   t.teardown(() => { control.disconnect() })
   await request('/varied', { headers: { 'x-a': '1' } })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal((await request('/varied', { headers: { 'x-a': '1' } })).cache, 'HIT')
   const keys = await control.keys('api-cache|varied:*')
   t.equal(keys.length, 2)
-  const marker = (await Promise.all(keys.map(async (key) => decodeEntry(key, (await control.getBuffer(key))!)!))).find(({ variesOn }) => variesOn !== undefined)!
+  const marker = (await Promise.all(keys.map(async (key) => decodeEntry(key, (await control.getBuffer(key))!)!))).find(({ vary }) => vary !== undefined)!
   for (const key of keys) await control.set(key, encodeEntry(key, marker))
   t.match(await request('/varied', { headers: { 'x-a': '1' } }), { status: 200, cache: 'MISS', text: '{"value":1}' })
   t.equal(app.apiCache.stats().failures, 0, 'and no time ran out over it')

@@ -29,7 +29,7 @@ t.test('a process that starts after Redis has fallen back to an old RDB file bel
   const first = await reading(t, redis.url, database)
   for (const path of ['/value', '/tagged']) {
     await first.request(path)
-    await first.app.apiCache.ready()
+    await first.app.apiCache.settled()
     t.equal((await first.request(path)).cache, 'HIT')
   }
   await control.save()
@@ -42,7 +42,7 @@ t.test('a process that starts after Redis has fallen back to an old RDB file bel
   const second = await reading(t, redis.url, database)
   for (const path of ['/value', '/tagged']) {
     t.match(await second.request(path), { cache: 'MISS', text: '{"value":2}' })
-    await second.app.apiCache.ready()
+    await second.app.apiCache.settled()
     t.match(await second.request(path), { cache: 'HIT', text: '{"value":2}' })
   }
 })
@@ -52,7 +52,7 @@ t.test('a process that was there before believes nothing that was moved after th
   const database = { value: 1 }
   const { app, request } = await reading(t, redis.url, database)
   await request('/value')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   await control.save()
   database.value = 2
   // By somebody else: nothing about it is known here.
@@ -73,7 +73,7 @@ t.test('a connection that comes back to the same run of Redis finds its entries 
   t.teardown(() => { client.disconnect() })
   const { app, request } = await reading(t, client, { value: 1 })
   await request('/value')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   await Promise.all([new Promise((resolve) => client.once('ready', resolve)), control.call('CLIENT', 'KILL', 'TYPE', 'normal')])
   while ((await request('/value')).cache !== 'HIT');
   t.equal(app.apiCache.stats().misses, 1)
@@ -86,7 +86,7 @@ t.test('where INFO is forbidden, each new connection believes only what was writ
   t.teardown(() => { client.disconnect() })
   const { app, request } = await reading(t, client, { value: 1 })
   await request('/value')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal((await request('/value')).cache, 'HIT')
   await Promise.all([new Promise((resolve) => client.once('ready', resolve)), control.call('CLIENT', 'KILL', 'USER', 'app')])
   while ((await request('/value')).cache !== 'HIT');
@@ -107,7 +107,7 @@ t.test('processes to whom INFO tells different runs share what they fill all the
   for (let round = 0; round < 3; round++) {
     for (const { app, request } of [a, b]) {
       await request('/value')
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
   }
   t.equal((await a.request('/value')).cache, 'HIT')

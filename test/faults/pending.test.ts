@@ -31,7 +31,7 @@ t.test('an invalidation that cannot be delivered is kept once, and its namespace
   const { app, request } = await writing(t, redis, lines)
   for (const name of ['a', 'b']) {
     await request(`/${name}`)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.equal((await request(`/${name}`)).cache, 'HIT')
   }
   redis.pause()
@@ -57,7 +57,7 @@ t.test('more namespaces than can be remembered one by one are all invalidated', 
   const { app, request, values } = await writing(t, redis)
   for (const name of ['first', 'last', 'other']) {
     await request(`/${name}`)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.equal((await request(`/${name}`)).cache, 'HIT')
   }
   redis.pause()
@@ -78,7 +78,7 @@ t.test('closing tries once more to deliver what is pending', async (t) => {
   const lines: LogLine[] = []
   const { app, request } = await writing(t, redis, lines)
   await request('/a')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const control = new Redis(redis.port, '127.0.0.1')
   t.teardown(() => { control.disconnect() })
   const before = await control.get('api-cache!version:a')
@@ -110,7 +110,7 @@ t.test('after an outage processes wait for what others still have to deliver', a
   const redis = await server(t)
   const [writer, reader] = [await writing(t, redis), await writing(t, redis)]
   await writer.request('/a')
-  await writer.app.apiCache.ready()
+  await writer.app.apiCache.settled()
   t.equal((await reader.request('/a')).cache, 'HIT')
   redis.pause()
   // The reader looks for Redis a little earlier than the writer, who never gets to send its move.

@@ -25,7 +25,7 @@ async function warm (t: Test, args: string[] = []) {
   }, loggingTo(lines))
   for (const path of ['/value', '/other']) {
     await served.request(path)
-    await served.app.apiCache.ready()
+    await served.app.apiCache.settled()
     t.equal((await served.request(path)).cache, 'HIT')
   }
   return { ...served, redis, control, lines }
@@ -64,7 +64,7 @@ t.test('without SCAN invalidations work, nothing is swept, and that is logged on
   await control.acl('SETUSER', 'app', '-scan')
   for (let round = 0; round < 20; round++) t.equal((await request('/value', { method: 'POST' })).status, 200)
   t.equal((await request('/value')).text, '{"value":21}')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal((await request('/value')).cache, 'HIT')
   t.equal(complaints(lines).length, 1)
   await t.rejects(keysOf(app, 'value'), { message: /NOPERM/ })

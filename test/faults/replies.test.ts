@@ -99,7 +99,7 @@ t.test('on clients with stringNumbers a lease is had at once, and shared by two 
     const client = new Redis({ port: redis().port, stringNumbers: true })
     t.teardown(() => { client.disconnect() })
     const app = Fastify()
-    await app.register(apiCache, { redis: client, timeout: 10_000, expire: '1 hour', coalesce: 'fleet', lease: 20_000 })
+    await app.register(apiCache, { redis: client, timeout: 10_000, expire: '1 hour', coalesce: 'fleet', coalesceTimeout: 20_000 })
     return await listening(t, app, (app) => app.get('/', { config: { cache: { namespace: 'values' } } }, async () => {
       runs++
       asked.open()
@@ -120,7 +120,7 @@ t.test('on clients with stringNumbers a lease is had at once, and shared by two 
 t.test('on a client with stringNumbers sweeps are counted as numbers', async (t) => {
   const { app, request } = await application(t, {}, { stringNumbers: true })
   for (const path of ['/?a', '/?b', '/?c']) await request(path)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal(await app.apiCache.invalidate('values'), 3)
   t.equal(app.apiCache.stats().swept, 3)
 })
@@ -144,7 +144,7 @@ t.test('a SET that is replied to in another form fails, which costs a MISS and i
   const { app, request, lines } = await application(t, {})
   for (const path of ['/?a', '/?b', '/?c']) {
     t.match(await request(path), { status: 200, cache: 'MISS', text: '{"value":1}' })
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
   t.equal(app.apiCache.stats().failures, 3)
   t.match(errors(lines), [{ operation: 'set', err: { code: 'FST_API_CACHE_UNEXPECTED_REPLY' } }])

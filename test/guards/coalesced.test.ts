@@ -114,7 +114,7 @@ test('two routes whose key functions give one key neither wait for each other no
   const answers = await Promise.all([together(server, '/a'), together(server, '/b')])
   answers[0]!.forEach(({ text }) => t.equal(text, '{"url":"/a"}'))
   answers[1]!.forEach(({ text }) => t.equal(text, '{"url":"/b"}'))
-  await server.app.apiCache.ready()
+  await server.app.apiCache.settled()
   t.equal((await server.request('/a')).text, '{"url":"/a"}')
   t.equal((await server.request('/b')).text, '{"url":"/b"}')
 })

@@ -1,10 +1,9 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import Fastify from 'fastify'
 import type { Test } from 'tap'
-import apiCache, { type ApiCacheOptions } from '../../index.js'
+import type { ApiCacheOptions } from '../../index.js'
 import { asking, ask, cached, type Answered } from '../http/ask.js'
 import { eachTier } from '../support/each-store.js'
-import { gate } from '../support/gate.js'
 
 const test = eachTier()
 const config = { cache: { namespace: 'n', expire: 60, clientExpire: '1h', scope: 'shared' } } as const
@@ -81,30 +80,6 @@ for (const [kind, handler] of Object.entries(handlers)) {
     })
   }
 }
-
-test('a handlerTimeout that fires while an onSend hook works answers 503 without the body and its freshness', async (t, options) => {
-  const slow = gate()
-  const app = Fastify({ handlerTimeout: 100 })
-  t.teardown(() => app.close())
-  await app.register(apiCache, options)
-  let first = true
-  app.addHook('onSend', async (_request, _reply, payload) => {
-    if (first) {
-      first = false
-      await slow.opened
-    }
-    return payload
-  })
-  app.get('/', { config }, async () => ({ secret: 'top' }))
-  const origin = await app.listen({ host: '127.0.0.1', port: 0 })
-  const { status, text, headers } = await ask(`${origin}/`)
-  t.equal(status, 503)
-  t.notMatch(text, 'secret')
-  t.notOk(headers['cache-control'])
-  t.notOk(headers.etag)
-  slow.open()
-  t.match(await ask(`${origin}/`), { status: 200, text: '{"secret":"top"}' })
-})
 
 test('an onSend hook that turns the answer into an error by its status takes the freshness away', async (t, options) => {
   const { ask } = await asking(t, (app) => {

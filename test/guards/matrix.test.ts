@@ -136,7 +136,7 @@ async function holds (t: Test, options: ApiCacheOptions, policy: Partial<ReadPol
   }
   await refused()
   t.match(await request('/secret', KEY), { status: 200, cache: 'MISS', text: '{"secret":1}' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   await refused()
   t.match(await request('/secret', KEY), { status: 200, cache: 'HIT', text: '{"secret":1}' })
   await refused()

@@ -93,9 +93,9 @@ for (const [transport, { server, sender }] of Object.entries(TRANSPORTS)) {
         for (const credentials of CREDENTIALS) {
           await app.apiCache.invalidate('guarded')
           t.match(await send(credentials), { me: 'alice', cache: 'MISS', cacheStatus: /fwd=bypass;detail=credentials$/ })
-          await app.apiCache.ready()
+          await app.apiCache.settled()
           t.match(await send({}), { me: null, cache: 'MISS' })
-          await app.apiCache.ready()
+          await app.apiCache.settled()
           t.match(await send({}), { me: null, cache: 'HIT' })
           t.match(await send(credentials), { me: 'alice', cache: 'MISS' })
         }
@@ -112,7 +112,7 @@ test('names of credentials count in whatever case they come', async (t, options)
   }
   for (const name of ['if-none-match', 'authorizatioN2', 'accept', 'cookie2', 'xcookie', 'customheader1', 'c-type']) {
     t.match(await send({ [name]: 'x' }), { me: null, cacheStatus: /(hit;ttl=\d+|stored)$/ }, name)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -123,7 +123,7 @@ test('credentials that a hook adds count like those that arrived', async (t, opt
   const send = await overHttp1(t, app)
   t.match(await send({ 'x-session': 'alice' }), { cacheStatus: /detail=credentials$/ })
   t.match(await send({}), { cache: 'MISS' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.match(await send({}), { cache: 'HIT' })
 })
 
@@ -137,6 +137,6 @@ test('with a server whose requests have no raw headers the headers count', async
   const send = await overHttp1(t, app)
   t.match(await send({ authorization: 'alice' }), { me: 'alice', cacheStatus: /detail=credentials$/ })
   t.match(await send({}), { me: null, cache: 'MISS' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.match(await send({}), { me: null, cache: 'HIT' })
 })

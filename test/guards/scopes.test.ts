@@ -19,7 +19,7 @@ for (const credentials of CREDENTIALS) {
     t.match(await request('/', { headers: credentials }), { cache: 'MISS', text: '{"run":1}' })
     t.same(await keysOf(app, 'scoped'), [])
     t.match(await request('/'), { cache: 'MISS', text: '{"run":2}' })
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     const again = await request('/', { headers: credentials })
     t.match(again, { cache: 'MISS', text: '{"run":3}' })
     t.match(again.headers.get('cache-status'), /fwd=bypass;detail=credentials$/)
@@ -30,7 +30,7 @@ for (const credentials of CREDENTIALS) {
 test("with scope 'shared' everyone whom the route lets in shares an entry, with credentials and without", async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', { config: cache({ scope: 'shared' }) }, async () => 'all'))
   t.equal((await request('/', { headers: { authorization: 'Bearer a' } })).cache, 'MISS')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal((await request('/', { headers: { authorization: 'Bearer b' } })).cache, 'HIT')
   t.equal((await request('/', { headers: { cookie: 'session=c' } })).cache, 'HIT')
   t.equal((await request('/')).cache, 'HIT')
@@ -59,7 +59,7 @@ test('each text that a scope function returns has entries of its own', async (t,
       t.match(seen, { cache, text: JSON.stringify({ user, run: index + 1 }) })
       t.equal(headers.get('cache-control'), 'private, no-cache')
     }
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
   t.equal((await keysOf(app, 'scoped')).length, users.length)
 })
@@ -96,7 +96,7 @@ for (const field of ['scope', 'key', 'namespace', 'tags'] as const) {
       }, async (request) => ({ user: userOf(request) })), loggingTo(lines))
 
       t.equal((await request('/', as('known'))).cache, 'MISS')
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       for (const user of ['ada', 'bob', 'ada']) {
         const seen = await request('/', as(user))
         t.match(seen, { status: 200, cache: 'MISS', text: `{"user":"${user}"}` })
@@ -144,6 +144,6 @@ test('when decides by request, reply and payload', async (t, options) => {
   }, async () => ({ n: 1 })))
   t.equal((await request('/', as('bob'))).cache, 'MISS')
   t.equal((await request('/', as('ada'))).cache, 'MISS')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal((await request('/', as('bob'))).cache, 'HIT')
 })

@@ -65,7 +65,7 @@ for (const stage of STAGES) {
         seen.add(headers.get(`x-ratelimit-remaining-${place}`)!)
         t.match(headers.get(`content-security-policy-${place}`), headers.get(`x-ratelimit-remaining-${place}`)!)
       }
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.equal(seen.size, 20, 'each one once')
   })
@@ -84,7 +84,7 @@ test('headers that a preSerialization hook sets are part of the answer, like wha
     const seen = await request('/')
     t.equal(seen.cache, cache)
     t.equal(seen.headers.get('x-total'), '1')
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -114,7 +114,7 @@ test('what the handler itself set is replayed, over what a hook set too', async 
     t.equal(headers.get('content-language'), 'de')
     t.equal(headers.get('x-request-id-before'), null)
     t.equal(headers.get('x-request-id-late'), '1')
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -124,7 +124,7 @@ test('several lines of one header leave as several lines on a HIT, too', async (
     const { headers } = await app.inject('/')
     t.equal(headers['x-api-cache'], cache)
     t.same(headers.link, ['</a>', '</b>'])
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -149,7 +149,7 @@ test('headers of one connection are never replayed', async (t, options) => {
     return { body: true }
   }))
   t.equal((await app.inject('/')).headers['x-listed'], 'by connection')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const { headers } = await app.inject('/')
   t.equal(headers['x-api-cache'], 'HIT')
   t.equal(headers['x-kept'], 'yes')
@@ -196,7 +196,7 @@ test('where hooks set cookies for some requests only, a HIT has none but its own
     app.get('/', { config }, async () => ({ body: true }))
   })
   await request('/')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.match(await request('/', { headers: { 'x-id': '1' } }), { cache: 'HIT' })
   t.equal((await request('/', { headers: { 'x-id': '2' } })).headers.get('set-cookie'), 'id=2')
   t.equal((await request('/')).headers.get('set-cookie'), null)

@@ -17,6 +17,9 @@ const handlers: Record<string, RouteHandlerMethod> = {
   'a string of a JSON dialect': async (_request, reply) => reply.type('application/ld+json').send('{"a":1}'),
   'a string of JSON with a charset': async (_request, reply) => reply.type('application/json; charset=latin1').send('{"a":1}'),
   'a string with a serializer': async (_request, reply) => reply.type('application/json').serializer((text: unknown) => text as string).send('{"a":1}'),
+  'an object with a serializer and no type': async (_request, reply) => reply.serializer(() => 'a,b').send({ a: 1 }),
+  'an object with a serializer of bytes and no type': async (_request, reply) =>
+    reply.serializer((() => Buffer.from('a,b')) as unknown as () => string).send({ a: 1 }),
   'an object of a JSON dialect': async (_request, reply) => reply.type('application/hal+json').send({ a: 1 }),
   'a Buffer of JSON': async (_request, reply) => reply.type('application/json').send(Buffer.from('{"a":1}')),
   'a stream without a type': async () => Readable.from(['a', 'b']),

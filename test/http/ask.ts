@@ -37,7 +37,7 @@ export async function asking (t: Test, declare: (app: FastifyInstance) => unknow
     origin,
     async ask (path = '/', headers, method) {
       const answered = await ask(origin + path, headers, method)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       return answered
     }
   }

@@ -110,7 +110,7 @@ async function check (t: Test, { app, session }: Awaited<ReturnType<typeof start
       const [{ ':status': status }] = await once(stream, 'response') as [IncomingHttpHeaders & { ':status': number }]
       stream.resume()
       await once(stream, 'end')
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       if (status >= 400 && status !== 404 && status !== 416) t.fail(`${what}: answered with ${status}`)
     }
   })

@@ -31,7 +31,7 @@ t.test('a header of several lines is one of several lines on a HIT', async (t) =
     return 'body'
   }))
   await app.inject('/')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const hit = await app.inject('/')
   t.same(hit.headers['link'], ['</a>', '</b>'])
 })

@@ -38,7 +38,7 @@ for (const [what, { header, constraint, values, asked }] of Object.entries(CONST
         t.equal(body, `answer ${index}`)
         t.equal(headers['x-api-cache'], cache)
       }
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.equal((await keysOf(app, 'constrained')).length, 2)
   })
@@ -72,7 +72,7 @@ for (const [what, declare] of Object.entries({ 'a RegExp as host constraint': by
         t.equal(body, JSON.stringify({ host }))
         t.equal(headers['x-api-cache'], cache)
       }
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
   })
 
@@ -90,7 +90,7 @@ for (const [what, declare] of Object.entries({ 'a RegExp as host constraint': by
         t.equal(String(Buffer.concat(await stream.toArray() as Buffer[])), JSON.stringify({ host }))
         t.equal(headers['x-api-cache'], cache)
       }
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
   })
 }
@@ -105,6 +105,6 @@ test('a route of a literal path and one with a parameter keep their entries apar
   const asked = { '/users/me': 'me', '/users/%6De': 'me', '/users/x': 'some id', '/users/x/y': 'below', '/users/': 'some id' }
   for (let round = 0; round < 2; round++) {
     for (const [path, text] of Object.entries(asked)) t.equal((await request(path)).text, text, path)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })

@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import t from 'tap'
 import type { ReadPolicy } from '../../index.js'
+import { keyOf, type KeyOf } from '../../lib/key/cache-key.js'
 import { Keyspace, MAX_KEY_BYTES } from '../../lib/key/keyspace.js'
 import { compileReadPolicy } from '../../lib/policy/read-policy.js'
-import { identifier, type Identify } from '../../lib/key/cache-key.js'
 import { name, query, reversed, text, value } from './arbitraries.js'
 
 const PAIRS = 100_000
@@ -30,31 +30,31 @@ const policy: Partial<ReadPolicy> = {
   vary: ['x-a', 'x-b']
 }
 
-function identify (url: string, schema?: RouteOptions['schema'], more: Partial<ReadPolicy> = {}): Identify {
+function keyOfRoute (url: string, schema?: RouteOptions['schema'], more: Partial<ReadPolicy> = {}): KeyOf {
   const compiled = compileReadPolicy('a route', { expire: 60, ...policy, ...more } as ReadPolicy, {})
-  return identifier(compiled, { method: 'GET', url, schema, handler: () => {} }, keyspace)
+  return keyOf(compiled, { method: 'GET', url, schema, handler: () => {} }, keyspace)
 }
 
-function keyOf (identify: Identify, asked: Asked): string {
-  const identity = identify(asked as unknown as FastifyRequest)
-  if ('bypass' in identity) throw identity.fault
-  return identity.key
+function keyFor (keyOf: KeyOf, asked: Asked): string {
+  const key = keyOf(asked as unknown as FastifyRequest)
+  if ('bypass' in key) throw key.fault
+  return key.key
 }
 
 const anything = { type: 'object' }
 const withSchema = { querystring: anything, params: anything }
 
 // What a route may look like, and the names of its parameters.
-const ROUTES: Array<{ what: string, params: string[], identify: Identify }> = [
-  { what: 'without a schema', params: ['id'], identify: identify('/users/:id') },
-  { what: 'with a schema that leaves types open', params: ['id'], identify: identify('/users/:id', withSchema) },
-  { what: 'with a wildcard', params: ['a', '*'], identify: identify('/files/:a/*') },
-  { what: 'with several parameters in one segment', params: ['a', 'b'], identify: identify('/at/:a-:b', withSchema) },
-  { what: 'with an optional parameter', params: ['id'], identify: identify('/maybe/:id?') },
+const ROUTES: Array<{ what: string, params: string[], keyOf: KeyOf }> = [
+  { what: 'without a schema', params: ['id'], keyOf: keyOfRoute('/users/:id') },
+  { what: 'with a schema that leaves types open', params: ['id'], keyOf: keyOfRoute('/users/:id', withSchema) },
+  { what: 'with a wildcard', params: ['a', '*'], keyOf: keyOfRoute('/files/:a/*') },
+  { what: 'with several parameters in one segment', params: ['a', 'b'], keyOf: keyOfRoute('/at/:a-:b', withSchema) },
+  { what: 'with an optional parameter', params: ['id'], keyOf: keyOfRoute('/maybe/:id?') },
   {
     what: 'with a key function',
     params: [],
-    identify: identify('/own', undefined, { key: (request) => String(source(request).query['key'] ?? '-') })
+    keyOf: keyOfRoute('/own', undefined, { key: (request) => String(source(request).query['key'] ?? '-') })
   }
 ]
 
@@ -99,13 +99,13 @@ function beside (asked: Asked, params: string[]): fc.Arbitrary<Asked> {
 let pairs = 0
 let equal = 0
 
-for (const { what, params, identify } of ROUTES) {
+for (const { what, params, keyOf } of ROUTES) {
   t.test(`two identities on a route ${what} have one key if and only if they are one`, async (t) => {
     const arbitrary = identities(params).chain((a) => fc.tuple(fc.constant(a), beside(a, params)))
     let longest = 0
     fc.assert(fc.property(arbitrary, ([a, b]) => {
       const same = isDeepStrictEqual(a, b)
-      const [one, other] = [keyOf(identify, a), keyOf(identify, b)]
+      const [one, other] = [keyFor(keyOf, a), keyFor(keyOf, b)]
       pairs++
       if (same) equal++
       longest = Math.max(longest, one.length)

@@ -31,7 +31,7 @@ for (const [what, options] of Object.entries(QUIET)) {
     const { app } = await serving(t, storeOptions, (app) => app.get('/', options, async () => ({ run: ++runs })))
     for (let index = 0; index < NOISE; index++) {
       t.equal((await app.inject(noisy(index))).body, '{"run":1}')
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     t.equal((await keysOf(app, 'noise')).length, 1)
   })
@@ -47,7 +47,7 @@ test('a body larger than maxBytes passes through unstored, whatever way it is se
   for (const way of ['text', 'stream', 'web']) {
     for (const [n, second] of [[101, 'MISS'], [100, 'HIT']] as const) {
       t.equal((await request(`/${way}/${n}`)).bytes.length, n)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       t.match(await request(`/${way}/${n}`), { cache: second, text: 'x'.repeat(n) }, `${way} ${n}`)
     }
   }
@@ -57,7 +57,7 @@ test('a body larger than maxBytes passes through unstored, whatever way it is se
 test('answers whose status may not be stored leave no entry, however many are asked for', async (t, options) => {
   const { app } = await serving(t, options, (app) => app.get('/:id', { config: { cache } }, async (_request, reply) => reply.code(404).send({ missing: true })))
   for (let id = 0; id < NOISE; id++) await app.inject(`/${id}`)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'noise'), [])
 })
 
@@ -89,7 +89,7 @@ t.test('the bytes of the memory store are bounded where the entries are few and 
 
 t.test('versions of names from outside leave the memory store within its bounds', async (t) => {
   const store = new MemoryStore()
-  for (let index = 0; index < 200_000; index++) store.claim([`api-cache!version:${index}`], 'fresh')
+  for (let index = 0; index < 200_000; index++) store.ensure([`api-cache!version:${index}`], 'fresh')
   let versions = 0
   for await (const key of store.keys('api-cache!version:')) versions += key.length > 0 ? 1 : 0
   t.equal(versions, 100_000)

@@ -124,7 +124,7 @@ for (const [what, { url, schema, more, request: init, asked }] of Object.entries
     for (const [path, key] of Object.entries(asked)) {
       await app.apiCache.invalidate('users')
       t.match(await request(path, init), { status: 200, cache: 'MISS' } satisfies Partial<Seen>, path)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       t.same(await keysOf(app, 'users'), [`api-cache|users:${key}`])
       t.equal((await request(path, init)).cache, 'HIT', path)
     }
@@ -135,7 +135,7 @@ test('a long key keeps its beginning and ends in a hash, in 512 bytes', async (t
   const { app, request } = await serving(t, options, (app) => app.get('/users', { config: policy() }, async ({ query }) => query))
   const long = 'x'.repeat(1_000)
   for (const q of [`${long}1`, `${long}2`]) t.same(JSON.parse((await request(`/users?q=${q}`)).text), { q })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   for (const q of [`${long}1`, `${long}2`]) t.match(await request(`/users?q=${q}`), { cache: 'HIT', text: JSON.stringify({ q }) })
   const keys = await keysOf(app, 'users')
   t.equal(keys.length, 2)
@@ -175,7 +175,7 @@ test('long texts of a key function that differ in what UTF-8 cannot say have ent
   }, async ({ url }) => url))
   for (const cache of ['MISS', 'HIT']) {
     for (const index of texts.keys()) t.match(await request(`/${index}`), { cache, text: `/${index}` })
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -188,7 +188,7 @@ test('what names a caller stands in a key as a hash', async (t, options) => {
     for (const caller of callers) {
       t.match(await request('/', { headers: { authorization: caller[0], cookie: caller[1] } }), { cache, text: JSON.stringify(caller) })
     }
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
   for (const key of await keysOf(app, 'users')) t.match(key, /^api-cache\|users:GET \/ authorization=[\w-]{43} cookie=[\w-]{43}$/)
 })

@@ -60,9 +60,9 @@ test('of two requests the second is a HIT if and only if it asks for the same, a
   await fc.assert(fc.asyncProperty(pairs, async ([one, other]) => {
     await app.apiCache.invalidate([one.namespace, other.namespace])
     const first = await request(`/echo?${wire(one)}`)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     const second = await request(`/echo?${wire(other)}`)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     if (second.cache === 'HIT') hits++
     return first.status === 200 && second.status === 200 &&
       first.cache === 'MISS' && second.cache === (same(one, other) ? 'HIT' : 'MISS') &&

@@ -47,7 +47,7 @@ for (const [what, parse] of Object.entries(DIFFERENT)) {
     const { app, request } = await serving(t, options, declare, parsing((text) => marked(parse(text) as object, text)))
     for (const cache of ['MISS', 'HIT']) {
       for (const text of ['x', 'y']) t.match(await request(`/?${text}`), { cache, text: JSON.stringify({ text }) })
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
   })
 }
@@ -62,7 +62,7 @@ for (const [what, parse] of Object.entries(SAME)) {
   test(`queries that a parser makes ${what} share an entry`, async (t, options) => {
     const { app, request } = await serving(t, options, declare, parsing((text) => marked(parse(text) as object, text)))
     t.equal((await request('/?x')).cache, 'MISS')
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.equal((await request('/?y')).cache, 'HIT')
   })
 }
@@ -85,7 +85,7 @@ for (const [what, parse] of Object.entries(OPAQUE)) {
     const lines: LogLine[] = []
     const { app, request } = await serving(t, options, declare, parsing((text) => marked(parse(text) as object, text), loggingTo(lines)))
     for (const text of ['x', 'y', 'x']) t.match(await request(`/?${text}`), { status: 200, cache: 'MISS', text: JSON.stringify({ text }) })
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.same(await keysOf(app, 'shapes'), [])
     t.equal(complaints(lines).length, 1)
   })
@@ -103,7 +103,7 @@ test('a parameter whose type a schema leaves open is told apart from the text th
       t.equal(seen.cache, cache, path)
       t.same(JSON.parse(seen.text), JSON.parse(text))
     }
-    await app.apiCache.ready()
+    await app.apiCache.settled()
   }
 })
 
@@ -115,6 +115,6 @@ test('what a hook before the handler makes of query and path is what the key say
     app.get('/', { config }, async ({ query }) => query as object)
   })
   t.equal((await request('/?q=ADA')).cache, 'MISS')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.match(await request('/?q=ada'), { cache: 'HIT', text: '{"q":"ada"}' })
 })

@@ -32,7 +32,7 @@ async function sweeps (t: Test, keyPrefix: string): Promise<void> {
     for (const n of names) {
       for (const k of ['1', '2']) await request(`/?k=${k}&n=${encodeURIComponent(JSON.stringify(n))}`)
     }
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     const before = await Promise.all(names.map((name) => keysOf(app, name)))
     const index = pick % names.length
     const swept = await app.apiCache.invalidate(names[index]!)

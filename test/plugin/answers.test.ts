@@ -161,7 +161,7 @@ for (const [answer, declare] of Object.entries(answers)) {
       t.ok(seen.bytes.equals(bytes), `'${seen.text}' and '${bytes.toString()}'`)
       for (const name of ['content-length', 'link', 'x-one', 'x-number']) t.equal(seen.headers.get(name), headers.get(name), name)
       // What a fill stores is in the store before the next answer comes from there.
-      await cached.app.apiCache.ready()
+      await cached.app.apiCache.settled()
     }
     t.equal(runs, 1)
   })

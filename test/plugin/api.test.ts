@@ -15,7 +15,7 @@ async function filled (t: Test, options: ApiCacheOptions): Promise<Serving> {
     app.get('/posts', { config: { cache: { namespace: 'posts', expire: 60, tags: ['everybody'] } } }, async () => 'posts')
   })
   for (const path of ['/users/1', '/users/2', '/users/3', '/posts']) await server.request(path)
-  await server.app.apiCache.ready()
+  await server.app.apiCache.settled()
   return server
 }
 
@@ -46,10 +46,10 @@ test('invalidateTags() makes old what carries a tag, in every namespace', async 
   const server = await filled(t, options)
   t.equal(await server.app.apiCache.invalidateTags('user:2'), 1)
   t.same(await state(server), ['HIT', 'MISS', 'HIT', 'HIT'])
-  await server.app.apiCache.ready()
+  await server.app.apiCache.settled()
   t.equal(await server.app.apiCache.invalidateTags(['user:1', 'user:3', 'user:9']), 2)
   t.same(await state(server), ['MISS', 'HIT', 'MISS', 'HIT'])
-  await server.app.apiCache.ready()
+  await server.app.apiCache.settled()
   t.equal(await server.app.apiCache.invalidateTags('everybody'), 4)
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
 })
@@ -82,18 +82,18 @@ test('stats() counts what happened', async (t, options) => {
   t.match(app.apiCache.stats(), { hits: 1, misses: 4, bypasses: 1, stored: 4, invalidations: 1, swept: 3 })
 })
 
-test('ready() resolves when there is nothing left to store or to sweep', async (t, options) => {
+test('settled() resolves when there is nothing left to store or to sweep', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => {
     app.get('/users', { config: { cache: { namespace: 'users', expire: 60 } } }, async () => 'users')
     app.post('/users', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
   })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   for (let round = 0; round < 10; round++) {
     await request('/users')
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.equal((await keysOf(app, 'users')).length, 1)
     await request('/users', { method: 'POST' })
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     t.equal((await keysOf(app, 'users')).length, 0)
   }
 })

@@ -28,13 +28,13 @@ async function works (t: Test, options: ApiCacheOptions, before: (app: FastifyIn
   const { request } = await listening(t, app, declare)
   t.match(await request('/1'), { cache: 'MISS', text: '1' })
   t.match(await request('/1'), { cache: 'HIT', text: '1' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), ['api-cache|users:GET /1'])
   await request('/', { method: 'POST' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), [])
   t.equal((await request('/1')).cache, 'MISS')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   return app
 }
 

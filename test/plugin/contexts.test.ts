@@ -22,7 +22,7 @@ test('routes below a prefix are cached under their whole path', async (t, option
   for (const cache of ['MISS', 'HIT']) {
     for (const [path, text] of answers) t.match(await request(path), { cache, text }, `${cache} ${path}`)
   }
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), answers.map(([path]) => `api-cache|users:GET ${path}`).sort())
   await request('/v1/admin/users', { method: 'POST' })
   for (const [path, text] of answers) t.match(await request(path), { cache: 'MISS', text })
@@ -45,7 +45,7 @@ test('a HEAD is answered from what its GET stored, without a body', async (t, op
   }))
   const first = await request('/', { method: 'HEAD' })
   t.match(first, { cache: 'MISS', status: 200, text: '' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), [], 'a HEAD stores nothing')
 
   const get = await request('/')

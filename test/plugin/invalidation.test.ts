@@ -179,7 +179,7 @@ test('of a list that a client sent the good names are invalidated, and the other
   const seen = async (): Promise<unknown[]> => {
     const caches: unknown[] = []
     for (const tag of ['red', 'blue', 'green']) caches.push((await request(`/${tag}`)).cache)
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     return caches
   }
   await seen()
@@ -236,7 +236,7 @@ test('a namespace can follow from the request', async (t, options) => {
   await as('a', 'POST')
   t.match(await as('a'), { cache: 'MISS', text: 'tenant:a' })
   t.match(await as('b'), { cache: 'HIT', text: 'tenant:b' })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'tenant:b'), ['api-cache|tenant%3Ab:GET /'])
 })
 
@@ -251,7 +251,7 @@ test('a namespace whose name begins like another, or looks like a pattern, is le
   for (const invalidated of names) {
     for (const index of names.keys()) await request(`/${index}`)
     await request(`/?name=${encodeURIComponent(invalidated)}`, { method: 'POST' })
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     for (const [index, name] of names.entries()) {
       t.equal((await request(`/${index}`)).cache, name === invalidated ? 'MISS' : 'HIT', `${name} after ${invalidated}`)
     }

@@ -41,7 +41,7 @@ test('a GET is answered from the store until a POST makes it old', async (t, opt
 
   t.match(await request('/users'), { cache: 'MISS', text: JSON.stringify([...users, 'Dan']) })
   t.match(await request('/users'), { cache: 'HIT', text: JSON.stringify([...users, 'Dan']) })
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(app.apiCache.stats().hits, 2)
 })
 
@@ -52,7 +52,7 @@ test('requests that mean the same to the handler share one entry', async (t, opt
     t.equal((await request(same)).cache, 'HIT', same)
   }
   t.equal((await request('/users?skip=1')).cache, 'MISS')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'user-cache'), [
     'api-cache|user-cache:GET /users?limit=100&skip=0',
     'api-cache|user-cache:GET /users?limit=100&skip=1'
@@ -64,7 +64,7 @@ t.test('redis-cli sees the entry under its readable key, and nothing of the name
   const { app, request } = await serving(t, inRedis(redis()), declareUsers)
   await request('/users')
   await request('/users?skip=2&limit=1')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const scan = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', 'api-cache|user-cache:*')
   t.same((await scan()).sort(), [
     'api-cache|user-cache:GET /users?limit=1&skip=2',
@@ -74,7 +74,7 @@ t.test('redis-cli sees the entry under its readable key, and nothing of the name
   t.ok(Number(ttl) > 86_390 && Number(ttl) <= 86_400, `${ttl} seconds to live`)
 
   await request('/users', post('Dan'))
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await scan(), [])
 })
 
@@ -83,7 +83,7 @@ t.test('an entry is gone from Redis when its time is over', async (t) => {
     config: { cache: { namespace: 'short-cache', expire: 1 } }
   }, async () => ({ now: process.hrtime.bigint().toString() })))
   const first = await request('/short')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.equal((await request('/short')).text, first.text)
   for (let seen = first; seen.text === first.text;) seen = await request('/short')
   t.pass('the handler ran again')
@@ -97,7 +97,7 @@ test('two routes whose policies give one key never answer for each other', async
   for (let round = 0; round < 2; round++) {
     for (const path of ['/one', '/two']) {
       t.match(await request(path), { cache: 'MISS', text: path })
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       t.match(await request(path), { cache: 'HIT', text: path })
     }
   }

@@ -31,7 +31,7 @@ async function expectAll ({ app, request }: Serving, cache: string): Promise<voi
     const seen = await request(`/${name}`)
     if (seen.cache !== cache) throw new Error(`${name} is a ${seen.cache}`)
   }
-  await app.apiCache.ready()
+  await app.apiCache.settled()
 }
 
 for (const [what, policy] of Object.entries(POLICIES)) {
@@ -47,7 +47,7 @@ for (const [what, policy] of Object.entries(POLICIES)) {
     await expectAll(served, 'HIT')
     const turn = await longestTurn(LIMIT, async () => {
       t.equal((await served.request('/', writing(NAMES))).status, 200)
-      await served.app.apiCache.ready()
+      await served.app.apiCache.settled()
     })
     t.ok(turn < LIMIT, `${turn.toFixed(1)} ms`)
     t.equal((await served.request('/other')).cache, 'HIT')
@@ -61,7 +61,7 @@ test('a sweep for many names holds up nobody where there are many entries', asyn
     config: { cache: { namespace: 'swept', tags: (request) => [(request.params as { name: string }).name], expire: 60 } }
   }, async () => 'answer'))
   for (let entry = 0; entry < ENTRIES; entry++) await app.inject(`/entry-${entry}`)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const turn = await longestTurn(LIMIT, () => app.apiCache.invalidateTags(NAMES))
   t.ok(turn < LIMIT, `${turn.toFixed(1)} ms`)
 })
@@ -91,7 +91,7 @@ for (const [kind, declares] of [['the request', (given: unknown) => () => given]
     const { app, request } = await serving(t, options, (app) => app.get('/', { config: { cache: { namespace: 'many', tags, expire: 60 } } }, async () => 'answer'))
     for (const tag of [NAMES[0]!, NAMES[999]!]) {
       t.equal((await request('/')).cache, 'MISS')
-      await app.apiCache.ready()
+      await app.apiCache.settled()
       t.equal((await request('/')).cache, 'HIT')
       await app.apiCache.invalidateTags(tag)
     }

@@ -34,7 +34,7 @@ test('with responseHeader false there is none', async (t, options) => {
 test('prefix is the first part of every key', async (t, options) => {
   const { app, request } = await serving(t, { ...options, prefix: 'my.app:v2' }, declare('body'))
   await request('/')
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), ['my.app:v2|users:GET /'])
   t.equal((await request('/')).cache, 'HIT')
   t.equal(await app.apiCache.invalidate('users'), 1)
@@ -46,7 +46,7 @@ t.test('all that an application keeps in Redis begins with its prefix', async (t
     app.get('/tagged', { config: { cache: { namespace: 'users', expire: 60, coalesce: 'fleet', tags: () => ['tag'] } } }, async () => 'tagged')
   })
   for (const path of ['/', '/tagged']) await request(path)
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   const keys = await redisCli(redis().port, '--scan')
   t.ok(keys.length >= 4)
   t.same(keys.filter((key) => !/^only-this[|!]/.test(key)), [])
@@ -57,10 +57,10 @@ t.test('two applications with prefixes of their own on one Redis do not meet', a
   const apps = [await start('app', 'one'), await start('app2', 'two'), await start('app:users', 'three')]
   for (const [index, text] of ['one', 'two', 'three'].entries()) {
     t.match(await apps[index]!.request('/'), { cache: 'MISS', text })
-    await apps[index]!.app.apiCache.ready()
+    await apps[index]!.app.apiCache.settled()
   }
   await apps[0]!.request('/', { method: 'POST' })
-  await apps[0]!.app.apiCache.ready()
+  await apps[0]!.app.apiCache.settled()
   t.match(await apps[0]!.request('/'), { cache: 'MISS', text: 'one' })
   t.match(await apps[1]!.request('/'), { cache: 'HIT', text: 'two' })
   t.match(await apps[2]!.request('/'), { cache: 'HIT', text: 'three' })
@@ -74,7 +74,7 @@ t.test('a client\'s keyPrefix stands before every key in Redis, and keys() and s
   for (const [index, server] of [inside!, outside!].entries()) {
     t.match(await server.request('/'), { cache: 'MISS', text: `app ${index}` })
     t.match(await server.request('/'), { cache: 'HIT', text: `app ${index}` })
-    await server.app.apiCache.ready()
+    await server.app.apiCache.settled()
   }
   const scan = (pattern: string): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', pattern)
   t.same(await scan('*|users:*').then((keys) => keys.sort()), ['api-cache|users:GET /', 'tenant:*:api-cache|users:GET /'])

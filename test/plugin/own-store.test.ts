@@ -23,7 +23,7 @@ t.test('a store of the user\'s own does all that the plugin needs', async (t) =>
   t.same(await state(), ['MISS', 'HIT'])
   await request('/users', { method: 'POST' })
   t.same(await state(), ['MISS', 'MISS'])
-  await app.apiCache.ready()
+  await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), ['api-cache|users:GET /users/1', 'api-cache|users:GET /users/2'])
   t.equal(await app.apiCache.invalidate('users'), 2)
   t.equal(store.entries.size, 0)
@@ -40,7 +40,7 @@ t.test('a store that fails is passed by, and said so in the log', async (t) => {
 })
 
 t.test('an object that lacks a method of a store is refused', async (t) => {
-  for (const method of ['lookup', 'current', 'claim', 'move', 'set', 'keys', 'sweep']) {
+  for (const method of ['lookup', 'versions', 'ensure', 'bump', 'set', 'keys', 'sweep']) {
     const store = Object.assign(new MapStore(), { [method]: undefined })
     await t.rejects(async () => { await Fastify().register(apiCache, { store }) }, { code: 'FST_API_CACHE_INVALID_FIELD', message: /'store' must be 'redis', 'memory' or an object with the methods of a store/ }, method)
   }

@@ -83,7 +83,7 @@ test('contexts beside each other with a prefix each are independent', async (t, 
   for (const name of ['a', 'b'] as const) {
     t.equal(await cache(name), 'MISS')
     t.equal(await cache(name), 'HIT')
-    await caches[name].ready()
+    await caches[name].settled()
     for await (const key of caches[name].keys('users')) t.equal(key, `${name}|users:GET /${name}`)
   }
   await request('/a', { method: 'POST' })

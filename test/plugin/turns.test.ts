@@ -30,7 +30,7 @@ for (const [store, options] of Object.entries(stores)) {
     })
     for (const path of ['/a', '/b', '/a', '/b']) {
       await request(path)
-      await app.apiCache.ready()
+      await app.apiCache.settled()
     }
     events.length = 0
     const { hits } = app.apiCache.stats()

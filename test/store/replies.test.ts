@@ -2,6 +2,7 @@ import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { Entry } from '../../index.js'
 import { RedisStore } from '../../lib/store/redis/redis-store.js'
+import { lasting } from '../support/entry.js'
 import { startCluster } from '../support/redis-cluster.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 
@@ -29,9 +30,7 @@ const entry = (body: string): Entry => ({
   headers: {},
   kind: 'text',
   body: Buffer.from(body),
-  filledAt: Date.now(),
-  age: 0,
-  lifetime: 60
+  ...lasting(60)
 })
 
 async function open (t: Test, options: RedisOptions = {}): Promise<{ store: RedisStore, client: Redis }> {
@@ -62,22 +61,22 @@ const sweep: Run = async (store) => {
 }
 const operations: Record<string, Run> = {
   lookup: (store) => store.lookup('entry', VERSIONS),
-  current: (store) => store.current(VERSIONS),
-  claim: (store) => store.claim(VERSIONS, 'token'),
-  move: (store) => store.move(VERSIONS, 'token'),
-  hold: (store) => store.hold(VERSIONS, 'writer', 1_000),
-  letGo: (store) => store.letGo(VERSIONS, 'writer', 'token', true),
-  set: (store) => store.set('entry', entry('body'), 60),
-  'set of several': (store) => Promise.all(['a', 'b'].map((key) => store.set(key, entry('body'), 60))),
+  versions: (store) => store.versions(VERSIONS),
+  ensure: (store) => store.ensure(VERSIONS, 'token'),
+  bump: (store) => store.bump(VERSIONS, 'token'),
+  'begin intent': (store) => store.intents.begin(VERSIONS, 'writer', 1_000),
+  'end intent': (store) => store.intents.end(VERSIONS, 'writer', 'token', true),
+  set: (store) => store.set('entry', entry('body')),
+  'set of several': (store) => Promise.all(['a', 'b'].map((key) => store.set(key, entry('body')))),
   keys: list,
   sweep,
-  lease: (store) => store.lease('lease', 'holder', 1_000),
-  release: (store) => store.release('lease', 'holder', 'landed'),
+  'take lease': (store) => store.leases.take('lease', 'holder', 1_000),
+  'release lease': (store) => store.leases.release('lease', 'holder', 'stored'),
   ping: (store) => store.ping()
 }
 
 /** What a user who may not run scripts is given, too. */
-const WITHOUT_SCRIPTS = ['lookup', 'current', 'claim', 'move', 'set', 'set of several', 'keys', 'sweep', 'ping']
+const WITHOUT_SCRIPTS = ['lookup', 'versions', 'ensure', 'bump', 'set', 'set of several', 'keys', 'sweep', 'ping']
 
 for (const [user, names] of [['default', Object.keys(operations)], ['plain', WITHOUT_SCRIPTS]] as const) {
   for (const name of names) {
@@ -111,11 +110,14 @@ t.test('a transaction on a Cluster confirms nothing either', async (t) => {
   const store = new RedisStore(client, true)
   t.teardown(() => { store.close() })
   await store.opened(5_000)
-  await store.claim(VERSIONS, 'token')
-  await store.set('entry', entry('body'), 60)
+  await store.ensure(VERSIONS, 'token')
+  await store.set('entry', entry('body'))
   for (const node of client.nodes('master')) await node.multi({ pipeline: false })
   t.match(await store.lookup('entry', VERSIONS), { entry: undefined, versions: [undefined] })
-  for (const name of ['claim', 'move', 'hold', 'letGo', 'set', 'keys', 'sweep', 'lease', 'release', 'ping']) {
+  const names = [
+    'ensure', 'bump', 'begin intent', 'end intent', 'set', 'keys', 'sweep', 'take lease', 'release lease', 'ping'
+  ]
+  for (const name of names) {
     await t.rejects(operations[name]!(store), UNEXPECTED, name)
   }
   for (const reply of [undefined, 'QUEUED', 1, []]) {
@@ -133,13 +135,13 @@ const odd: Array<[what: string, command: string, run: Run, replies: unknown[], u
   ['a lookup', 'mget', operations['lookup']!, [
     'QUEUED', undefined, null, [], [null], [null, null, null], ['text', null], [null, undefined], { length: 2 }
   ]],
-  ['a claim', 'eval', operations['claim']!, ['QUEUED', null, ...NO_TEXT, [1], ['a', 'b'], [null]]],
-  ['a claim without scripts', 'set', operations['claim']!, ['QUEUED', 'ok', ...NO_TEXT], 'plain'],
-  ['the rest of a claim without scripts', 'get', operations['claim']!, ['QUEUED', undefined, 1, []], 'plain'],
-  ['a move', 'eval', operations['move']!, ['QUEUED', 'OK', '1', ...NO_TEXT]],
-  ['a move without scripts', 'del', operations['move']!, ['QUEUED', ...NO_INTEGER], 'plain'],
-  ['a hold', 'eval', operations['hold']!, ['QUEUED', 0, 2, ...NO_INTEGER]],
-  ['a letting go', 'eval', operations['letGo']!, ['QUEUED', 0, 2, ...NO_INTEGER]],
+  ['an ensure', 'eval', operations['ensure']!, ['QUEUED', null, ...NO_TEXT, [1], ['a', 'b'], [null]]],
+  ['an ensure without scripts', 'set', operations['ensure']!, ['QUEUED', 'ok', ...NO_TEXT], 'plain'],
+  ['the rest of an ensure without scripts', 'get', operations['ensure']!, ['QUEUED', undefined, 1, []], 'plain'],
+  ['a bump', 'eval', operations['bump']!, ['QUEUED', 'OK', '1', ...NO_TEXT]],
+  ['a bump without scripts', 'del', operations['bump']!, ['QUEUED', ...NO_INTEGER], 'plain'],
+  ['the beginning of an intent', 'eval', operations['begin intent']!, ['QUEUED', 0, 2, ...NO_INTEGER]],
+  ['the end of an intent', 'eval', operations['end intent']!, ['QUEUED', 0, 2, ...NO_INTEGER]],
   ['an entry', 'set', operations['set']!, ['QUEUED', 'ok', null, ...NO_TEXT]],
   ['several entries', 'eval', operations['set of several']!, ['QUEUED', 0, 1, 3, ...NO_INTEGER]],
   ['a list of keys', 'scan', list, [
@@ -149,9 +151,9 @@ const odd: Array<[what: string, command: string, run: Run, replies: unknown[], u
   ['what a sweep deletes', 'eval', sweep, ['QUEUED', ...NO_INTEGER]],
   ['what a sweep deletes without scripts', 'unlink', sweep, ['QUEUED', ...NO_INTEGER], 'plain'],
   ['what a sweep deletes without UNLINK', 'del', sweep, ['QUEUED', ...NO_INTEGER], 'old'],
-  ['a lease', 'eval', operations['lease']!, ['QUEUED', 2, -1, ...NO_INTEGER]],
-  ['a release', 'eval', operations['release']!, ['QUEUED', ...NO_INTEGER]],
-  ['the news of a release', 'publish', operations['release']!, ['QUEUED', ...NO_INTEGER]],
+  ['a lease', 'eval', operations['take lease']!, ['QUEUED', 2, -1, ...NO_INTEGER]],
+  ['a release', 'eval', operations['release lease']!, ['QUEUED', ...NO_INTEGER]],
+  ['the news of a release', 'publish', operations['release lease']!, ['QUEUED', ...NO_INTEGER]],
   ['a ping', 'ping', operations['ping']!, ['QUEUED', 'OK', null, ...NO_TEXT]]
 ]
 for (const [what, command, run, replies, user] of odd) {
@@ -184,7 +186,7 @@ t.test('an integer may come as a number, as a string or as a bigint', async (t) 
   const { store } = await open(t)
   for (const [reply, taken] of [[1, true], ['1', true], [1n, true], [0, false], ['0', false], [0n, false]] as const) {
     replying(t, 'eval', reply)
-    t.equal(await store.lease('lease', 'holder', 1_000), taken)
+    t.equal(await store.leases.take('lease', 'holder', 1_000), taken)
     t.equal(await sweep(store), Number(reply))
   }
 })
@@ -200,6 +202,6 @@ t.test('the error names the command and never shows what was in the reply', asyn
     [null, /^the reply to SET is null, /]
   ] as const) {
     replying(t, 'set', reply)
-    await t.rejects(store.set('entry', entry('body'), 60), { ...UNEXPECTED, message })
+    await t.rejects(store.set('entry', entry('body')), { ...UNEXPECTED, message })
   }
 })

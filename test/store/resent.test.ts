@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { RedisStore } from '../../lib/store/redis/redis-store.js'
 import type { Entry } from '../../index.js'
+import { lasting } from '../support/entry.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
 
@@ -52,47 +53,47 @@ interface Resent {
 }
 
 const resent: Record<string, Resent> = {
-  'a move': { act: (store) => store.move([VERSION], 'given'), command: 'eval' },
-  'a move that may only delete': { act: (store) => store.move([VERSION], 'given'), command: 'del', user: scriptless },
-  'a claim': { act: (store) => store.claim([VERSION], 'given'), command: 'eval' },
-  'a claim of what another run left': {
+  'a bump': { act: (store) => store.bump([VERSION], 'given'), command: 'eval' },
+  'a bump that may only delete': { act: (store) => store.bump([VERSION], 'given'), command: 'del', user: scriptless },
+  'an ensure': { act: (store) => store.ensure([VERSION], 'given'), command: 'eval' },
+  'an ensure of what another run left': {
     before: () => control.set(VERSION, 'old.0123456789ab'),
-    act: (store) => store.claim([VERSION], 'given'),
+    act: (store) => store.ensure([VERSION], 'given'),
     command: 'eval'
   },
   'the end of a strict write': {
-    before: (store) => store.hold([VERSION], 'writer', HOUR),
-    act: (store) => store.letGo([VERSION], 'writer', 'given', true),
+    before: (store) => store.intents.begin([VERSION], 'writer', HOUR),
+    act: (store) => store.intents.end([VERSION], 'writer', 'given', true),
     command: 'eval'
   },
   'the end of a strict write that wrote nothing': {
     async before (store) {
-      await store.move([VERSION], 'before')
-      await store.hold([VERSION], 'writer', HOUR)
+      await store.bump([VERSION], 'before')
+      await store.intents.begin([VERSION], 'writer', HOUR)
     },
-    act: (store) => store.letGo([VERSION], 'writer', 'given', false),
+    act: (store) => store.intents.end([VERSION], 'writer', 'given', false),
     command: 'eval'
   },
-  'the end of a strict write whose hold was lost': {
+  'the end of a strict write whose intent was lost': {
     async before (store) {
-      await store.hold([VERSION], 'another', HOUR)
-      await store.move([VERSION], 'before')
+      await store.intents.begin([VERSION], 'another', HOUR)
+      await store.bump([VERSION], 'before')
     },
-    act: (store) => store.letGo([VERSION], 'another', 'given', false),
+    act: (store) => store.intents.end([VERSION], 'another', 'given', false),
     command: 'eval'
   }
 }
 
 /** What others do meanwhile. */
 const meanwhile: Record<string, (store: RedisStore) => Promise<unknown>> = {
-  'a move': (store) => store.move([VERSION], 'other'),
-  'a move and a loss': async (store) => {
-    await store.move([VERSION], 'other')
+  'a bump': (store) => store.bump([VERSION], 'other'),
+  'a bump and a loss': async (store) => {
+    await store.bump([VERSION], 'other')
     await control.del(VERSION)
   },
   'a strict write': async (store) => {
-    await store.hold([VERSION], 'other-writer', HOUR)
-    await store.letGo([VERSION], 'other-writer', 'other', true)
+    await store.intents.begin([VERSION], 'other-writer', HOUR)
+    await store.intents.end([VERSION], 'other-writer', 'other', true)
   }
 }
 
@@ -105,47 +106,47 @@ for (const [what, { before, act, command, user }] of Object.entries(resent)) {
       const held = proxy.holdAnswer(command)
       const acting = act(here)
       const { lose } = await held
-      const seen = await there.current([VERSION])
+      const seen = await there.versions([VERSION])
       await others(there)
       lose()
       await acting
-      const [after] = await there.current([VERSION])
+      const [after] = await there.versions([VERSION])
       if (after !== undefined) t.notOk(seen.includes(after), `${after} was replaced`)
       // And what was only deleted is not brought back by the next who fills.
-      const [claimed] = await there.claim([VERSION], 'later')
-      t.notOk(seen.includes(claimed), `${claimed} was replaced`)
+      const [ensured] = await there.ensure([VERSION], 'later')
+      t.notOk(seen.includes(ensured), `${ensured} was replaced`)
     })
   }
 }
 
-t.test('a claim that finds its version lost at once does not bring it back: others may have filled under it', async (t) => {
+t.test('an ensure that finds its version lost at once does not bring it back: others may have filled under it', async (t) => {
   const { here, proxy } = await stores(t, scriptless)
   const { there } = await stores(t)
   const held = proxy.holdAnswer('set')
-  const claiming = here.claim([VERSION], 'given')
+  const ensuring = here.ensure([VERSION], 'given')
   const { release } = await held
-  const [seen] = await there.claim([VERSION], 'other')
+  const [seen] = await there.ensure([VERSION], 'other')
   t.equal(seen, 'given', 'another process fills under it')
   await control.del(VERSION)
   release()
-  const [claimed] = await claiming
-  t.not(claimed, seen)
-  t.not((await there.current([VERSION]))[0], seen)
-  t.not((await here.claim([VERSION], 'later'))[0], seen)
+  const [ensured] = await ensuring
+  t.not(ensured, seen)
+  t.not((await there.versions([VERSION]))[0], seen)
+  t.not((await here.ensure([VERSION], 'later'))[0], seen)
 })
 
-t.test('of two claims that find a version of another run both replace it, and neither brings back what the other wrote', async (t) => {
+t.test('of two that ensure a version of another run both replace it, and neither brings back what the other wrote', async (t) => {
   const { here, there, proxy } = await stores(t)
   await control.set(VERSION, 'old.0123456789ab')
   const held = proxy.holdAnswer('eval')
-  const claiming = here.claim([VERSION], 'given')
+  const ensuring = here.ensure([VERSION], 'given')
   const { release } = await held
-  const [seen] = await there.claim([VERSION], 'given')
-  await there.move([VERSION], 'given')
+  const [seen] = await there.ensure([VERSION], 'given')
+  await there.bump([VERSION], 'given')
   release()
-  const [claimed] = await claiming
-  t.not(claimed, seen)
-  t.same(await there.current([VERSION]), [claimed])
+  const [ensured] = await ensuring
+  t.not(ensured, seen)
+  t.same(await there.versions([VERSION]), [ensured])
 })
 
 const entry = (text: string, version: string): Entry => ({
@@ -155,21 +156,19 @@ const entry = (text: string, version: string): Entry => ({
   headers: {},
   kind: 'text',
   body: Buffer.from(text),
-  filledAt: Date.now(),
-  age: 0,
-  lifetime: 60
+  ...lasting(60)
 })
 
 t.test('a sweep spares the entry that was filled between being seen and being deleted', async (t) => {
   const { here, there, proxy } = await stores(t)
-  const [old] = await there.claim([VERSION], 'given') as [string]
-  await there.set('p|a:GET /refilled', entry('old', old), 60)
-  await there.move([VERSION], 'given')
-  const [current] = await there.current([VERSION]) as [string]
+  const [old] = await there.ensure([VERSION], 'given') as [string]
+  await there.set('p|a:GET /refilled', entry('old', old))
+  await there.bump([VERSION], 'given')
+  const [current] = await there.versions([VERSION]) as [string]
   const held = proxy.holdAnswer('getrange')
   const sweeping = here.sweep('p|a:', (versions) => versions[VERSION] === current)
   const { release } = await held
-  await there.set('p|a:GET /refilled', entry('new', current), 60)
+  await there.set('p|a:GET /refilled', entry('new', current))
   release()
   t.equal(await sweeping, 0)
   t.equal(String((await there.lookup('p|a:GET /refilled', [VERSION])).entry?.body), 'new')

@@ -1,7 +1,8 @@
 import { AssertionError } from 'node:assert'
 import t from 'tap'
-import type { CacheStore, Entry, Lookup } from '../../index.js'
+import type { CacheStore, Entry, Intents, Leases, Lookup } from '../../index.js'
 import { storeSuite } from '../../lib/store/suite.js'
+import { lasting } from '../support/entry.js'
 import { FullStore, MapStore } from '../support/map-store.js'
 
 t.test('a store of a user\'s own that keeps the contract passes every case', async (t) => {
@@ -37,73 +38,76 @@ const wrong: Record<string, () => CacheStore> = {
   'is never ready': () => Object.assign(new MapStore(), { ready: () => false }),
   'never answers a ping': () => Object.assign(new MapStore(), { ping: async () => { throw new AssertionError({ message: 'no answer' }) } }),
   'finds entries that nobody set': () => new class extends MapStore {
-    override async lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-      const found = await super.lookup(key, versions)
+    override async lookup (key: string, names: readonly string[]): Promise<Lookup> {
+      const found = await super.lookup(key, names)
       return { ...found, entry: found.entry ?? [...this.entries.values()][0]?.entry ?? EMPTY }
     }
   }(),
   'leaves out versions that do not exist': () => new class extends MapStore {
-    override async current (versions: readonly string[]): Promise<Array<string | undefined>> {
-      return (await super.current(versions)).filter((version) => version !== undefined)
+    override async versions (names: readonly string[]): Promise<Array<string | undefined>> {
+      return (await super.versions(names)).filter((version) => version !== undefined)
     }
   }(),
   'answers the versions in an order of its own': () => new class extends MapStore {
-    override async current (versions: readonly string[]): Promise<Array<string | undefined>> {
-      return await super.current([...versions].sort())
+    override async versions (names: readonly string[]): Promise<Array<string | undefined>> {
+      return await super.versions([...names].sort())
     }
   }(),
   'keeps bodies as UTF-8': () => storing((entry) => ({ ...entry, body: Buffer.from(String(entry.body)) })),
   'gives a text that is not the body\'s': () => storing((entry) => ({ ...entry, text: `${String(entry.body)}!` })),
-  'loses headers that were taken away': () => storing((entry) => ({ ...entry, removed: undefined })),
-  'loses what an entry varies on': () => storing((entry) => ({ ...entry, variesOn: undefined })),
-  'loses the age': () => storing((entry) => ({ ...entry, age: 0 })),
+  'loses the headers that were removed': () => storing((entry) => ({ ...entry, removedHeaders: undefined })),
+  'loses the request headers that choose between variants': () => storing((entry) => ({ ...entry, vary: undefined })),
+  'loses the age': () => storing((entry) => ({ ...entry, initialAge: 0 })),
+  'takes an entry to be fresh until it is deleted': () => storing((entry) => ({ ...entry, staleAt: entry.deleteAt })),
   'never replaces an entry': () => new class extends MapStore {
-    override async set (key: string, entry: Entry, seconds: number): Promise<void> {
-      if (!this.entries.has(key)) await super.set(key, entry, seconds)
+    override async set (key: string, entry: Entry): Promise<void> {
+      if (!this.entries.has(key)) await super.set(key, entry)
     }
   }(),
   'folds the case of keys': () => withKeys((key) => key.toLowerCase()),
   'cuts long keys off': () => withKeys((key) => key.slice(0, 200)),
   'keeps entries for ever': () => new class extends MapStore {
-    override async set (key: string, entry: Entry): Promise<void> { await super.set(key, entry, 1e9) }
+    override async set (key: string, entry: Entry): Promise<void> { await super.set(key, entry, Infinity) }
   }(),
   'takes the seconds for milliseconds': () => new class extends MapStore {
-    override async set (key: string, entry: Entry, seconds: number): Promise<void> { await super.set(key, entry, seconds / 1000) }
-  }(),
-  'claims what is there already': () => new class extends MapStore {
-    override async claim (versions: readonly string[], fresh: string): Promise<string[]> {
-      await this.move(versions, fresh)
-      return versions.map(() => fresh)
+    override async set (key: string, entry: Entry): Promise<void> {
+      await super.set(key, entry, Date.now() + (entry.deleteAt - Date.now()) / 1000)
     }
   }(),
-  'claims without writing': () => new class extends MapStore {
-    override async claim (versions: readonly string[], fresh: string): Promise<string[]> {
-      return (await this.current(versions)).map((version) => version ?? fresh)
+  'replaces what is to be ensured': () => new class extends MapStore {
+    override async ensure (names: readonly string[], fresh: string): Promise<string[]> {
+      await this.bump(names, fresh)
+      return names.map(() => fresh)
     }
   }(),
-  'claims in two steps': () => new class extends MapStore {
-    override async claim (versions: readonly string[], fresh: string): Promise<string[]> {
-      const current = await this.current(versions)
-      versions.forEach((version, index) => { this.versions.set(version, current[index] ?? fresh) })
+  'ensures without writing': () => new class extends MapStore {
+    override async ensure (names: readonly string[], fresh: string): Promise<string[]> {
+      return (await this.versions(names)).map((version) => version ?? fresh)
+    }
+  }(),
+  'ensures in two steps': () => new class extends MapStore {
+    override async ensure (names: readonly string[], fresh: string): Promise<string[]> {
+      const current = await this.versions(names)
+      names.forEach((name, index) => { this.tokens.set(name, current[index] ?? fresh) })
       return current.map((version) => version ?? fresh)
     }
   }(),
-  'moves only what exists': () => new class extends MapStore {
-    override async move (versions: readonly string[], fresh: string): Promise<void> {
-      await super.move(versions.filter((version) => this.versions.has(version)), fresh)
+  'bumps only what exists': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string): Promise<void> {
+      await super.bump(names.filter((name) => this.tokens.has(name)), fresh)
     }
   }(),
-  'moves only what does not exist': () => new class extends MapStore {
-    override async move (versions: readonly string[], fresh: string): Promise<void> { await this.claim(versions, fresh) }
+  'bumps only what does not exist': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string): Promise<void> { await this.ensure(names, fresh) }
   }(),
-  'moves everything': () => new class extends MapStore {
-    override async move (versions: readonly string[], fresh: string): Promise<void> {
-      await super.move([...versions, ...this.versions.keys()], fresh)
+  'bumps everything': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string): Promise<void> {
+      await super.bump([...names, ...this.tokens.keys()], fresh)
     }
   }(),
-  'confirms a move before it is done': () => new class extends MapStore {
-    override async move (versions: readonly string[], fresh: string): Promise<void> {
-      setImmediate(() => { void super.move(versions, fresh) })
+  'confirms a bump before it is done': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string): Promise<void> {
+      setImmediate(() => { void super.bump(names, fresh) })
     }
   }(),
   'lists other namespaces, too': () => new class extends MapStore {
@@ -139,7 +143,7 @@ const wrong: Record<string, () => CacheStore> = {
   }(),
   'sweeps versions away': () => new class extends MapStore {
     override async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
-      this.versions.clear()
+      this.tokens.clear()
       return await super.sweep(prefix, isCurrent)
     }
   }(),
@@ -149,62 +153,65 @@ const wrong: Record<string, () => CacheStore> = {
       return 0
     }
   }(),
-  'leases to everybody': () => new class extends FullStore {
-    override async lease (): Promise<boolean> { return true }
+  'gives a lease to everybody': () => new class extends FullStore {
+    override async take (): Promise<boolean> { return true }
   }(),
-  'leases for ever': () => new class extends FullStore {
-    override async lease (key: string, holder: string): Promise<boolean> { return await super.lease(key, holder, 1e9) }
+  'gives leases for ever': () => new class extends FullStore {
+    override async take (key: string, holder: string): Promise<boolean> { return await super.take(key, holder, 1e9) }
   }(),
-  'lets anybody give a lease back': () => new class extends FullStore {
-    override async release (key: string): Promise<void> { this.leases.delete(key) }
+  'takes a lease back from anybody': () => new class extends FullStore {
+    override async release (key: string): Promise<void> { this.leased.delete(key) }
   }(),
   'never prolongs a lease': () => new class extends FullStore {
-    override async lease (key: string, holder: string, milliseconds: number): Promise<boolean> {
-      return !this.leases.has(key) && await super.lease(key, holder, milliseconds)
+    override async take (key: string, holder: string, milliseconds: number): Promise<boolean> {
+      return !this.leased.has(key) && await super.take(key, holder, milliseconds)
     }
   }(),
   'prolongs a lease in word only': () => new class extends FullStore {
-    override async lease (key: string, holder: string, milliseconds: number): Promise<boolean> {
-      return this.leases.get(key)?.holder === holder || await super.lease(key, holder, milliseconds)
+    override async take (key: string, holder: string, milliseconds: number): Promise<boolean> {
+      return this.leased.get(key)?.holder === holder || await super.take(key, holder, milliseconds)
     }
   }(),
-  'tells nobody of a lease that is given back': () => new class extends FullStore {
-    override listen (): void {}
+  'tells nobody that a lease has been given back': () => new class extends FullStore {
+    override subscribe (): void {}
   }(),
   'tells something else than it was given': () => new class extends FullStore {
     override async release (key: string, holder: string, news: string): Promise<void> { await super.release(key, holder, `${news}!`) }
   }(),
-  'leases but never releases': () => Object.assign(new MapStore(), { lease: async () => true }),
+  'gives leases but never takes them back': () => Object.assign(new MapStore(), { leases: { take: async () => true } as unknown as Leases }),
+  'gives leases but tells nobody': () => new class extends FullStore {
+    override readonly leases = { take: this.take.bind(this), release: this.release.bind(this) } as unknown as Leases
+  }(),
   'holds nothing': () => new class extends FullStore {
-    override async hold (): Promise<void> {}
+    override async begin (): Promise<void> {}
   }(),
   'holds for ever': () => new class extends FullStore {
-    override async hold (versions: readonly string[], writer: string): Promise<void> { await super.hold(versions, writer, 1e9) }
+    override async begin (names: readonly string[], writer: string): Promise<void> { await super.begin(names, writer, 1e9) }
   }(),
-  'never opens what was held': () => new class extends FullStore {
-    override async letGo (): Promise<void> {}
+  'never ends an intent': () => new class extends FullStore {
+    override async end (): Promise<void> {}
   }(),
-  'opens what another writer holds': () => new class extends FullStore {
-    override async letGo (versions: readonly string[], _writer: string, fresh: string, moved: boolean): Promise<void> {
-      for (const version of versions) {
-        for (const writer of this.holds.get(version)?.writers.keys() ?? []) await super.letGo([version], writer, fresh, moved)
+  'ends the intents of other writers, too': () => new class extends FullStore {
+    override async end (names: readonly string[], _writer: string, fresh: string, written: boolean): Promise<void> {
+      for (const name of names) {
+        for (const writer of this.holds.get(name)?.writers.keys() ?? []) await super.end([name], writer, fresh, written)
       }
     }
   }(),
-  'brings back what was before a writer moved it': () => new class extends FullStore {
-    override async letGo (versions: readonly string[], writer: string, fresh: string): Promise<void> {
-      await super.letGo(versions, writer, fresh, false)
+  'brings back what was before a writer had written': () => new class extends FullStore {
+    override async end (names: readonly string[], writer: string, fresh: string): Promise<void> {
+      await super.end(names, writer, fresh, false)
     }
   }(),
-  'never brings back what no writer moved': () => new class extends FullStore {
-    override async letGo (versions: readonly string[], writer: string, fresh: string): Promise<void> {
-      await super.letGo(versions, writer, fresh, true)
+  'never brings back what was before, where no writer has written': () => new class extends FullStore {
+    override async end (names: readonly string[], writer: string, fresh: string): Promise<void> {
+      await super.end(names, writer, fresh, true)
     }
   }(),
-  'opens a held version with a move': () => new class extends FullStore {
-    override async move (versions: readonly string[], fresh: string): Promise<void> {
-      for (const version of versions) this.holds.delete(version)
-      await super.move(versions, fresh)
+  'ends an intent with a bump': () => new class extends FullStore {
+    override async bump (names: readonly string[], fresh: string): Promise<void> {
+      for (const name of names) this.holds.delete(name)
+      await super.bump(names, fresh)
     }
   }(),
   'does not list what is held': () => new class extends FullStore {
@@ -212,34 +219,34 @@ const wrong: Record<string, () => CacheStore> = {
       for await (const key of super.keys(prefix)) if (!this.held(key)) yield key
     }
   }(),
-  'forgets a move of what is held': () => new class extends FullStore {
-    override async move (versions: readonly string[], fresh: string): Promise<void> {
-      await super.move(versions.filter((version) => !this.held(version)), fresh)
+  'forgets a bump of what is held': () => new class extends FullStore {
+    override async bump (names: readonly string[], fresh: string): Promise<void> {
+      await super.bump(names.filter((name) => !this.held(name)), fresh)
     }
   }(),
   'brings back what a lost writer held': () => new class extends FullStore {
-    override held (version: string): boolean {
-      const before = this.holds.get(version)?.before
-      const held = super.held(version)
-      if (!held && before !== undefined) this.versions.set(version, before)
+    override held (name: string): boolean {
+      const before = this.holds.get(name)?.before
+      const held = super.held(name)
+      if (!held && before !== undefined) this.tokens.set(name, before)
       return held
     }
   }(),
-  'holds but never lets go': () => Object.assign(new MapStore(), { hold: async () => {} })
+  'begins intents but never ends them': () => Object.assign(new MapStore(), { intents: { begin: async () => {} } as unknown as Intents })
 }
 
-const EMPTY: Entry = { route: 'GET /', versions: {}, status: 200, headers: {}, kind: 'empty', body: Buffer.alloc(0), filledAt: 0, age: 0, lifetime: 1 }
+const EMPTY: Entry = { route: 'GET /', versions: {}, status: 200, headers: {}, kind: 'empty', body: Buffer.alloc(0), ...lasting(1) }
 
 function storing (change: (entry: Entry) => Entry): CacheStore {
   return new class extends MapStore {
-    override async set (key: string, entry: Entry, seconds: number): Promise<void> { await super.set(key, change(entry), seconds) }
+    override async set (key: string, entry: Entry): Promise<void> { await super.set(key, change(entry), entry.deleteAt) }
   }()
 }
 
 function withKeys (change: (key: string) => string): CacheStore {
   return new class extends MapStore {
-    override async lookup (key: string, versions: readonly string[]): Promise<Lookup> { return await super.lookup(change(key), versions) }
-    override async set (key: string, entry: Entry, seconds: number): Promise<void> { await super.set(change(key), entry, seconds) }
+    override async lookup (key: string, names: readonly string[]): Promise<Lookup> { return await super.lookup(change(key), names) }
+    override async set (key: string, entry: Entry): Promise<void> { await super.set(change(key), entry) }
   }()
 }
 

@@ -18,7 +18,7 @@ t.teardown(async () => {
 /** Whether versions come to be known without asking the store, in the time of many round trips. */
 async function comesToKnow (versions: TrackedVersions): Promise<boolean> {
   for (let round = 0; round < 1_000; round++) {
-    const current = versions.current(['version'])
+    const current = versions.versions(['version'])
     if (!isPromise(current)) return true
     await current
     await control.echo('a round trip')
@@ -28,7 +28,7 @@ async function comesToKnow (versions: TrackedVersions): Promise<boolean> {
 
 function open (t: Test, options: RedisOptions = {}): TrackedVersions {
   const client = new Redis({ port: server.port, ...options })
-  const versions = new TrackedVersions({ current: async () => ['token'] }, client, '')
+  const versions = new TrackedVersions({ versions: async () => ['token'] }, client, '')
   t.teardown(() => {
     versions.close()
     client.disconnect()
@@ -56,6 +56,6 @@ t.test('a reply to PING of another form is no sign of life', async (t) => {
   Command.setReplyTransformer('ping', () => 'QUEUED')
   t.teardown(() => { Command.setReplyTransformer('ping', (reply: unknown) => reply) })
   const until = performance.now() + 10_000
-  while (!isPromise(versions.current(['version'])) && performance.now() < until) await control.echo('a round trip')
-  t.ok(isPromise(versions.current(['version'])))
+  while (!isPromise(versions.versions(['version'])) && performance.now() < until) await control.echo('a round trip')
+  t.ok(isPromise(versions.versions(['version'])))
 })

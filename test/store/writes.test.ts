@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import type { Entry } from '../../index.js'
 import { RedisStore } from '../../lib/store/redis/redis-store.js'
 import { commands } from '../support/commands.js'
+import { lasting } from '../support/entry.js'
 import { startCluster } from '../support/redis-cluster.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 import { socketWrites } from '../support/socket-writes.js'
@@ -21,8 +22,8 @@ t.teardown(async () => {
 
 const HUNDRED = Array.from({ length: 100 }, (_, index) => `entry-${index}`)
 
-const entry = (body: string | Buffer): Entry => ({
-  route: 'GET /', versions: {}, status: 200, headers: {}, kind: 'bytes', body: Buffer.from(body), filledAt: Date.now(), age: 0, lifetime: 60
+const entry = (body: string | Buffer, seconds = 60): Entry => ({
+  route: 'GET /', versions: {}, status: 200, headers: {}, kind: 'bytes', body: Buffer.from(body), ...lasting(seconds)
 })
 
 async function open (t: Test, client: Redis | Cluster = new Redis({ port: server.port })): Promise<RedisStore> {
@@ -39,7 +40,7 @@ async function bodies (store: RedisStore, keys: readonly string[]): Promise<Arra
 
 t.test('what is stored in one turn leaves in few commands, each entry under its own key and with its own time', async (t) => {
   const store = await open(t)
-  const seen = await commands(server.port, () => Promise.all(HUNDRED.map((key, index) => store.set(key, entry(key), 1_000 + index * 10))))
+  const seen = await commands(server.port, () => Promise.all(HUNDRED.map((key, index) => store.set(key, entry(key, 1_000 + index * 10)))))
   t.ok(seen.length < 10 && seen.every((command) => command === 'eval'), seen.join())
   t.same(await bodies(store, HUNDRED), HUNDRED)
   const left = await Promise.all(HUNDRED.map((key) => control.ttl(key)))
@@ -50,17 +51,17 @@ t.test('of two entries for one key in one turn the later one stays', async (t) =
   const store = await open(t)
   const large = Buffer.alloc(5_000, 'x')
   await Promise.all([
-    store.set('a', entry(large), 60), store.set('b', entry('first'), 60), store.set('c', entry('c'), 60),
-    store.set('a', entry('second'), 60), store.set('b', entry(large), 60)
+    store.set('a', entry(large)), store.set('b', entry('first')), store.set('c', entry('c')),
+    store.set('a', entry('second')), store.set('b', entry(large))
   ])
   t.same(await bodies(store, ['a', 'b', 'c']), ['second', large.toString(), 'c'])
 })
 
 t.test('an entry that is alone in its turn, or a command\'s worth by itself, needs no script', async (t) => {
   const store = await open(t)
-  t.same(await commands(server.port, () => store.set('a', entry('alone'), 60)), ['set'])
+  t.same(await commands(server.port, () => store.set('a', entry('alone'))), ['set'])
   const large = Buffer.alloc(100_000, 'x')
-  const seen = await commands(server.port, () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(large), 60))))
+  const seen = await commands(server.port, () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(large)))))
   t.same(seen, ['set', 'set', 'set'])
   t.same(await bodies(store, ['a', 'b', 'c']), Array(3).fill(large.toString()))
 })
@@ -69,19 +70,19 @@ t.test('entries too large for a script leave in one write', async (t) => {
   const client = new Redis({ port: server.port })
   const store = await open(t, client)
   const body = Buffer.alloc(5_000, 'x')
-  t.same(await socketWrites([client], () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(body), 60)))), [1])
+  t.same(await socketWrites([client], () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(body))))), [1])
 })
 
 t.test('a user who may not run scripts stores all the same', async (t) => {
   await control.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-eval')
   const store = await open(t, new Redis({ port: server.port, username: 'app', password: 'secret' }))
-  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key))))
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
 
 t.test('a client\'s keyPrefix is before each key', async (t) => {
   const store = await open(t, new Redis({ port: server.port, keyPrefix: 'app:' }))
-  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key))))
   t.same((await control.keys('*')).sort(), HUNDRED.map((key) => `app:${key}`).sort())
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
@@ -89,17 +90,17 @@ t.test('a client\'s keyPrefix is before each key', async (t) => {
 t.test('a Redis that is full refuses all of a turn, and takes the next once it has room', async (t) => {
   const store = await open(t)
   await control.config('SET', 'maxmemory', '1')
-  const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key))))
   await control.config('SET', 'maxmemory', '0')
   t.ok(refused.every((outcome) => outcome.status === 'rejected' && String(outcome.reason).includes('OOM')))
-  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  await Promise.all(HUNDRED.map((key) => store.set(key, entry(key))))
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
 
 t.test('a server that refuses a turn\'s entries for being a replica is not relied on any more', async (t) => {
   const store = await open(t)
   await control.call('REPLICAOF', '127.0.0.1', 1)
-  const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key))))
   t.equal(store.ready(), false)
   await control.call('REPLICAOF', 'NO', 'ONE')
   t.ok(refused.every((outcome) => outcome.status === 'rejected' && String(outcome.reason).includes('READONLY')))
@@ -109,7 +110,7 @@ t.test('when the connection is lost all who wait learn of it', async (t) => {
   const client = new Redis({ port: server.port, maxRetriesPerRequest: 0, retryStrategy: () => null })
   client.on('error', () => {})
   const store = await open(t, client)
-  const waiting = ['a', 'b', 'c'].map((key) => store.set(key, entry(key), 60))
+  const waiting = ['a', 'b', 'c'].map((key) => store.set(key, entry(key)))
   client.disconnect()
   const outcomes = await Promise.allSettled(waiting)
   t.same(outcomes.map(({ status }) => status), Array(3).fill('rejected'))
@@ -122,7 +123,7 @@ t.test('on a Cluster entries of one turn go to the servers of their keys, in one
   const store = await open(t, client)
   await bodies(store, HUNDRED)
   const masters = client.nodes('master')
-  t.same(await socketWrites(masters, () => Promise.all(HUNDRED.map((key) => store.set(key, entry(key), 60)))), masters.map(() => 1))
+  t.same(await socketWrites(masters, () => Promise.all(HUNDRED.map((key) => store.set(key, entry(key))))), masters.map(() => 1))
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
 
@@ -133,7 +134,7 @@ t.test('on a Cluster a server that refuses its entries costs no other its own', 
   t.teardown(() => { full.disconnect() })
   const store = await open(t, new Cluster([...servers.startupNodes]))
   await full.config('SET', 'maxmemory', '1')
-  const outcomes = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key), 60)))
+  const outcomes = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key))))
   const refused = outcomes.filter(({ status }) => status === 'rejected').length
   t.ok(refused > 0 && refused < HUNDRED.length, `${refused} refused`)
   t.same(await bodies(store, HUNDRED), HUNDRED.map((key, index) => outcomes[index]!.status === 'fulfilled' ? key : undefined))

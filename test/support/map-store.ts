@@ -1,37 +1,37 @@
-import { CLOSED, type CacheStore, type Entry, type Lookup } from '../../index.js'
+import { CLOSED, type CacheStore, type Entry, type Intents, type Leases, type Lookup } from '../../index.js'
 
 /** A store as a user of the plugin may write one: everything later, and nothing that is optional. */
 export class MapStore implements CacheStore {
   readonly name: string = 'map'
   readonly entries = new Map<string, { entry: Entry, until: number }>()
-  readonly versions = new Map<string, string>()
+  readonly tokens = new Map<string, string>()
 
-  async lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-    return { entry: this.#alive(key), versions: await this.current(versions) }
+  async lookup (key: string, names: readonly string[]): Promise<Lookup> {
+    return { entry: this.#alive(key), versions: await this.versions(names) }
   }
 
-  async current (versions: readonly string[]): Promise<Array<string | undefined>> {
-    return versions.map((version) => this.versions.get(version))
+  async versions (names: readonly string[]): Promise<Array<string | undefined>> {
+    return names.map((name) => this.tokens.get(name))
   }
 
-  async claim (versions: readonly string[], fresh: string): Promise<string[]> {
-    return versions.map((version) => {
-      if (!this.versions.has(version)) this.versions.set(version, fresh)
-      return this.versions.get(version)!
+  async ensure (names: readonly string[], fresh: string): Promise<string[]> {
+    return names.map((name) => {
+      if (!this.tokens.has(name)) this.tokens.set(name, fresh)
+      return this.tokens.get(name)!
     })
   }
 
-  async move (versions: readonly string[], fresh: string): Promise<void> {
-    for (const version of versions) this.versions.set(version, fresh)
+  async bump (names: readonly string[], fresh: string): Promise<void> {
+    for (const name of names) this.tokens.set(name, fresh)
   }
 
-  async set (key: string, entry: Entry, seconds: number): Promise<void> {
-    this.entries.set(key, { entry, until: Date.now() + seconds * 1000 })
+  async set (key: string, entry: Entry, until = entry.deleteAt): Promise<void> {
+    this.entries.set(key, { entry, until })
   }
 
   async * keys (prefix: string): AsyncGenerator<string, void, undefined> {
-    for (const key of [...this.entries.keys(), ...this.versions.keys()]) {
-      if (key.startsWith(prefix) && (this.versions.has(key) || this.#alive(key) !== undefined)) yield key
+    for (const key of [...this.entries.keys(), ...this.tokens.keys()]) {
+      if (key.startsWith(prefix) && (this.tokens.has(key) || this.#alive(key) !== undefined)) yield key
     }
   }
 
@@ -51,81 +51,92 @@ export class MapStore implements CacheStore {
 
 /** The same with all that is optional. */
 export class FullStore extends MapStore {
-  readonly leases = new Map<string, { holder: string, until: number }>()
+  readonly leased = new Map<string, { holder: string, until: number }>()
   readonly listeners: Array<(key: string, news: string) => void> = []
   readonly holds = new Map<string, { before: string | undefined, writers: Map<string, number> }>()
 
-  override async current (versions: readonly string[]): Promise<Array<string | undefined>> {
-    return (await super.current(versions)).map((token, index) => this.held(versions[index]!) ? undefined : token)
+  readonly intents: Intents = {
+    begin: (names, writer, milliseconds) => this.begin(names, writer, milliseconds),
+    end: (names, writer, fresh, written) => this.end(names, writer, fresh, written)
   }
 
-  override async claim (versions: readonly string[], fresh: string): Promise<string[]> {
-    const free = versions.filter((version) => !this.held(version))
-    const claimed = await super.claim(free, fresh)
-    return versions.map((version) => free.includes(version) ? claimed[free.indexOf(version)]! : CLOSED)
+  readonly leases: Leases = {
+    take: (key, holder, milliseconds) => this.take(key, holder, milliseconds),
+    release: (key, holder, news) => this.release(key, holder, news),
+    subscribe: (listener) => { this.subscribe(listener) }
   }
 
-  override async move (versions: readonly string[], fresh: string): Promise<void> {
-    for (const version of versions) {
-      if (this.held(version)) this.holds.get(version)!.before = undefined
-      else await super.move([version], fresh)
+  override async versions (names: readonly string[]): Promise<Array<string | undefined>> {
+    return (await super.versions(names)).map((token, index) => this.held(names[index]!) ? undefined : token)
+  }
+
+  override async ensure (names: readonly string[], fresh: string): Promise<string[]> {
+    const free = names.filter((name) => !this.held(name))
+    const ensured = await super.ensure(free, fresh)
+    return names.map((name) => free.includes(name) ? ensured[free.indexOf(name)]! : CLOSED)
+  }
+
+  override async bump (names: readonly string[], fresh: string): Promise<void> {
+    for (const name of names) {
+      if (this.held(name)) this.holds.get(name)!.before = undefined
+      else await super.bump([name], fresh)
     }
   }
 
   override async * keys (prefix: string): AsyncGenerator<string, void, undefined> {
-    const held = [...this.holds.keys()].filter((version) => version.startsWith(prefix) && this.held(version))
+    const held = [...this.holds.keys()].filter((name) => name.startsWith(prefix) && this.held(name))
     yield * super.keys(prefix)
     yield * held
   }
 
-  async hold (versions: readonly string[], writer: string, milliseconds: number): Promise<void> {
-    for (const version of versions) {
-      if (!this.held(version)) this.holds.set(version, { before: this.versions.get(version), writers: new Map() })
-      this.versions.delete(version)
-      this.holds.get(version)!.writers.set(writer, Date.now() + milliseconds)
+  async begin (names: readonly string[], writer: string, milliseconds: number): Promise<void> {
+    for (const name of names) {
+      if (!this.held(name)) this.holds.set(name, { before: this.tokens.get(name), writers: new Map() })
+      this.tokens.delete(name)
+      this.holds.get(name)!.writers.set(writer, Date.now() + milliseconds)
     }
   }
 
-  async letGo (versions: readonly string[], writer: string, fresh: string, moved: boolean): Promise<void> {
-    for (const version of versions) {
-      const hold = this.held(version) ? this.holds.get(version)! : undefined
+  async end (names: readonly string[], writer: string, fresh: string, written: boolean): Promise<void> {
+    for (const name of names) {
+      const hold = this.held(name) ? this.holds.get(name)! : undefined
       if (hold !== undefined) {
-        if (moved) hold.before = undefined
+        if (written) hold.before = undefined
         hold.writers.delete(writer)
         if (hold.writers.size > 0) continue
-        this.holds.delete(version)
+        this.holds.delete(name)
       }
-      if (hold !== undefined || moved) this.versions.set(version, hold?.before ?? fresh)
+      if (hold !== undefined || written) this.tokens.set(name, hold?.before ?? fresh)
     }
   }
 
   /** Forgets the writers whose time is over. */
-  held (version: string): boolean {
-    const hold = this.holds.get(version)
+  held (name: string): boolean {
+    const hold = this.holds.get(name)
     if (hold === undefined) return false
     for (const [writer, until] of hold.writers) {
       if (until > Date.now()) continue
       hold.before = undefined
       hold.writers.delete(writer)
     }
-    if (hold.writers.size === 0) this.holds.delete(version)
+    if (hold.writers.size === 0) this.holds.delete(name)
     return hold.writers.size > 0
   }
 
-  async lease (key: string, holder: string, milliseconds: number): Promise<boolean> {
-    const lease = this.leases.get(key)
+  async take (key: string, holder: string, milliseconds: number): Promise<boolean> {
+    const lease = this.leased.get(key)
     if (lease !== undefined && lease.holder !== holder && lease.until > Date.now()) return false
-    this.leases.set(key, { holder, until: Date.now() + milliseconds })
+    this.leased.set(key, { holder, until: Date.now() + milliseconds })
     return true
   }
 
   async release (key: string, holder: string, news: string): Promise<void> {
-    if (this.leases.get(key)?.holder !== holder) return
-    this.leases.delete(key)
-    for (const told of this.listeners) told(key, news)
+    if (this.leased.get(key)?.holder !== holder) return
+    this.leased.delete(key)
+    for (const listener of this.listeners) listener(key, news)
   }
 
-  listen (told: (key: string, news: string) => void): void {
-    this.listeners.push(told)
+  subscribe (listener: (key: string, news: string) => void): void {
+    this.listeners.push(listener)
   }
 }

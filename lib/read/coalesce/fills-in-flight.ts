@@ -2,125 +2,125 @@ import { LRUCache } from 'lru-cache'
 import { Deadlines } from '../../store/deadlines.js'
 import type { Entry } from '../../entry/entry.js'
 
-/** Milliseconds for which a key is remembered as not worth waiting for. */
-const UNSHARED_MILLISECONDS = 2_000
-const MAX_UNSHARED = 10_000
+/** Milliseconds for which requests for a key do not wait for each other, after a response that cannot be shared. */
+const HIT_FOR_MISS_MILLISECONDS = 2_000
+const MAX_HIT_FOR_MISS = 10_000
 
 /** An entry, and the key under which it is stored. */
-export interface Landed {
+export interface Filled {
   readonly entry: Entry
   readonly key: string
 }
 
 /**
- * How a flight ended for those who waited: with an entry for all; with an answer that is nobody
- * else's, or that a write overtook (each runs its own handler now, in parallel); or abandoned
- * (one of them takes over).
+ * How a fill ended for the requests that waited. With an entry: all use it. 'hit-for-miss' (the
+ * response cannot be shared) or 'invalidated' (by a write): each runs its own handler, in parallel.
+ * 'abandoned': one of them takes over.
  */
-export type Outcome = Landed | 'unshared' | 'overtaken' | 'abandoned'
+export type Outcome = Filled | 'hit-for-miss' | 'invalidated' | 'abandoned'
 
 /**
- * One handler run whose answer others wait for. Nearly all have nobody waiting, so a flight makes
- * no promise, and it holds what it brought only while it can be found.
+ * A fill that other requests can wait for. Usually none waits, so it uses callbacks instead of a
+ * promise. It keeps its entry only until it is released.
  */
-export class Flight {
-  /** The versions that it began under, in the order of the route's lookup. */
+export class FillInFlight {
+  /** The versions that it began under, in the order of the key's names. */
   readonly versions: readonly string[]
   #outcome: Outcome | undefined
-  #ended = false
-  #untilLanded: Array<(outcome: Outcome) => void> | undefined
-  #untilEnded: Array<(outcome: Outcome) => void> | undefined
+  #released = false
+  #untilPublished: Array<(outcome: Outcome) => void> | undefined
+  #untilReleased: Array<(outcome: Outcome) => void> | undefined
 
   constructor (versions: readonly string[]) {
     this.versions = versions
   }
 
-  /** Tells what the flight brings: at once where it has landed. */
-  whenLanded (told: (outcome: Outcome) => void): void {
-    if (this.#outcome !== undefined) told(this.#outcome)
-    else (this.#untilLanded ??= []).push(told)
+  /** Calls the listener with the outcome: at once if it is known already. */
+  whenPublished (listener: (outcome: Outcome) => void): void {
+    if (this.#outcome !== undefined) listener(this.#outcome)
+    else (this.#untilPublished ??= []).push(listener)
   }
 
-  /** Tells what the flight brought when the entry can be found in the store, or there is none. */
-  whenEnded (told: (outcome: Outcome) => void): void {
-    if (this.#ended) told(this.#outcome!)
-    else (this.#untilEnded ??= []).push(told)
+  /** Calls the listener with the outcome when the entry is in the store, or when there is none. */
+  whenReleased (listener: (outcome: Outcome) => void): void {
+    if (this.#released) listener(this.#outcome!)
+    else (this.#untilReleased ??= []).push(listener)
   }
 
-  land (outcome: Outcome): void {
+  publish (outcome: Outcome): void {
     if (this.#outcome !== undefined) return
     this.#outcome = outcome
-    for (const told of this.#untilLanded ?? []) told(outcome)
-    this.#untilLanded = undefined
+    for (const listener of this.#untilPublished ?? []) listener(outcome)
+    this.#untilPublished = undefined
   }
 
-  end (): void {
-    if (this.#ended) return
-    this.land('abandoned')
-    this.#ended = true
-    for (const told of this.#untilEnded ?? []) told(this.#outcome!)
-    this.#untilEnded = undefined
+  release (): void {
+    if (this.#released) return
+    this.publish('abandoned')
+    this.#released = true
+    for (const listener of this.#untilReleased ?? []) listener(this.#outcome!)
+    this.#untilReleased = undefined
     this.#outcome = 'abandoned'
   }
 }
 
-/** The fills of this process that are under way: many callers, one handler run. */
-export class Flights {
-  readonly #byKey = new Map<string, Flight>()
-  readonly #unshared = new LRUCache<string, true>({ max: MAX_UNSHARED, ttl: UNSHARED_MILLISECONDS })
-  readonly #patience: Deadlines
-  #ending: Array<{ readonly key: string, readonly flight: Flight }> = []
+/** The fills in progress in this process: many requests, one handler run. */
+export class FillsInFlight {
+  readonly #byKey = new Map<string, FillInFlight>()
+  readonly #hitForMiss = new LRUCache<string, true>({ max: MAX_HIT_FOR_MISS, ttl: HIT_FOR_MISS_MILLISECONDS })
+  readonly #timeouts: Deadlines
+  #releasing: Array<{ readonly key: string, readonly fill: FillInFlight }> = []
 
-  /** @param patience longest wait for somebody else's fill, in milliseconds */
-  constructor (patience: number) {
-    this.#patience = new Deadlines(patience)
+  /** @param timeout longest wait for another request's fill, in milliseconds */
+  constructor (timeout: number) {
+    this.#timeouts = new Deadlines(timeout)
   }
 
-  /** How many fills others could wait for. */
+  /** The number of fills that other requests can wait for. */
   get size (): number {
     return this.#byKey.size
   }
 
   /**
-   * The flight to wait for: one that began under the versions which are current for this
-   * caller, so that no write can have come between its reading and this caller's asking.
+   * The fill to wait for. It must have begun under the versions that the caller found: otherwise a
+   * write may have happened after its handler read the data and before the caller's request.
    */
-  find (key: string, versions: readonly string[]): Flight | undefined {
-    const flight = this.#byKey.get(key)
-    return flight?.versions.every((version, index) => version === versions[index]) === true ? flight : undefined
+  find (key: string, versions: readonly string[]): FillInFlight | undefined {
+    const fill = this.#byKey.get(key)
+    return fill?.versions.every((version, index) => version === versions[index]) === true ? fill : undefined
   }
 
-  /** Takes off, unless the last answer under this key was one that nobody else may have. */
-  begin (key: string, versions: readonly string[]): Flight | undefined {
-    if (this.#unshared.has(key)) return undefined
-    const flight = new Flight(versions)
-    this.#byKey.set(key, flight)
-    return flight
+  /** Begins a fill, unless the last response for this key could not be shared. */
+  begin (key: string, versions: readonly string[]): FillInFlight | undefined {
+    if (this.#hitForMiss.has(key)) return undefined
+    const fill = new FillInFlight(versions)
+    this.#byKey.set(key, fill)
+    return fill
   }
 
   /**
-   * What a flight under way brings; or, as soon as there is none, the caller's own flight. Neither
-   * where the answer would be no use to others, or when patience has run out.
+   * The result of the fill in progress; or a fill for the caller to run, once there is none. Undefined
+   * if the response cannot be shared, or when the wait times out.
    */
-  join (key: string, versions: readonly string[]): Promise<Landed | Flight | undefined> {
+  join (key: string, versions: readonly string[]): Promise<Filled | FillInFlight | undefined> {
     return new Promise((resolve) => {
-      let awaited: Flight | undefined
-      let patient = true
-      const deadline = this.#patience.start(() => {
-        patient = false
-        // Whoever comes now would wait as long for nothing.
-        this.#leave(key, awaited)
+      let awaited: FillInFlight | undefined
+      let waiting = true
+      const deadline = this.#timeouts.start(() => {
+        waiting = false
+        // Later requests would wait just as long in vain.
+        this.#remove(key, awaited)
         resolve(undefined)
       })
-      const settle = (outcome: Landed | Flight | undefined): void => {
+      const settle = (outcome: Filled | FillInFlight | undefined): void => {
         deadline.release()
         resolve(outcome)
       }
       const follow = (): void => {
         awaited = this.find(key, versions)
         if (awaited === undefined) return settle(this.begin(key, versions))
-        awaited.whenLanded((outcome) => {
-          if (!patient) return
+        awaited.whenPublished((outcome) => {
+          if (!waiting) return
           if (outcome === 'abandoned') follow()
           else settle(typeof outcome === 'string' ? undefined : outcome)
         })
@@ -129,36 +129,36 @@ export class Flights {
     })
   }
 
-  /** Tells the waiters; with an entry, later callers still find the flight until `end`. */
-  land (key: string, flight: Flight | undefined, outcome: Outcome): void {
-    if (outcome === 'unshared') this.#unshared.set(key, true)
-    else if (typeof outcome !== 'string' && this.#unshared.size > 0) this.#unshared.delete(key)
-    if (flight === undefined) return
-    // Whoever takes over from an abandoned one must not find it again.
-    if (typeof outcome === 'string') this.#leave(key, flight)
-    flight.land(outcome)
-    if (typeof outcome === 'string') flight.end()
+  /** Passes the outcome to those who wait. If it is an entry, later requests find the fill until `release`. */
+  publish (key: string, fill: FillInFlight | undefined, outcome: Outcome): void {
+    if (outcome === 'hit-for-miss') this.#hitForMiss.set(key, true)
+    else if (typeof outcome !== 'string' && this.#hitForMiss.size > 0) this.#hitForMiss.delete(key)
+    if (fill === undefined) return
+    // First, because a request that takes over from an abandoned fill must not find it again.
+    if (typeof outcome === 'string') this.#remove(key, fill)
+    fill.publish(outcome)
+    if (typeof outcome === 'string') fill.release()
   }
 
-  /** The entry can be found in the store now, or there is none. */
-  end (key: string, flight: Flight | undefined): void {
-    this.#leave(key, flight)
-    flight?.end()
+  /** Ends a fill: its entry is in the store now, or there is none. */
+  release (key: string, fill: FillInFlight | undefined): void {
+    this.#remove(key, fill)
+    fill?.release()
   }
 
-  /** The same one turn later, for those whose look was answered together with this. */
-  endSoon (key: string, flight: Flight | undefined): void {
-    if (flight === undefined) return
-    if (this.#ending.push({ key, flight }) === 1) setImmediate(this.#endAll)
+  /** The same, one turn of the event loop later: for requests whose lookup ended just before the entry was stored. */
+  releaseSoon (key: string, fill: FillInFlight | undefined): void {
+    if (fill === undefined) return
+    if (this.#releasing.push({ key, fill }) === 1) setImmediate(this.#releaseAll)
   }
 
-  readonly #endAll = (): void => {
-    const ending = this.#ending
-    this.#ending = []
-    for (const { key, flight } of ending) this.end(key, flight)
+  readonly #releaseAll = (): void => {
+    const ending = this.#releasing
+    this.#releasing = []
+    for (const { key, fill } of ending) this.release(key, fill)
   }
 
-  #leave (key: string, flight: Flight | undefined): void {
-    if (flight !== undefined && this.#byKey.get(key) === flight) this.#byKey.delete(key)
+  #remove (key: string, fill: FillInFlight | undefined): void {
+    if (fill !== undefined && this.#byKey.get(key) === fill) this.#byKey.delete(key)
   }
 }

@@ -1,9 +1,9 @@
 import { pipeline, Transform, type Readable } from 'node:stream'
 
-/** What a body came to when its stream ended well; undefined when it was too large to keep. */
+/** The body of a stream that ended without error; undefined if it was too large. */
 export type Captured = Buffer | undefined
 
-/** Keeps what passes, up to a limit. */
+/** Collects chunks up to a limit. */
 class Collector {
   readonly #limit: number
   #chunks: Buffer[] | undefined = []
@@ -15,7 +15,7 @@ class Collector {
 
   add (chunk: Uint8Array | string): void {
     if (this.#chunks === undefined) return
-    // Copied: its owner may write to it again.
+    // Copied, because its owner may change it later.
     const bytes = Buffer.from(chunk)
     this.#size += bytes.length
     if (this.#size > this.#limit) this.#chunks = undefined
@@ -27,19 +27,20 @@ class Collector {
   }
 }
 
-/** A stream that is kept while its reader reads it. */
+/** A stream whose content is captured while it is read. */
 export interface Capturing<T> {
   readonly stream: T
-  /** Frees the source when nobody reads the stream any more. */
+  /** Destroys the source if the stream is no longer read. */
   close(): void
 }
 
 /**
- * The same stream; `ended` is called when all of it has passed well, before its reader learns of
- * the end. A source that fails or is cut off fails the reader, a reader that goes away frees the
- * source.
+ * Captures a stream while it is read. `ended` is called after the last chunk, before the reader gets
+ * the end. An error of the source reaches the reader; if the reader stops, the source is destroyed.
  */
-export function captureNodeStream (source: Readable, limit: number, ended: (body: Captured) => void): Capturing<Readable> {
+export function captureNodeStream (
+  source: Readable, limit: number, ended: (body: Captured) => void
+): Capturing<Readable> {
   const collector = new Collector(limit)
   const tap = new Transform({
     writableObjectMode: true,
@@ -52,13 +53,15 @@ export function captureNodeStream (source: Readable, limit: number, ended: (body
       done()
     }
   })
-  // The reader hears of an error from the tap itself.
+  // The reader gets errors from the tap itself.
   pipeline(source, tap, () => {})
   return { stream: tap, close () { tap.destroy() } }
 }
 
 /** The same for a web stream. */
-export function captureWebStream (source: ReadableStream, limit: number, ended: (body: Captured) => void): Capturing<ReadableStream> {
+export function captureWebStream (
+  source: ReadableStream, limit: number, ended: (body: Captured) => void
+): Capturing<ReadableStream> {
   const collector = new Collector(limit)
   const tap = new TransformStream({
     transform (chunk: Uint8Array | string, controller) {
@@ -71,39 +74,17 @@ export function captureWebStream (source: ReadableStream, limit: number, ended: 
   return { stream: source.pipeThrough(tap, { signal: closing.signal }), close () { closing.abort() } }
 }
 
-/** Frees the source of a payload that is not sent after all. */
-export function discard (payload: unknown): void {
-  const { destroy, cancel, body } = (payload ?? {}) as { destroy?: () => void, cancel?: () => Promise<void>, body?: unknown }
-  if (typeof destroy === 'function') destroy.call(payload)
-  // One that has a reader is the reader's business.
-  else if (typeof cancel === 'function') cancel.call(payload).catch(() => {})
-  else if (typeof payload === 'object' && body !== undefined && body !== null) discard(body)
+interface Discardable {
+  destroy?: () => void
+  cancel?: () => Promise<void>
+  body?: unknown
 }
 
-/** Longest time, in milliseconds, that a stream is read which no client waits for. */
-const DRAIN_MILLISECONDS = 1_000
-
-/** Reads streams that no client waits for, so that they are stored: one for each key at a time, and none for long. */
-export class Drains {
-  readonly #keys = new Set<string>()
-
-  /** Reads a stream to its end; one that is larger than `limit` bytes, or takes too long, is closed. */
-  async read (key: string, limit: number, { stream, close }: Capturing<AsyncIterable<Uint8Array | string>>): Promise<void> {
-    if (this.#keys.has(key)) return close()
-    this.#keys.add(key)
-    const timer = setTimeout(close, DRAIN_MILLISECONDS).unref()
-    let size = 0
-    try {
-      for await (const chunk of stream) {
-        size += chunk.length
-        // Leaving the loop closes the stream.
-        if (size > limit) return
-      }
-    } catch {
-      // A source that failed, or was closed, was not captured either.
-    } finally {
-      clearTimeout(timer)
-      this.#keys.delete(key)
-    }
-  }
+/** Destroys the source of a payload that is not sent. */
+export function discard (payload: unknown): void {
+  const { destroy, cancel, body } = (payload ?? {}) as Discardable
+  if (typeof destroy === 'function') destroy.call(payload)
+  // Rejects if the stream has a reader, which then is responsible for it.
+  else if (typeof cancel === 'function') cancel.call(payload).catch(() => {})
+  else if (typeof payload === 'object' && body !== undefined && body !== null) discard(body)
 }

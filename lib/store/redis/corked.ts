@@ -1,14 +1,14 @@
 import type { Redis } from 'ioredis'
 
-/** What can hold back what is written to it, as sockets do. */
+/** A stream that can buffer writes, such as a socket. */
 interface Corkable {
   cork(): void
   uncork(): void
 }
 
-/** Lets the commands that `send` sends leave in one write to each server: a write for each costs more than the rest of it. */
+/** Sends all commands of `send` in one write per server. A write per command would cost more than all the rest. */
 export function corked (servers: readonly Redis[], send: () => void): void {
-  // `stream` is ioredis's own business: where it is not what it is today, commands leave one by one.
+  // `stream` is not documented by ioredis. If it changes, commands are written one by one.
   const sockets = servers.map((server) => server.stream as unknown).filter(isCorkable)
   for (const socket of sockets) socket.cork()
   try {

@@ -1,48 +1,43 @@
 import type { Cluster, Redis } from 'ioredis'
 import { corked } from './corked.js'
-import { Deferred } from '../deferred.js'
 import type { Entry } from '../../entry/entry.js'
 import { decodeEntry } from '../../entry/codec.js'
 import { asValue, asValues, type Value } from './replies.js'
-import { isPromise, type Lookup, type MaybePromise } from '../contract.js'
-import { Turn } from '../turn.js'
+import type { CurrentVersions, Lookup, MaybePromise } from '../contract.js'
+import { Deferred, TickBatch } from './tick-batch.js'
 
-/** Keys with which a command leaves before the turn is over: Redis is at work on it while others join the next. */
+/** A batch with this many keys is sent before the tick ends, so that Redis works on it while the next one fills. */
 const FULL = 32
 
-type Current = ReadonlyArray<string | undefined>
+/** Gets the current versions from the values of their keys. */
+export type Interpret = (names: readonly string[], values: readonly Value[]) => MaybePromise<CurrentVersions>
 
-/** What is current, of what stands under the keys of versions. */
-export type Latest = (versions: readonly string[], values: readonly Value[]) => MaybePromise<Current>
-
-/**
- * Reads for the requests of one turn of the event loop together: what has yet to be sent is as
- * good for all who join it.
- */
-export interface Reads {
-  lookup(key: string, versions: readonly string[]): Promise<Lookup>
-  current(versions: readonly string[]): Promise<Current>
+/** Reads entries and versions for all requests of one tick of the event loop together. */
+export interface EntryReads {
+  lookup(key: string, names: readonly string[]): Promise<Lookup>
+  versions(names: readonly string[]): Promise<CurrentVersions>
 }
 
-/** From one server, which answers for many keys in one command. */
-export class ReadsOfServer implements Reads {
+/** Reads from a single server, many keys in one command. */
+export class BatchedReads implements EntryReads {
   readonly #server: Redis
-  readonly #turn: Turn<Batch>
+  readonly #tick: TickBatch<ReadBatch>
 
-  constructor (server: Redis, latest: Latest) {
+  constructor (server: Redis, interpret: Interpret) {
     this.#server = server
-    this.#turn = new Turn(() => new Batch(latest), (batch) => { this.#send(batch) })
+    this.#tick = new TickBatch(() => new ReadBatch(interpret), (batch) => { void this.#send(batch) })
   }
 
-  lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-    return this.#turn.batch().lookup(key, versions)
+  lookup (key: string, names: readonly string[]): Promise<Lookup> {
+    return this.#tick.batch().lookup(key, names)
   }
 
-  current (versions: readonly string[]): Promise<Current> {
-    return this.#turn.batch().current(versions)
+  versions (names: readonly string[]): Promise<CurrentVersions> {
+    return this.#tick.batch().versions(names)
   }
 
-  async #send ({ keys, values }: Batch): Promise<void> {
+  /** Never rejects: those who wait for the values get the error. */
+  async #send ({ keys, values }: ReadBatch): Promise<void> {
     try {
       values.resolve(asValues('MGET', await this.#server.mgetBuffer(keys), keys.length))
     } catch (error) {
@@ -54,64 +49,65 @@ export class ReadsOfServer implements Reads {
 /** One key of a batch. */
 interface Read {
   readonly place: number
-  /** What requests for the same entry under the same versions share. */
-  shared: { readonly versions: readonly string[], readonly lookup: Promise<Lookup> } | undefined
+  /** Shared by requests for the same entry and the same versions. */
+  shared: { readonly names: readonly string[], readonly lookup: Promise<Lookup> } | undefined
 }
 
-/** A list of versions, of which the requests of a route mostly have the very same. */
+/** A list of versions. Most requests of a route use the same array. */
 interface List {
   readonly places: readonly number[]
-  /** What is current, once it is there. */
-  current: MaybePromise<Current> | undefined
-  /** The same, for those who ask for nothing else. */
-  promise: Promise<Current> | undefined
+  /** The current versions, after the reply. */
+  current: MaybePromise<CurrentVersions> | undefined
+  /** The same, for requests that only need versions. */
+  promise: Promise<CurrentVersions> | undefined
 }
 
-/** What one command asks for. */
-class Batch {
+/** The keys of one command. */
+class ReadBatch {
   readonly keys: string[] = []
   readonly values = new Deferred<readonly Value[]>()
-  readonly #latest: Latest
+  readonly #interpret: Interpret
   readonly #reads = new Map<string, Read>()
   readonly #lists = new Map<readonly string[], List>()
 
-  constructor (latest: Latest) {
-    this.#latest = latest
+  constructor (interpret: Interpret) {
+    this.#interpret = interpret
   }
 
   get full (): boolean {
     return this.keys.length >= FULL
   }
 
-  lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-    const list = this.#list(versions)
+  lookup (key: string, names: readonly string[]): Promise<Lookup> {
+    const list = this.#list(names)
     const read = this.#read(key)
-    if (read.shared !== undefined && sameTexts(read.shared.versions, versions)) return read.shared.lookup
+    if (read.shared !== undefined && sameTexts(read.shared.names, names)) return read.shared.lookup
     const lookup = this.values.promise.then((values) => {
       const entry = decoded(key, values[read.place]!)
-      const current = this.#current(versions, list, values)
-      return isPromise(current) ? current.then((versions) => ({ entry, versions })) : { entry, versions: current }
+      const current = this.#current(names, list, values)
+      if (current instanceof Promise) return current.then((versions) => ({ entry, versions }))
+      return { entry, versions: current }
     })
-    read.shared = { versions, lookup }
+    read.shared = { names, lookup }
     return lookup
   }
 
-  current (versions: readonly string[]): Promise<Current> {
-    const list = this.#list(versions)
-    list.promise ??= this.values.promise.then((values) => this.#current(versions, list, values))
+  versions (names: readonly string[]): Promise<CurrentVersions> {
+    const list = this.#list(names)
+    list.promise ??= this.values.promise.then((values) => this.#current(names, list, values))
     return list.promise
   }
 
-  #current (versions: readonly string[], list: List, values: readonly Value[]): MaybePromise<Current> {
-    list.current ??= this.#latest(versions, list.places.map((place) => values[place]!))
+  #current (names: readonly string[], list: List, values: readonly Value[]): MaybePromise<CurrentVersions> {
+    list.current ??= this.#interpret(names, list.places.map((place) => values[place]!))
     return list.current
   }
 
-  #list (versions: readonly string[]): List {
-    let list = this.#lists.get(versions)
+  #list (names: readonly string[]): List {
+    let list = this.#lists.get(names)
     if (list === undefined) {
-      list = { places: versions.map((version) => this.#read(version).place), current: undefined, promise: undefined }
-      this.#lists.set(versions, list)
+      list = { places: names.map((name) => this.#read(name).place), current: undefined, promise: undefined }
+      this.#lists.set(names, list)
     }
     return list
   }
@@ -126,28 +122,28 @@ class Batch {
   }
 }
 
-/** From whichever server of a Cluster each key is at: one that fails costs no other key its answer. */
-export class ReadsOfCluster implements Reads {
+/** Reads from a Cluster, key by key, so that a failing server does not affect the keys of others. */
+export class ReadsByKey implements EntryReads {
   readonly #cluster: Cluster
-  readonly #latest: Latest
+  readonly #interpret: Interpret
   #joining = new Map<string, Deferred<Value>>()
 
-  constructor (cluster: Cluster, latest: Latest) {
+  constructor (cluster: Cluster, interpret: Interpret) {
     this.#cluster = cluster
-    this.#latest = latest
+    this.#interpret = interpret
   }
 
-  async lookup (key: string, versions: readonly string[]): Promise<Lookup> {
-    const [frame, current] = await Promise.all([this.#read(key), this.current(versions)])
-    return { entry: decoded(key, frame), versions: current }
+  async lookup (key: string, names: readonly string[]): Promise<Lookup> {
+    const [frame, versions] = await Promise.all([this.#read(key), this.versions(names)])
+    return { entry: decoded(key, frame), versions }
   }
 
-  async current (versions: readonly string[]): Promise<Current> {
-    return await this.#latest(versions, await Promise.all(versions.map((version) => this.#read(version))))
+  async versions (names: readonly string[]): Promise<CurrentVersions> {
+    return await this.#interpret(names, await Promise.all(names.map((name) => this.#read(name))))
   }
 
   #read (key: string): Promise<Value> {
-    if (this.#joining.size === 0) setImmediate(this.#turnEnds)
+    if (this.#joining.size === 0) setImmediate(this.#tickEnds)
     let read = this.#joining.get(key)
     if (read === undefined) {
       read = new Deferred()
@@ -156,14 +152,15 @@ export class ReadsOfCluster implements Reads {
     return read.promise
   }
 
-  readonly #turnEnds = (): void => {
+  readonly #tickEnds = (): void => {
     const ending = this.#joining
     this.#joining = new Map()
     corked(this.#cluster.nodes('master'), () => {
-      for (const [key, value] of ending) this.#send(key, value)
+      for (const [key, value] of ending) void this.#send(key, value)
     })
   }
 
+  /** Never rejects: those who wait for the value get the error. */
   async #send (key: string, value: Deferred<Value>): Promise<void> {
     try {
       value.resolve(asValue('GET', await this.#cluster.getBuffer(key)))

@@ -1,11 +1,11 @@
 import { UnexpectedReplyError } from '../../errors.js'
 
 /*
- * What Redis replied, where it has the form that the command's replies have. Anything else is an error and confirms
- * nothing: inside MULTI every command replies QUEUED, and clients can be made to change replies.
+ * Checks that a reply has the form that the command's replies have. Any other reply is an error and
+ * confirms nothing: inside MULTI every command replies QUEUED, and clients can transform replies.
  */
 
-/** What a key holds; null when there is none. */
+/** The value of a key; null if it does not exist. */
 export type Value = Buffer | null
 
 export function asValues (command: string, reply: unknown, count: number): readonly Value[] {
@@ -13,7 +13,7 @@ export function asValues (command: string, reply: unknown, count: number): reado
   throw unexpected(command, reply)
 }
 
-/** QUEUED passes, too: it is a text that is neither an entry nor a version. */
+/** QUEUED passes, too: it is neither an entry nor a version, and counts as missing. */
 export function asValue (command: string, reply: unknown): Value {
   if (isValue(reply)) return reply
   throw unexpected(command, reply)
@@ -24,7 +24,7 @@ export function asBytes (command: string, reply: unknown): Buffer {
   throw unexpected(command, reply)
 }
 
-/** Clients give an integer as number, as string (`stringNumbers`) or as bigint. */
+/** Clients return integers as number, as string (`stringNumbers`) or as bigint. */
 export function asInteger (command: string, reply: unknown): number {
   if (Number.isSafeInteger(reply) || typeof reply === 'bigint') return Number(reply)
   if (typeof reply === 'string' && /^-?\d+$/.test(reply)) return Number(reply)
@@ -46,12 +46,12 @@ export function expectOk (command: string, reply: unknown): void {
   if (reply !== 'OK') throw unexpected(command, reply)
 }
 
-/** A list on a RESP2 connection that is subscribed. */
+/** On a subscribed RESP2 connection the reply to PING is a list. */
 export function expectPong (reply: unknown): void {
   if (reply !== 'PONG' && !(Array.isArray(reply) && reply[0] === 'pong')) throw unexpected('PING', reply)
 }
 
-/** INFO's lines; none where there is nothing to tell. */
+/** The lines of INFO, possibly none. */
 export function asInfo (reply: unknown): string {
   if (typeof reply === 'string' && (reply === '' || /^\w+:/m.test(reply))) return reply
   throw unexpected('INFO', reply)
@@ -65,13 +65,13 @@ export function asScan (reply: unknown): [cursor: string, keys: string[]] {
   throw unexpected('SCAN', reply)
 }
 
-/** The one text in a script's list: by itself it could be mistaken for another reply. */
+/** The only string in a script's list. It is in a list so that it cannot be confused with QUEUED. */
 export function asListedText (command: string, reply: unknown): string {
   if (isTexts(reply) && reply.length === 1) return reply[0]!
   throw unexpected(command, reply)
 }
 
-/** A text without its known end; undefined for null. */
+/** A string without its expected end; undefined for null. */
 export function asMarkedText (command: string, reply: unknown, end: string): string | undefined {
   if (reply === null) return undefined
   if (typeof reply === 'string' && reply.length > end.length && reply.endsWith(end)) return reply.slice(0, -end.length)
@@ -84,7 +84,7 @@ const isTexts = (reply: unknown): reply is string[] => Array.isArray(reply) && r
 
 const QUEUED = Buffer.from('QUEUED')
 
-/** Says nothing of the reply's content, which may be a body. */
+/** Does not show the reply's content, which may be a body. */
 function unexpected (command: string, reply: unknown): Error {
   return new UnexpectedReplyError(command, formOf(reply))
 }

@@ -1,18 +1,17 @@
-import { SEAL_AT, SEAL_END } from '../../entry/codec.js'
+import { CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
 
 /*
- * A version's key holds a text. While strict writes are in flight it holds, instead,
+ * The value of a version's key is the version. While strict writes are in progress it is a hold:
  *
- *     ~ <the version from before, or nothing> ~ <writer>:<deadline>,<writer>:<deadline>…
+ *     ~ <the version before, or nothing> ~ <writer>:<deadline>,<writer>:<deadline>…
  *
- * with deadlines in milliseconds by the server's clock, and expires with the last of them: a
- * version that is gone is as good as a new one. Each of these scripts is about one key, as a Cluster
- * needs it.
+ * Deadlines are in milliseconds of the server's clock. The key expires with the last deadline: a
+ * missing version invalidates as a new one does. Each script uses only one key, as a Cluster requires.
  */
-/** What a version's key begins with while it is held. */
+/** The first character of a hold. */
 export const HELD = '~'
 
-/** Longer texts that are not holds are not ours, and no version to go back to. */
+/** Longest version. Longer values that are not holds were not written by this plugin. */
 export const MAX_VERSION_BYTES = 64
 
 const READ = `
@@ -21,13 +20,13 @@ if type(value) ~= 'string' then value = '' end
 local before, list = string.match(value, '^~([^~]*)~(.*)$')
 `
 
-/** Hexadecimal digits of a version: as many as nobody can guess. */
+/** Hexadecimal digits of a version: too many to guess. */
 const VERSION_DIGITS = 24
 
 /**
- * What a script writes is never the text that it was given: a client whose connection broke may
- * send again what has been done already, and must not bring back a version that others replaced
- * meanwhile. Each execution has another value before it, or another time.
+ * A script never writes the string that it was given. After a broken connection a client may send a
+ * command again that has been executed, which must not bring back a version that others have
+ * replaced. The new version also depends on the present value and the time, so it is always another.
  */
 const FRESH = `
 local function fresh (text, mark)
@@ -36,7 +35,7 @@ local function fresh (text, mark)
 end
 `
 
-/** Drops the writers that died without a word: what they wrote is not known. */
+/** Drops expired intents, whose writers have crashed: what they wrote is unknown. */
 const READ_HOLDS = `${READ}
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -54,17 +53,20 @@ end
 `
 
 /**
- * Text, mark, seconds: makes a version of them where there is none. Answers, in a list, what is there
- * then. A hold expires; what looks like one and does not is damaged.
+ * Arguments: text, mark, seconds. Creates the version if it does not exist. Returns the value of the
+ * key in a list. A hold always expires; a value that looks like one but does not is damaged.
  */
-export const CLAIM = `${READ}${FRESH}
+export const ENSURE = `${READ}${FRESH}
 if value ~= '' and (not list or redis.call('PTTL', KEYS[1]) > 0) then return {value} end
 local version = fresh(ARGV[1], ARGV[2])
 redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
 return {version}`
 
-/** Text, mark, seconds: replaces the version, and answers it; where it is held, what was before is no more, and the answer is nothing. */
-export const MOVE = `${READ}${FRESH}
+/**
+ * Arguments: text, mark, seconds. Replaces the version and returns the new one. If it is held,
+ * removes the version before from the hold and returns nothing.
+ */
+export const BUMP = `${READ}${FRESH}
 if list and redis.call('PTTL', KEYS[1]) > 0 then
   redis.call('SET', KEYS[1], '~~' .. list, 'KEEPTTL')
   return false
@@ -73,18 +75,18 @@ local version = fresh(ARGV[1], ARGV[2])
 redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
 return version`
 
-/** Writer, milliseconds: holds the version until the writer lets go, or that long. */
-export const HOLD = `${READ_HOLDS}
+/** Arguments: writer, milliseconds. Holds the version until the writer's intent ends, or for that time. */
+export const BEGIN_INTENT = `${READ_HOLDS}
 holds[#holds + 1] = ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2]))
 redis.call('SET', KEYS[1], '~' .. before .. '~' .. table.concat(holds, ','), 'PX', ARGV[2])
 return 1`
 
 /**
- * Writer, text, mark, seconds, '1' when the writer has made the namespace old: lets go. The last
- * one opens it again, under the version from before where nobody made anything old. Done twice, the
- * second time finds no hold of this writer, and so nothing to bring back.
+ * Arguments: writer, text, mark, seconds, '1' if the writer has written. Ends the writer's intent.
+ * The last one to end sets a new version, or restores the version before if no writer has written.
+ * If the script runs twice, the second run finds no intent of this writer, and restores nothing.
  */
-export const LET_GO = `${READ_HOLDS}${FRESH}
+export const END_INTENT = `${READ_HOLDS}${FRESH}
 if ARGV[5] == '1' or (list and not mine) then before = '' end
 if #holds > 0 then
   redis.call('SET', KEYS[1], '~' .. before .. '~' .. table.concat(holds, ','), 'KEEPTTL')
@@ -93,26 +95,26 @@ elseif list or ARGV[5] == '1' then
 end
 return 1`
 
-/** Holder, milliseconds: takes a lease that nobody has, or prolongs the holder's own. */
+/** Arguments: holder, milliseconds. Takes a free lease, or prolongs the holder's own. */
 export const LEASE = `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`
 
-/** Holder: gives a lease back that the holder still has. */
+/** Argument: holder. Releases the lease if the holder still has it. */
 export const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`
 
-/** Eight bytes of an entry as they were seen: deletes it, unless it was filled anew since. Answers how many were deleted. */
+/** Argument: the checksum and head length that were read. Deletes the entry unless it was replaced; returns 1 or 0. */
 export const DELETE_SEEN = `
-if redis.call('GETRANGE', KEYS[1], ${SEAL_AT}, ${SEAL_END - 1}) ~= ARGV[1] then return 0 end
+if redis.call('GETRANGE', KEYS[1], ${CHECKSUM_AT}, ${CHECKSUM_END - 1}) ~= ARGV[1] then return 0 end
 return redis.call('UNLINK', KEYS[1])`
 
-/** Keys; for each of them a value and the seconds until it expires. */
+/** Arguments: for each key its value and the milliseconds until it expires. */
 export const SET_ALL = `
 for index, key in ipairs(KEYS) do
-  redis.call('SET', key, ARGV[2 * index - 1], 'EX', ARGV[2 * index])
+  redis.call('SET', key, ARGV[2 * index - 1], 'PX', ARGV[2 * index])
 end
 return #KEYS`

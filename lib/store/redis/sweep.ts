@@ -1,46 +1,44 @@
-import type { Cluster, Redis } from 'ioredis'
 import { Deadlines } from '../deadlines.js'
-import { decodeVersions, headEnd, SEAL_AT, SEAL_END } from '../../entry/codec.js'
+import { decodeVersions, headEnd, CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
+import type { IsCurrent } from '../contract.js'
 import { isReply } from './errors.js'
-import type { RedisClient } from './redis-store.js'
 import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
+import type { Topology } from './topology.js'
 
 const SCAN_COUNT = 100
-/** Entries that a sweep looks at together: those that wait behind it are answered in between. */
+/** Entries that are checked together. Redis serves other clients between two batches. */
 const SWEEP_BATCH = 100
-/** Of a frame's beginning, what is read first to learn its versions: nearly always all of them. */
+/** Bytes that are read first to get an entry's versions. Usually they contain the whole head. */
 const BEGINNING_BYTES = 512
-/** Longest wait for one answer to work that no request waits for. */
+/** Longest time in milliseconds for one reply in a sweep. */
 const PATIENCE = 10_000
 
-/** What a sweep saw under a key. */
+/** What a sweep found under a key. */
 interface Seen {
   readonly key: string
-  /** Undefined for what is not ours to keep. */
+  /** Undefined if it is not an entry of this plugin's format. */
   readonly versions: Record<string, string> | undefined
-  /** Undefined for what is no text. */
-  readonly seal: Buffer | undefined
+  /** Undefined if it is not a string. */
+  readonly checksum: Buffer | undefined
 }
 
-/** Walks over the keys of a Redis, standalone or Cluster, and deletes what is not current. */
+/** Lists keys in Redis, standalone or Cluster, and deletes entries that are not current. */
 export class Sweeps {
-  readonly #client: RedisClient
-  readonly #keyPrefix: string
+  readonly #topology: Topology
   readonly #patience = new Deadlines(PATIENCE)
   #unlinks = true
   #stopped = false
 
-  constructor (client: RedisClient) {
-    this.#client = client
-    this.#keyPrefix = client.options.keyPrefix ?? ''
+  constructor (topology: Topology) {
+    this.#topology = topology
   }
 
   async * keys (prefix: string): AsyncIterable<string> {
     for await (const keys of this.#scan(prefix)) yield * keys
   }
 
-  async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
+  async sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
     let swept = 0
     for await (const found of this.#scan(prefix)) {
       for (let start = 0; start < found.length; start += SWEEP_BATCH) {
@@ -54,33 +52,33 @@ export class Sweeps {
     return swept
   }
 
-  /** Those under way end with what they have seen. */
+  /** Sweeps in progress end early. */
   stop (): void {
     this.#stopped = true
   }
 
-  /** An entry's beginning. */
+  /** Reads the versions and the checksum of an entry. */
   async #see (key: string): Promise<Seen> {
     try {
       const beginning = await this.#read(key, BEGINNING_BYTES)
       const end = headEnd(beginning)
       const head = end <= beginning.length ? beginning : await this.#read(key, end)
-      return { key, versions: decodeVersions(head), seal: Buffer.from(head.subarray(SEAL_AT, SEAL_END)) }
+      return { key, versions: decodeVersions(head), checksum: Buffer.from(head.subarray(CHECKSUM_AT, CHECKSUM_END)) }
     } catch (error) {
-      if (isReply(error, 'WRONGTYPE')) return { key, versions: undefined, seal: undefined }
+      if (isReply(error, 'WRONGTYPE')) return { key, versions: undefined, checksum: undefined }
       throw error
     }
   }
 
   async #read (key: string, bytes: number): Promise<Buffer> {
-    return asBytes('GETRANGE', await this.#client.getrangeBuffer(key, 0, bytes - 1))
+    return asBytes('GETRANGE', await this.#topology.client.getrangeBuffer(key, 0, bytes - 1))
   }
 
-  /** Deletes an entry, but not the one that was filled under its key since it was seen. */
-  async #deleteSeen ({ key, seal }: Seen): Promise<number> {
-    if (seal !== undefined) {
+  /** Deletes an entry, unless another one was stored under its key in the meantime. */
+  async #deleteSeen ({ key, checksum }: Seen): Promise<number> {
+    if (checksum !== undefined) {
       try {
-        return asInteger('EVAL', await this.#client.eval(DELETE_SEEN, 1, key, seal))
+        return asInteger('EVAL', await this.#topology.client.eval(DELETE_SEEN, 1, key, checksum))
       } catch (error) {
         if (!isReply(error)) throw error
       }
@@ -91,25 +89,20 @@ export class Sweeps {
   async #delete (key: string): Promise<number> {
     if (this.#unlinks) {
       try {
-        return asInteger('UNLINK', await this.#client.unlink(key))
+        return asInteger('UNLINK', await this.#topology.client.unlink(key))
       } catch (error) {
         if (!isReply(error)) throw error
         this.#unlinks = false
       }
     }
-    return asInteger('DEL', await this.#client.del(key))
+    return asInteger('DEL', await this.#topology.client.del(key))
   }
 
-  /** Every server that holds a part of the keys. */
-  #servers (): Redis[] {
-    return this.#client.isCluster ? (this.#client as Cluster).nodes('master') : [this.#client as Redis]
-  }
-
-  /** SCAN visits one server and knows nothing of the client's keyPrefix: both are seen to here. */
+  /** SCAN covers one server and ignores the client's keyPrefix, so both are handled here. */
   async * #scan (prefix: string): AsyncIterable<string[]> {
-    const match = `${escapeGlob(this.#keyPrefix + prefix)}*`
+    const match = `${escapeGlob(this.#topology.keyPrefix + prefix)}*`
     const errors: unknown[] = []
-    for (const master of this.#servers()) {
+    for (const master of this.#topology.masters()) {
       let cursor = '0'
       do {
         let keys: string[]
@@ -117,11 +110,11 @@ export class Sweeps {
           const scanned = master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
           ;[cursor, keys] = asScan(await this.#patience.within(scanned))
         } catch (error) {
-          // The other nodes have keys, too.
+          // Continues with the other nodes, which have keys, too.
           errors.push(error)
           break
         }
-        if (keys.length > 0) yield keys.map((key) => key.slice(this.#keyPrefix.length))
+        if (keys.length > 0) yield keys.map((key) => key.slice(this.#topology.keyPrefix.length))
       } while (cursor !== '0' && !this.#stopped)
     }
     if (errors.length > 0) throw errors[0]

@@ -1,41 +1,39 @@
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
 import { asInteger, expectOk, expectPong } from './replies.js'
-import { isPromise, type CacheStore, type MaybePromise } from '../contract.js'
+import { isPromise, type CacheStore, type CurrentVersions, type MaybePromise } from '../contract.js'
 import type { KnownVersions } from '../local-tier.js'
 
 const MAX_VERSIONS = 100_000
-/** Milliseconds between two signs of life that the tracking connection is asked for. */
+/** Milliseconds between two pings on the tracking connection. */
 const HEARTBEAT = 250
-/** Milliseconds without a sign of life after which nothing is trusted. */
+/** Milliseconds without a reply after which the kept versions are not used. */
 const SILENCE = 1_000
 
-type Current = ReadonlyArray<string | undefined>
-
 /**
- * Keeps versions, and lets Redis tell when one changes, expires, is evicted or flushed: server-
- * assisted client-side caching in broadcasting mode (CLIENT TRACKING … BCAST), the notices
- * redirected to the very connection that asked for them, so that they end with it and never
- * silently. While that connection is not known to be alive, the store is asked.
+ * Keeps versions in this process. Redis notifies it when one changes, expires, is evicted or flushed:
+ * server-assisted client-side caching in broadcasting mode (CLIENT TRACKING … BCAST). Notifications
+ * are redirected to the same connection that turned tracking on, so they cannot stop unnoticed while
+ * it lives. While that connection is not known to be alive, versions are read from the store.
  */
 export class TrackedVersions implements KnownVersions {
-  readonly #store: Pick<CacheStore, 'current'>
+  readonly #store: Pick<CacheStore, 'versions'>
   readonly #ear: Redis
   readonly #keyPrefix: string
   readonly #prefix: string
   readonly #known = new LRUCache<string, string>({ max: MAX_VERSIONS })
-  /** Reads under way by version: one during which the version changed is not kept. */
+  /** Reads in progress by version. If the version changes during a read, the result is not kept. */
   readonly #reading = new Map<string, Set<object>>()
   readonly #heartbeat: NodeJS.Timeout
   #heardAt = -Infinity
   #tracking = false
 
   /**
-   * @param store is asked for versions that are not known
-   * @param client the connection to copy; it stays untouched
+   * @param store the store to read unknown versions from
+   * @param client the client to duplicate; it is not changed
    * @param prefix the beginning of every version's key, without the client's keyPrefix
    */
-  constructor (store: Pick<CacheStore, 'current'>, client: Redis, prefix: string) {
+  constructor (store: Pick<CacheStore, 'versions'>, client: Redis, prefix: string) {
     this.#store = store
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#prefix = this.#keyPrefix + prefix
@@ -50,15 +48,15 @@ export class TrackedVersions implements KnownVersions {
     })
     this.#ear.on('error', () => { this.#distrust() })
     this.#ear.on('close', () => { this.#distrust() })
-    this.#ear.on('ready', () => { this.#track() })
+    this.#ear.on('ready', () => { void this.#track() })
     // `message` would join the names of several keys with commas.
     this.#ear.on('messageBuffer', (_channel: Buffer, keys: unknown) => { this.#changed(keys) })
     this.#ear.connect().catch(() => { this.#distrust() })
     this.#heartbeat = setInterval(() => { this.#listen() }, HEARTBEAT).unref()
   }
 
-  current (versions: readonly string[]): MaybePromise<Current> {
-    if (!this.#isAlive()) return this.#store.current(versions)
+  versions (versions: readonly string[]): MaybePromise<CurrentVersions> {
+    if (!this.#isAlive()) return this.#store.versions(versions)
     const known: Array<string | undefined> = []
     for (const version of versions) {
       const current = this.#known.get(version)
@@ -68,7 +66,7 @@ export class TrackedVersions implements KnownVersions {
     return known
   }
 
-  moved (versions: readonly string[]): void {
+  forget (versions: readonly string[]): void {
     for (const version of versions) this.#forget(version)
   }
 
@@ -82,21 +80,21 @@ export class TrackedVersions implements KnownVersions {
     return this.#tracking && performance.now() - this.#heardAt < SILENCE
   }
 
-  #read (versions: readonly string[]): MaybePromise<Current> {
+  #read (versions: readonly string[]): MaybePromise<CurrentVersions> {
     const read = {}
     for (const version of versions) {
       const reads = this.#reading.get(version)
       if (reads === undefined) this.#reading.set(version, new Set([read]))
       else reads.add(read)
     }
-    const keep = (current: Current): Current => {
+    const keep = (current: CurrentVersions): CurrentVersions => {
       versions.forEach((version, index) => {
         const token = current[index]
         if (this.#ended(version, read) && token !== undefined && this.#tracking) this.#known.set(version, token)
       })
       return current
     }
-    const current = this.#store.current(versions)
+    const current = this.#store.versions(versions)
     if (!isPromise(current)) return keep(current)
     return current.then(keep, (error: unknown) => {
       for (const version of versions) this.#ended(version, read)
@@ -104,7 +102,7 @@ export class TrackedVersions implements KnownVersions {
     })
   }
 
-  /** Ends a read; whether the version stood still meanwhile. */
+  /** Ends a read; returns whether the version has not changed during it. */
   #ended (version: string, read: object): boolean {
     const reads = this.#reading.get(version)
     if (reads?.delete(read) !== true) return false
@@ -123,6 +121,7 @@ export class TrackedVersions implements KnownVersions {
     this.#reading.clear()
   }
 
+  /** Never rejects. */
   async #track (): Promise<void> {
     this.#distrust()
     try {
@@ -133,19 +132,19 @@ export class TrackedVersions implements KnownVersions {
       this.#heardAt = performance.now()
       this.#tracking = true
     } catch {
-      // An older server, a proxy, an ACL: versions are asked for each time, as without tracking.
+      // An older server, a proxy or an ACL does not allow tracking. Versions are then read from the store.
       this.#distrust()
     }
   }
 
   #listen (): void {
     if (this.#ear.status !== 'ready' || !this.#tracking) return
-    // What it tells is known from when the question was asked, as answers and notices come in order.
+    // Replies and notifications arrive in order, so all changes from before the ping are known at the reply.
     const askedAt = performance.now()
     this.#ear.ping().then(expectPong).then(() => { this.#heardAt = askedAt }, () => { this.#distrust() })
   }
 
-  /** @param keys of versions that changed; null when all did */
+  /** @param keys the keys of versions that changed; null if all did */
   #changed (keys: unknown): void {
     if (!Array.isArray(keys)) {
       this.#known.clear()

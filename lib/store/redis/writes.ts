@@ -1,38 +1,35 @@
 import type { Cluster, Redis } from 'ioredis'
 import { corked } from './corked.js'
-import { Deferred } from '../deferred.js'
-import type { Entry } from '../../entry/entry.js'
+import { timeToLive, type Entry } from '../../entry/entry.js'
 import { encodeEntry } from '../../entry/codec.js'
 import { isReply } from './errors.js'
 import { expectInteger, expectOk } from './replies.js'
 import { SET_ALL } from './scripts.js'
-import { Turn } from '../turn.js'
+import { Deferred, TickBatch } from './tick-batch.js'
 
-/** Bytes after which entries leave before the turn is over: Redis is at work on them while others join the next. */
+/** A batch with this many bytes is sent before the tick ends, so that Redis works on it while the next one fills. */
 const FULL = 32 * 1024
-/** Bytes of a body. In a script an entry costs Redis more than in a SET, and more the larger it is: beyond these it is not worth it. */
+/** Longest body that is written in a script. Larger ones cost Redis more in a script than in a SET of their own. */
 const SMALL = 2 * 1024
-/** About what an entry takes beside its body. */
+/** About how many bytes an entry takes besides its body. */
 const HEAD_BYTES = 512
 
 interface Write {
   readonly key: string
   readonly entry: Entry
-  /** Until it expires. */
-  readonly seconds: number
 }
 
-/** Passes the outcome of a write on, having seen whether the server refused it for being a replica. */
+/** Passes on the outcome of a write, and notices if the server refused it because it is a replica. */
 export type Watch = <T>(key: string, write: Promise<T>) => Promise<T>
 
-/** Writes the entries of one turn of the event loop together. */
-export interface Writes {
-  set(key: string, entry: Entry, seconds: number): Promise<unknown>
+/** Writes all entries of one tick of the event loop together. */
+export interface EntryWrites {
+  set(key: string, entry: Entry): Promise<unknown>
 }
 
-/** What leaves together, and is there together. */
-class Batch {
-  /** By key: of several, the last is what stays. */
+/** The entries that are written together. */
+class WriteBatch {
+  /** By key: if a key is written several times, only the last entry counts. */
   readonly writes = new Map<string, Write>()
   readonly stored = new Deferred<unknown>()
   #bytes = 0
@@ -48,22 +45,22 @@ class Batch {
   }
 }
 
-/** To one server, which stores small ones in one command. */
-export class WritesOfServer implements Writes {
+/** Writes to a single server, small entries in one command. */
+export class BatchedWrites implements EntryWrites {
   readonly #server: Redis
   readonly #watch: Watch
-  readonly #turn = new Turn(() => new Batch(), (batch) => { this.#send(batch) })
+  readonly #tick = new TickBatch(() => new WriteBatch(), (batch) => { this.#send(batch) })
 
   constructor (server: Redis, watch: Watch) {
     this.#server = server
     this.#watch = watch
   }
 
-  set (key: string, entry: Entry, seconds: number): Promise<unknown> {
-    return this.#turn.batch().add({ key, entry, seconds })
+  set (key: string, entry: Entry): Promise<unknown> {
+    return this.#tick.batch().add({ key, entry })
   }
 
-  #send ({ writes, stored }: Batch): void {
+  #send ({ writes, stored }: WriteBatch): void {
     corked([this.#server], () => { stored.resolve(this.#setEach([...writes.values()])) })
   }
 
@@ -76,23 +73,24 @@ export class WritesOfServer implements Writes {
 
   async #setAll (writes: readonly Write[]): Promise<unknown> {
     const keys = writes.map(({ key }) => key)
-    const values = writes.flatMap(({ key, entry, seconds }) => [encodeEntry(key, entry), seconds])
+    const values = writes.flatMap(({ key, entry }) => [encodeEntry(key, entry), millisecondsLeft(entry)])
     try {
       return expectInteger('EVAL', await this.#server.eval(SET_ALL, keys.length, ...keys, ...values), keys.length)
     } catch (error) {
       if (!isReply(error)) throw error
     }
-    // To a user who may not run scripts.
+    // For a Redis user without permission to run scripts.
     return await Promise.all(writes.map((write) => this.#set(write)))
   }
 
-  async #set ({ key, entry, seconds }: Write): Promise<void> {
-    expectOk('SET', await this.#watch(key, this.#server.set(key, encodeEntry(key, entry), 'EX', seconds)))
+  async #set ({ key, entry }: Write): Promise<void> {
+    const written = this.#server.set(key, encodeEntry(key, entry), 'PX', millisecondsLeft(entry))
+    expectOk('SET', await this.#watch(key, written))
   }
 }
 
-/** To whichever server of a Cluster each key belongs: one that fails costs no other key its entry. */
-export class WritesOfCluster implements Writes {
+/** Writes to a Cluster, key by key, so that a failing server does not affect the keys of others. */
+export class WritesByKey implements EntryWrites {
   readonly #cluster: Cluster
   readonly #watch: Watch
   readonly #joining: Array<Write & { readonly stored: Deferred<unknown> }> = []
@@ -102,23 +100,29 @@ export class WritesOfCluster implements Writes {
     this.#watch = watch
   }
 
-  set (key: string, entry: Entry, seconds: number): Promise<unknown> {
+  set (key: string, entry: Entry): Promise<unknown> {
     const stored = new Deferred<unknown>()
-    if (this.#joining.push({ key, entry, seconds, stored }) === 1) setImmediate(this.#turnEnds)
+    if (this.#joining.push({ key, entry, stored }) === 1) setImmediate(this.#tickEnds)
     return stored.promise
   }
 
-  readonly #turnEnds = (): void => {
+  readonly #tickEnds = (): void => {
     corked(this.#cluster.nodes('master'), () => {
       for (const { stored, ...write } of this.#joining.splice(0)) stored.resolve(this.#set(write))
     })
   }
 
-  async #set ({ key, entry, seconds }: Write): Promise<void> {
-    expectOk('SET', await this.#watch(key, this.#cluster.set(key, encodeEntry(key, entry), 'EX', seconds)))
+  async #set ({ key, entry }: Write): Promise<void> {
+    const written = this.#cluster.set(key, encodeEntry(key, entry), 'PX', millisecondsLeft(entry))
+    expectOk('SET', await this.#watch(key, written))
   }
 }
 
 function isSmall ({ entry }: Write): boolean {
   return entry.body.length <= SMALL
+}
+
+/** Milliseconds until the entry may be deleted; at least 1, because Redis refuses 0. */
+function millisecondsLeft (entry: Entry): number {
+  return Math.max(1, Math.ceil(timeToLive(entry)))
 }

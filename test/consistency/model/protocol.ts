@@ -2,42 +2,47 @@ import type { Step } from './explorer.js'
 
 /*
  * The protocol of versions, as lib speaks it: one cached route that shows one value, two readers,
- * two writers, one crash, and one key that is lost or one move that is done twice. Each step below
+ * two writers, one crash, and one key that is lost or one bump that is done twice. Each step below
  * is one thing that happens at one moment: an answer of the store, of the database, or what the
- * plugin does between two of them. It bears the name of the function in lib that takes it:
+ * plugin does between two of them. These functions of lib take it (a test looks for each of them):
  *
- *   look, judge         Reader.look and #judge                  lib/read/reader.ts
- *   prepared            cachedHandler's prepared: the claim     lib/read/cached-handler.ts
- *   join                Flights.join                            lib/read/flights.ts
- *   groups              cachedHandler's groups                  lib/read/cached-handler.ts
- *   run                 Fill.run: the handler                   lib/read/fill.ts
- *   withTags, unmoved   Fill.#withTags: its two claims          lib/read/fill.ts
- *   write, end          Fill.#write, Flights.end                lib/read/fill.ts
- *   confirms            Reader.confirms                         lib/read/reader.ts
- *   move                Core.invalidate, CacheStore.move        lib/core.ts
+ *   lookup            lookup, evaluate                   lib/read/lookup.ts
+ *   areCurrent        areCurrent                         lib/read/payload-tags.ts
+ *   coalesce          coalesce                           lib/read/coalesce/coalesce.ts
+ *   join              FillsInFlight.join                 lib/read/coalesce/fills-in-flight.ts
+ *   wait              FillInFlight.whenPublished         lib/read/coalesce/fills-in-flight.ts
+ *   answers           answers                            lib/read/coalesce/coalesce.ts
+ *   groupVersions     groupVersions                      lib/read/payload-tags.ts
+ *   fill              fill                               lib/read/fill/fill.ts
+ *   withPayloadTags   withPayloadTags                    lib/read/payload-tags.ts
+ *   compareGroups     withPayloadTags                    lib/read/payload-tags.ts
+ *   publish           Fill.#keep, Fill.#publish          lib/read/fill/life.ts
+ *   release           FillsInFlight.release              lib/read/coalesce/fills-in-flight.ts
+ *   bump              Invalidation.invalidate            lib/write/invalidation.ts
+ *   acknowledge       invalidateOnSend                   lib/fastify/write-hooks.ts
  *
  * Who changes the order of any two of these, or what they compare, changes it here first, and
- * adds to `Faults` what the new order must not be.
+ * adds to `Fault` what the new order must not be.
  */
 
 /** What can be done wrong: each is a name, so that a test can show that the explorer finds it. */
 export type Fault =
-  | 'judge compares nothing'
-  | 'versions are claimed after the handler ran'
+  | 'a lookup compares nothing'
+  | 'versions are ensured after the handler ran'
   | 'an entry is stored under the versions of that moment'
-  | 'a write is acknowledged before its move'
+  | 'a write is acknowledged before its bump'
   | 'a lost version comes back'
-  | 'a move that is sent again writes the same version'
-  | 'join takes any flight'
-  | 'a waiter does not confirm the tags of the payload'
-  | 'withTags does not compare groups'
-  | 'withTags reads groups before tags'
-  | 'a tag moves before its group'
+  | 'a bump that is sent again writes the same version'
+  | 'join takes any fill'
+  | 'a waiter does not compare the tags of the payload'
+  | 'withPayloadTags does not compare groups'
+  | 'withPayloadTags reads groups before tags'
+  | 'a tag is bumped before its group'
 
 export interface Scenario {
-  /** Whether the tag that a write moves is known from the payload only; the write moves the namespace otherwise. */
+  /** Whether the tag that a write bumps is known from the payload only; the write bumps the namespace otherwise. */
   readonly payloadTags: boolean
-  /** Whether the readers share a process, and so its flights. */
+  /** Whether the readers share a process, and so its fills in flight. */
   readonly sameProcess: boolean
   readonly fault?: Fault
 }
@@ -49,27 +54,29 @@ interface Entry {
   readonly versions: Versions
 }
 
-interface Flight {
+interface FillInFlight {
   readonly versions: Versions
-  /** Undefined while it is under way, null when a write overtook it or it crashed. */
+  /** Undefined while it is under way, null when a write came after it had begun. */
   readonly outcome?: Entry | null
   readonly findable: boolean
 }
 
 interface Reader {
-  readonly at: 'look' | 'judge' | 'prepared' | 'join' | 'wait' | 'confirms' | 'groups' | 'run' | 'withTags' | 'unmoved' | 'write' | 'end' | 'done'
+  readonly at:
+    'lookup' | 'areCurrent' | 'coalesce' | 'join' | 'wait' | 'answers' | 'groupVersions' | 'fill' |
+    'withPayloadTags' | 'compareGroups' | 'publish' | 'release' | 'done'
   /** The last value that was acknowledged before this read began. */
   readonly floor: number
   readonly versions?: Versions
   readonly entry?: Entry
-  readonly flight?: number
+  readonly fill?: number
   readonly group?: number | null
 }
 
 interface Writer {
-  readonly at: 'handler' | 'move' | 'acknowledge' | 'late move' | 'done'
+  readonly at: 'handler' | 'bump' | 'acknowledge' | 'late bump' | 'done'
   readonly value: number
-  readonly moved: number
+  readonly bumped: number
 }
 
 export interface State {
@@ -78,14 +85,14 @@ export interface State {
   readonly versions: Versions
   /** What was lost of versions, for the fault that brings it back. */
   readonly lost: Versions
-  /** What the first move of each key wrote, for the fault that writes it again. */
+  /** What the first bump of each key wrote, for the fault that writes it again. */
   readonly sent: Versions
   readonly entry?: Entry
-  readonly flights: readonly Flight[]
+  readonly fills: readonly FillInFlight[]
   readonly readers: readonly Reader[]
   readonly writers: readonly Writer[]
   readonly crashes: number
-  /** Keys that get lost, or moves whose answer gets lost with its connection, so that they are done once more. */
+  /** Keys that get lost, or bumps whose answer gets lost with its connection, so that they are done once more. */
   readonly losses: number
   readonly stale?: string
 }
@@ -93,13 +100,13 @@ export interface State {
 export const initial = ({ payloadTags }: Scenario): State => ({
   database: 0,
   acknowledged: 0,
-  // A write that moves only the tag leaves it alone: that it has to be claimed is the other scenario's.
+  // A write that bumps only the tag leaves it alone: that it has to be ensured is the other scenario's.
   versions: payloadTags ? { namespace: 1 } : {},
   lost: {},
   sent: {},
-  flights: [],
-  readers: [0, 1].map(() => ({ at: 'look', floor: 0 })),
-  writers: [0, 1].map(() => ({ at: 'handler', value: 0, moved: 0 })),
+  fills: [],
+  readers: [0, 1].map(() => ({ at: 'lookup', floor: 0 })),
+  writers: [0, 1].map(() => ({ at: 'handler', value: 0, bumped: 0 })),
   crashes: 1,
   losses: 1
 })
@@ -120,19 +127,19 @@ export function stepsFrom (scenario: Scenario): (state: State) => Array<Step<Sta
 }
 
 /** Whether a read is to come, or under way, that began after an acknowledged write. */
-const canStillBeStale = ({ readers }: State): boolean => readers.some(({ at, floor }) => at === 'look' || floor > 0)
+const canStillBeStale = ({ readers }: State): boolean => readers.some(({ at, floor }) => at === 'lookup' || floor > 0)
 
-/** One of the states that differ only in which token is which, which of two equals is first, or in flights that are over. */
+/** One of the states that differ only in which token is which, which of two equals is first, or in fills that are over. */
 function canonical (state: State): State {
-  const awaited = new Set(state.readers.map(({ flight }) => flight))
-  const flights = state.flights.map((flight, index) => ({ flight, index })).filter(({ flight, index }) => flight.findable || awaited.has(index))
+  const awaited = new Set(state.readers.map(({ fill }) => fill))
+  const fills = state.fills.map((fill, index) => ({ fill, index })).filter(({ fill, index }) => fill.findable || awaited.has(index))
   const inOrder = <T>(list: readonly T[]): T[] => [...list].sort((a, b) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)
   const tidy: State = {
     ...state,
-    flights: flights.map(({ flight }) => flight),
-    readers: inOrder(state.readers.map((reader) => reader.flight === undefined
+    fills: fills.map(({ fill }) => fill),
+    readers: inOrder(state.readers.map((reader) => reader.fill === undefined
       ? reader
-      : { ...reader, flight: flights.findIndex(({ index }) => index === reader.flight) })),
+      : { ...reader, fill: fills.findIndex(({ index }) => index === reader.fill) })),
     writers: inOrder(state.writers)
   }
   const names = new Map<number, number>()
@@ -149,7 +156,7 @@ function canonical (state: State): State {
     lost: renamed(tidy.lost),
     sent: renamed(tidy.sent),
     ...(tidy.entry && { entry: entry(tidy.entry) }),
-    flights: tidy.flights.map((flight) => ({ ...flight, versions: renamed(flight.versions), ...(flight.outcome && { outcome: entry(flight.outcome) }) })),
+    fills: tidy.fills.map((fill) => ({ ...fill, versions: renamed(fill.versions), ...(fill.outcome && { outcome: entry(fill.outcome) }) })),
     readers: tidy.readers.map((reader) => ({
       ...reader,
       ...(reader.versions && { versions: renamed(reader.versions) }),
@@ -161,13 +168,13 @@ function canonical (state: State): State {
 
 /** A token that nobody has yet. */
 function newVersion (state: State): number {
-  const held = [state, ...state.flights, ...state.readers, state.entry, ...state.flights.map(({ outcome }) => outcome), ...state.readers.map(({ entry }) => entry)]
+  const held = [state, ...state.fills, ...state.readers, state.entry, ...state.fills.map(({ outcome }) => outcome), ...state.readers.map(({ entry }) => entry)]
     .flatMap((holder) => Object.values(holder?.versions ?? {}))
   return 1 + Math.max(0, ...[...held, ...Object.values(state.lost), ...Object.values(state.sent), ...state.readers.map(({ group }) => group)].map((token) => token ?? 0))
 }
 
 /** The current version of a key; one that does not exist becomes a new one first. */
-function claim (state: State, key: string): [State, number] {
+function ensure (state: State, key: string): [State, number] {
   const version = state.versions[key]
   if (version != null) return [state, version]
   const fresh = newVersion(state)
@@ -184,97 +191,97 @@ function readerSteps ({ payloadTags, sameProcess, fault }: Scenario, state: Stat
     floor: 0,
     versions: undefined,
     entry: undefined,
-    flight: undefined,
+    fill: undefined,
     group: undefined
   }, from)
   const served = (value: number): State => value < reader.floor
     ? { ...state, stale: `a reader got ${value}, ${reader.floor} was acknowledged before it began` }
     : done()
   const step = (next: State, name: string = reader.at): Array<Step<State>> => [[`a reader: ${name}`, next]]
-  const flightTo = (next: Partial<Flight>, from: State = state): State =>
-    ({ ...from, flights: from.flights.map((flight, at) => at === reader.flight ? { ...flight, ...next } : flight) })
-  const afterJoin = payloadTags ? 'groups' : 'run'
+  const fillTo = (next: Partial<FillInFlight>, from: State = state): State =>
+    ({ ...from, fills: from.fills.map((fill, at) => at === reader.fill ? { ...fill, ...next } : fill) })
+  const afterJoin = payloadTags ? 'groupVersions' : 'fill'
 
   switch (reader.at) {
-    case 'look': {
+    case 'lookup': {
       const floor = state.acknowledged
       const namespace = current(state, 'namespace')
       const { entry } = state
-      if (entry !== undefined && (entry.versions['namespace'] === namespace || fault === 'judge compares nothing')) {
-        return step(to({ at: 'judge', floor, entry }))
+      if (entry !== undefined && (entry.versions['namespace'] === namespace || fault === 'a lookup compares nothing')) {
+        return step(to({ at: 'areCurrent', floor, entry }))
       }
-      return step(to({ at: namespace === null || fault === 'versions are claimed after the handler ran' ? 'prepared' : 'join', floor, versions: { namespace } }))
+      return step(to({ at: namespace === null || fault === 'versions are ensured after the handler ran' ? 'coalesce' : 'join', floor, versions: { namespace } }))
     }
-    case 'judge': {
+    case 'areCurrent': {
       const { entry } = reader
-      const isCurrent = !payloadTags || entry!.versions['tag'] === current(state, 'tag') || fault === 'judge compares nothing'
+      const isCurrent = !payloadTags || entry!.versions['tag'] === current(state, 'tag') || fault === 'a lookup compares nothing'
       if (isCurrent) return step(served(entry!.value))
-      // What the look found is known already.
+      // What the lookup found is known already.
       return step(to({ at: 'join', entry: undefined, versions: { namespace: entry!.versions['namespace']! } }))
     }
-    case 'prepared': {
-      if (fault === 'versions are claimed after the handler ran') return step(to({ at: 'join', versions: { namespace: null } }))
-      const [next, namespace] = claim(state, 'namespace')
+    case 'coalesce': {
+      if (fault === 'versions are ensured after the handler ran') return step(to({ at: 'join', versions: { namespace: null } }))
+      const [next, namespace] = ensure(state, 'namespace')
       return step(to({ at: 'join', versions: { namespace } }, next))
     }
     case 'join': {
       const found = sameProcess
-        ? state.flights.findLastIndex(({ findable, versions }) =>
-          findable && (versions['namespace'] === reader.versions!['namespace'] || fault === 'join takes any flight'))
+        ? state.fills.findLastIndex(({ findable, versions }) =>
+          findable && (versions['namespace'] === reader.versions!['namespace'] || fault === 'join takes any fill'))
         : -1
-      if (found !== -1) return step(to({ at: 'wait', flight: found }))
-      const flight: Flight = { versions: reader.versions!, findable: true }
-      return step(to({ at: afterJoin, flight: state.flights.length }, { ...state, flights: [...state.flights, flight] }))
+      if (found !== -1) return step(to({ at: 'wait', fill: found }))
+      const fill: FillInFlight = { versions: reader.versions!, findable: true }
+      return step(to({ at: afterJoin, fill: state.fills.length }, { ...state, fills: [...state.fills, fill] }))
     }
     case 'wait': {
-      const { outcome } = state.flights[reader.flight!]!
+      const { outcome } = state.fills[reader.fill!]!
       if (outcome === undefined) return []
-      if (outcome === null) return step(to({ at: afterJoin, flight: undefined }), 'wait, overtaken')
-      if (!payloadTags || fault === 'a waiter does not confirm the tags of the payload') return step(served(outcome.value))
-      return step(to({ at: 'confirms', entry: outcome }))
+      if (outcome === null) return step(to({ at: afterJoin, fill: undefined }), 'wait, invalidated')
+      if (!payloadTags || fault === 'a waiter does not compare the tags of the payload') return step(served(outcome.value))
+      return step(to({ at: 'answers', entry: outcome }))
     }
-    case 'confirms':
+    case 'answers':
       return step(reader.entry!.versions['tag'] === current(state, 'tag')
         ? served(reader.entry!.value)
-        : to({ at: afterJoin, flight: undefined, entry: undefined }))
-    case 'groups': {
-      const [next, group] = claim(state, 'group')
-      return step(to({ at: 'run', group }, next))
+        : to({ at: afterJoin, fill: undefined, entry: undefined }))
+    case 'groupVersions': {
+      const [next, group] = ensure(state, 'group')
+      return step(to({ at: 'fill', group }, next))
     }
-    case 'run': {
+    case 'fill': {
       const entry = { value: state.database, versions: reader.versions! }
-      return step(to({ at: payloadTags ? 'withTags' : 'write', entry }))
+      return step(to({ at: payloadTags ? 'withPayloadTags' : 'publish', entry }))
     }
-    case 'withTags': {
-      const overtaken = fault === 'withTags reads groups before tags' && current(state, 'group') !== reader.group
-      if (overtaken) return step(done(flightTo({ outcome: null, findable: false })))
-      if (fault === 'withTags reads groups before tags') return step(to({ at: 'unmoved' }))
-      const [next, tag] = claim(state, 'tag')
-      return step(to({ at: 'unmoved', entry: { ...reader.entry!, versions: { ...reader.entry!.versions, tag } } }, next))
+    case 'withPayloadTags': {
+      const invalidated = fault === 'withPayloadTags reads groups before tags' && current(state, 'group') !== reader.group
+      if (invalidated) return step(done(fillTo({ outcome: null, findable: false })))
+      if (fault === 'withPayloadTags reads groups before tags') return step(to({ at: 'compareGroups' }))
+      const [next, tag] = ensure(state, 'tag')
+      return step(to({ at: 'compareGroups', entry: { ...reader.entry!, versions: { ...reader.entry!.versions, tag } } }, next))
     }
-    case 'unmoved': {
-      if (fault === 'withTags reads groups before tags') {
-        const [next, tag] = claim(state, 'tag')
-        return step(to({ at: 'write', entry: { ...reader.entry!, versions: { ...reader.entry!.versions, tag } } }, next))
+    case 'compareGroups': {
+      if (fault === 'withPayloadTags reads groups before tags') {
+        const [next, tag] = ensure(state, 'tag')
+        return step(to({ at: 'publish', entry: { ...reader.entry!, versions: { ...reader.entry!.versions, tag } } }, next))
       }
-      const [next, group] = claim(state, 'group')
-      const unmoved = group === reader.group || fault === 'withTags does not compare groups'
-      return step(unmoved ? to({ at: 'write' }, next) : done(flightTo({ outcome: null, findable: false }, next)))
+      const [next, group] = ensure(state, 'group')
+      const isUnchanged = group === reader.group || fault === 'withPayloadTags does not compare groups'
+      return step(isUnchanged ? to({ at: 'publish' }, next) : done(fillTo({ outcome: null, findable: false }, next)))
     }
-    case 'write': {
+    case 'publish': {
       let from = state
       let entry = reader.entry!
-      if (fault === 'versions are claimed after the handler ran' || fault === 'an entry is stored under the versions of that moment') {
-        const [next, namespace] = claim(state, 'namespace')
+      if (fault === 'versions are ensured after the handler ran' || fault === 'an entry is stored under the versions of that moment') {
+        const [next, namespace] = ensure(state, 'namespace')
         from = next
         entry = { ...entry, versions: { ...entry.versions, namespace } }
       }
       // The waiters are told before the store has it.
-      return step(to({ at: 'end', entry }, flightTo({ outcome: entry }, from)))
+      return step(to({ at: 'release', entry }, fillTo({ outcome: entry }, from)))
     }
-    case 'end':
+    case 'release':
       return [
-        ['a reader: set', done(flightTo({ findable: false }, { ...state, entry: reader.entry! }))]
+        ['a reader: set', done(fillTo({ findable: false }, { ...state, entry: reader.entry! }))]
       ]
     case 'done':
       return []
@@ -285,32 +292,32 @@ function writerSteps ({ payloadTags, fault }: Scenario, state: State, writer: Wr
   const to = (next: Partial<Writer>, from: State = state): State =>
     ({ ...from, writers: from.writers.map((other, at) => at === index ? { ...other, ...next } : other) })
   const step = (next: State): Array<Step<State>> => [[`a writer: ${writer.at}`, next]]
-  const groupFirst = fault === 'a tag moves before its group' ? ['tag', 'group'] : ['group', 'tag']
-  const moves = payloadTags ? groupFirst : ['namespace']
-  const afterMove = writer.at === 'late move' ? 'done' : 'acknowledge'
+  const groupFirst = fault === 'a tag is bumped before its group' ? ['tag', 'group'] : ['group', 'tag']
+  const keys = payloadTags ? groupFirst : ['namespace']
+  const afterBump = writer.at === 'late bump' ? 'done' : 'acknowledge'
 
   switch (writer.at) {
     case 'handler': {
       const value = state.database + 1
-      return step(to({ at: fault === 'a write is acknowledged before its move' ? 'acknowledge' : 'move', value }, { ...state, database: value }))
+      return step(to({ at: fault === 'a write is acknowledged before its bump' ? 'acknowledge' : 'bump', value }, { ...state, database: value }))
     }
-    case 'move':
-    case 'late move': {
-      const moved = writer.moved + 1
-      const written = { [moves[writer.moved]!]: newVersion(state) }
-      const sent = fault === 'a move that is sent again writes the same version' ? { ...written, ...state.sent } : {}
-      return step(to({ at: moved === moves.length ? afterMove : writer.at, moved },
+    case 'bump':
+    case 'late bump': {
+      const bumped = writer.bumped + 1
+      const written = { [keys[writer.bumped]!]: newVersion(state) }
+      const sent = fault === 'a bump that is sent again writes the same version' ? { ...written, ...state.sent } : {}
+      return step(to({ at: bumped === keys.length ? afterBump : writer.at, bumped },
         { ...state, sent, versions: { ...state.versions, ...written } }))
     }
     case 'acknowledge':
-      return step(to(fault === 'a write is acknowledged before its move' ? { at: 'late move' } : { at: 'done', value: 0, moved: 0 },
+      return step(to(fault === 'a write is acknowledged before its bump' ? { at: 'late bump' } : { at: 'done', value: 0, bumped: 0 },
         { ...state, acknowledged: Math.max(state.acknowledged, writer.value) }))
     case 'done':
       return []
   }
 }
 
-/** A process that dies takes its flights with it; who waited for them is in the same process. */
+/** A process that crashes takes its fills with it; who waited for them is in the same process. */
 function crashes ({ sameProcess }: Scenario, state: State): Array<Step<State>> {
   if (state.crashes === 0) return []
   const left = { ...state, crashes: state.crashes - 1 }
@@ -320,7 +327,7 @@ function crashes ({ sameProcess }: Scenario, state: State): Array<Step<State>> {
   })
   const writersDie = left.writers.map((_, dead): Step<State> => ['a writer crashes', {
     ...left,
-    writers: left.writers.map((writer, index) => index === dead ? { at: 'done', value: 0, moved: 0 } : writer)
+    writers: left.writers.map((writer, index) => index === dead ? { at: 'done', value: 0, bumped: 0 } : writer)
   }])
   return sameProcess
     ? [['the readers crash', readersDie(() => true)], ...writersDie]
@@ -342,16 +349,16 @@ function losses ({ fault }: Scenario, state: State): Array<Step<State>> {
   return [...(state.losses > 0 ? lost : []), ...back]
 }
 
-/** A client sends a move again that has been done already, however long ago: done twice it makes two versions. */
+/** A client sends a bump again that has been done already, however long ago: done twice it makes two versions. */
 function resends ({ payloadTags, fault }: Scenario, state: State): Array<Step<State>> {
   if (state.losses === 0 || state.writers.every(({ at }) => at === 'handler')) return []
-  const resend = (key: string, version: number): Step<State> => [`the move of ${key} is done again`, {
+  const resend = (key: string, version: number): Step<State> => [`the bump of ${key} is done again`, {
     ...state,
     losses: state.losses - 1,
     sent: {},
     versions: { ...state.versions, [key]: version }
   }]
-  return fault === 'a move that is sent again writes the same version'
+  return fault === 'a bump that is sent again writes the same version'
     ? Object.entries(state.sent).map(([key, version]) => resend(key, version!))
     : (payloadTags ? ['group', 'tag'] : ['namespace']).map((key) => resend(key, newVersion(state)))
 }

@@ -13,7 +13,9 @@ export type StoreName = keyof typeof LAG
 /** What can be done wrong: versions are not compared, or a failed delivery counts as one. */
 export type Broken = 'versions' | 'deliveries'
 
-const STEPS = new Set(['lookup', 'current', 'claim', 'move', 'set', 'sweep', 'lease', 'release'])
+const STEPS = new Set(['lookup', 'versions', 'ensure', 'bump', 'set', 'sweep', 'begin', 'end', 'take', 'release'])
+/** What a store has only where it can. */
+const PARTS = new Set(['intents', 'leases'])
 
 const IMPATIENT: RedisOptions = { enableOfflineQueue: false, maxRetriesPerRequest: 0 }
 
@@ -36,10 +38,11 @@ async function opened (store: RedisStore): Promise<RedisStore> {
 }
 
 /** The store with a pause of its own before and after every step that the plugin takes. */
-export function delayed (store: CacheStore, random: Random): CacheStore {
+export function delayed<Store extends object> (store: Store, random: Random): Store {
   return new Proxy(store, {
     get (target, name) {
       const member: unknown = Reflect.get(target, name, target)
+      if (PARTS.has(String(name)) && member !== undefined) return delayed(member as object, random)
       if (typeof member !== 'function') return member
       const method = member as (...args: unknown[]) => unknown
       if (!STEPS.has(String(name))) return method.bind(target)
@@ -76,10 +79,10 @@ export function forgetting (store: CacheStore): CacheStore {
       if (typeof member !== 'function') return member
       // Else nothing would be sent, and nothing forgotten.
       if (name === 'ready') return () => true
-      if (name !== 'move') return member.bind(target) as unknown
+      if (name !== 'bump') return member.bind(target) as unknown
       return async (versions: readonly string[], fresh: string) => {
         try {
-          await target.move(versions, fresh)
+          await target.bump(versions, fresh)
         } catch {
           // As if it were done.
         }

@@ -84,7 +84,7 @@ export async function soak (requests: number, outages: number): Promise<SoakRepo
   }
 
   async function settle (): Promise<{ heap: number, listeners: number, resources: number }> {
-    await app.apiCache.ready()
+    await app.apiCache.settled()
     let heap = Infinity
     for (let round = 0; round < 5; round++) {
       await delay(200)

@@ -1,23 +1,18 @@
-/** The end of the present turn of the event loop: one promise for all who wait for it. */
-export class TurnEnd {
-  #over: Promise<void> | undefined
-
-  get over (): Promise<void> {
-    this.#over ??= new Promise((resolve) => {
-      setImmediate(() => {
-        this.#over = undefined
-        resolve()
-      })
-    })
-    return this.#over
-  }
+/** A promise that somebody else settles. */
+export class Deferred<T> {
+  resolve!: (value: T) => void
+  reject!: (error: unknown) => void
+  readonly promise = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve
+    this.reject = reject
+  })
 }
 
 /**
- * Collects what the requests of one turn of the event loop ask for: a batch is sent when the turn
- * is over, or as soon as it is full and more is asked for.
+ * Collects the operations of one tick of the event loop in batches. A batch is sent at the end of the
+ * tick, or when it is full and another operation is added.
  */
-export class Turn<Batch extends { readonly full: boolean }> {
+export class TickBatch<Batch extends { readonly full: boolean }> {
   readonly #begin: () => Batch
   readonly #send: (batch: Batch) => void
   #joining: Batch | undefined
@@ -27,7 +22,7 @@ export class Turn<Batch extends { readonly full: boolean }> {
     this.#send = send
   }
 
-  /** The batch to join now. */
+  /** The batch to add an operation to. */
   batch (): Batch {
     if (this.#joining === undefined) {
       setImmediate(this.#end)

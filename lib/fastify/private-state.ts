@@ -1,0 +1,78 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { HeaderValue } from '../http/headers.js'
+
+/*
+ * What Fastify keeps on a reply or request behind symbols that it does not export. Each function says
+ * `undefined` where Fastify keeps it there no more, and its caller then takes the public way, which is
+ * slower or stores less. test/fastify/private-state.test.ts fails when that happens.
+ */
+
+export type ReplyHeaders = Record<string, HeaderValue>
+export type Serializer = (payload: unknown) => string | Buffer
+
+interface RouteContext {
+  readonly onSend?: readonly unknown[] | null
+}
+
+type Holder = Record<symbol, unknown>
+
+/** No object has a property behind it. */
+const kNowhere = Symbol('fastify-api-cache.nowhere')
+
+// Each function has a look-up of its own: one for all three costs V8 twice the time.
+let kHeaders = kNowhere
+let kSerializer = kNowhere
+let kRouteContext = kNowhere
+
+/** The object that holds a reply's headers, names in lower case. */
+export function ownHeaders (reply: FastifyReply): ReplyHeaders | undefined {
+  const found = (reply as unknown as Holder)[kHeaders]
+  if (found !== undefined) return found as ReplyHeaders
+  kHeaders = symbolOf(reply, 'fastify.reply.headers')
+  return (reply as unknown as Holder)[kHeaders] as ReplyHeaders | undefined
+}
+
+/**
+ * A copy of the headers that a reply has now, with names in lower case. `reply.getHeaders()` is
+ * only used if the raw response has headers: V8 is slow with the object that its spread makes.
+ */
+export function headersOf (reply: FastifyReply): ReplyHeaders {
+  const own = ownHeaders(reply)
+  return own === undefined || reply.raw.getHeaderNames().length > 0 ? reply.getHeaders() : Object.assign({}, own)
+}
+
+/**
+ * Puts headers, with names in lower case, on a reply. If it has none yet, the object itself
+ * becomes the reply's: setting headers one by one costs a HIT more than everything else here.
+ */
+export function putHeaders (reply: FastifyReply, headers: ReplyHeaders): void {
+  const own = ownHeaders(reply)
+  if (own !== undefined && Object.keys(own).length === 0) (reply as unknown as Holder)[kHeaders] = headers
+  else reply.headers(headers)
+}
+
+/** What `reply.serializer(…)` set last, or null. */
+export function ownSerializer (reply: FastifyReply): Serializer | null | undefined {
+  const found = (reply as unknown as Holder)[kSerializer]
+  if (found !== undefined) return found as Serializer | null
+  kSerializer = symbolOf(reply, 'fastify.reply.serializer')
+  return (reply as unknown as Holder)[kSerializer] as Serializer | null | undefined
+}
+
+/** How many onSend hooks a response meets. */
+export function onSendHooks (request: FastifyRequest): number | undefined {
+  const found = (request as unknown as Holder)[kRouteContext]
+  if (found !== undefined) return (found as RouteContext).onSend?.length
+  kRouteContext = symbolOf(request, 'fastify.context')
+  return ((request as unknown as Holder)[kRouteContext] as RouteContext | undefined)?.onSend?.length
+}
+
+/** Whether the route has onSend hooks besides this plugin's. True if that is unknown. */
+export function hasOtherOnSendHooks (request: FastifyRequest): boolean {
+  return onSendHooks(request) !== 1
+}
+
+/** Looked for again on an object without the symbol known last: each copy of Fastify in a process has its own. */
+function symbolOf (holder: object, description: string): symbol {
+  return Object.getOwnPropertySymbols(holder).find((symbol) => symbol.description === description) ?? kNowhere
+}

@@ -1,0 +1,96 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { Listener, StoreEvent } from './events.js'
+
+/** Milliseconds within which the same problem with the store is logged only once. */
+const STORE_INTERVAL = 10_000
+/** The same for failing functions of a route's policy. */
+const POLICY_INTERVAL = 60_000
+/** Most names in one log line. */
+const MAX_NAMES = 10
+
+/** Every line that the plugin logs. No line contains a body or credentials, and repeated lines are limited. */
+export class Log implements Listener {
+  readonly #log: FastifyBaseLogger
+  readonly #lastAt = new Map<string, number>()
+
+  constructor (log: FastifyBaseLogger) {
+    this.#log = log
+  }
+
+  readonly store = ({ state, store, operation, error: err, reason }: StoreEvent): void => {
+    if (state === 'failed') {
+      if (err !== undefined && this.#isDue(`store ${operation}`, STORE_INTERVAL)) {
+        this.#log.warn({ err, store, operation }, 'api cache: a store operation failed')
+      }
+    } else if (this.#isDue(`store ${state}`, STORE_INTERVAL)) {
+      if (state === 'available') this.#log.info({ store }, 'api cache: store available again')
+      else this.#log.warn({ store, reason }, 'api cache: store unavailable, answering from the handlers')
+    }
+  }
+
+  noRedis (): void {
+    this.#log.warn("api cache: no Redis, so entries are kept in this process's memory " +
+      'and an invalidation reaches no other process')
+  }
+
+  redisIsSilent (err: unknown): void {
+    this.#log.warn({ err }, 'api cache: Redis does not answer yet, starting without it')
+  }
+
+  connectionFailed (err: unknown): void {
+    this.#log.warn({ err }, 'api cache: the connection to Redis failed')
+  }
+
+  /** @param names keys of versions */
+  undelivered (names: readonly string[] | 'everything', pending: number): void {
+    if (!this.#isDue('undelivered', STORE_INTERVAL)) return
+    const versions = names === 'everything' ? names : names.slice(0, MAX_NAMES)
+    this.#log.error({ versions, pending }, 'api cache: an invalidation could not be delivered yet')
+  }
+
+  delivered (): void {
+    if (this.#lastAt.delete('undelivered')) this.#log.info('api cache: all invalidations are delivered')
+  }
+
+  closedUndelivered (names: readonly string[], pending: number): void {
+    this.#log.error({ versions: names.slice(0, MAX_NAMES), pending },
+      'api cache: closed with invalidations that could not be delivered')
+  }
+
+  policyFault (log: FastifyBaseLogger, route: string, err: unknown): void {
+    if (!this.#isDue(`policy ${route}`, POLICY_INTERVAL)) return
+    log.warn({ err, route }, "api cache: a function of the route's policy failed, the request bypasses the cache")
+  }
+
+  /** @param hasRun whether the handler has run, so that it may have written something */
+  writePolicyFault (log: FastifyBaseLogger, route: string, err: unknown, hasRun: boolean): void {
+    if (!this.#isDue(`policy ${route}`, POLICY_INTERVAL)) return
+    const failed = "api cache: a function of the route's policy failed"
+    if (hasRun) log.error({ err, route }, `${failed} after a write, so everything is invalidated`)
+    else log.warn({ err, route }, `${failed}; the handler did not run, so nothing is invalidated`)
+  }
+
+  earlyRoute (log: FastifyBaseLogger, route: string): void {
+    log.warn({ route }, 'api cache: this route was declared before the plugin was loaded, so it is not cached; ' +
+      'await app.register(apiCache) before declaring routes')
+  }
+
+  /** With `explain: true`: the decision about a request, and why. */
+  explanation (log: FastifyBaseLogger, result: 'HIT' | 'MISS', explanation: object): void {
+    log.info(explanation, `api cache: ${result}`)
+  }
+
+  /** With `explain: true`: what the handler read of the request that is not part of the key. */
+  uncoveredReads (log: FastifyBaseLogger, route: string, reads: readonly string[]): void {
+    log.warn({ route, reads }, 'api cache: the handler read something that is not part of the key, so other requests ' +
+      'may get a response made for this one; add it to scope, vary, query or key, or send Cache-Control: private')
+  }
+
+  /** Whether this was not logged within the last `milliseconds`. */
+  #isDue (what: string, milliseconds: number): boolean {
+    const now = performance.now()
+    if (now - (this.#lastAt.get(what) ?? -Infinity) < milliseconds) return false
+    this.#lastAt.set(what, now)
+    return true
+  }
+}

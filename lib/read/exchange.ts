@@ -1,0 +1,60 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Forwarded } from '../http/cache-status.js'
+import type { Entry } from '../entry/entry.js'
+import type { CacheKey, KeyOf } from '../key/cache-key.js'
+import type { Explainer } from '../observe/explain.js'
+import type { CompiledReadPolicy } from '../policy/read-policy.js'
+import type { Runtime } from '../runtime.js'
+import type { Variants } from './variants.js'
+
+/** A cached route: its compiled policy and what its requests share. */
+export interface CachedRoute {
+  /** The name that distinguishes it from other routes, such as `GET /users/:id`. */
+  readonly name: string
+  readonly policy: CompiledReadPolicy
+  readonly runtime: Runtime
+  readonly keyOf: KeyOf
+  readonly variants: Variants
+  /** Set with `explain: true`. */
+  readonly explainer: Explainer | undefined
+}
+
+/** One request on a cached route. */
+export interface Exchange {
+  readonly route: CachedRoute
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+}
+
+/** An entry that may be used for the request. */
+export interface Hit {
+  readonly outcome: 'hit'
+  readonly entry: Entry
+  readonly key: CacheKey
+  /** In seconds. */
+  readonly age: number
+  /** In seconds. */
+  readonly freshness: number
+  /** Whether the request waited for the fill of another request. */
+  readonly collapsed: boolean
+}
+
+/** No entry may be used for the request. */
+export interface Miss {
+  readonly outcome: 'miss'
+  readonly forwarded: Forwarded
+  readonly detail: string | undefined
+  readonly key: CacheKey
+  /** The current versions, in the order of the key's names; undefined for a version that does not exist. */
+  readonly versions: ReadonlyArray<string | undefined>
+}
+
+/** The request neither uses nor fills the cache. */
+export interface Bypass {
+  readonly outcome: 'bypass'
+  readonly reason: string
+}
+
+export type Found = Hit | Miss | Bypass
+
+export const bypassFor = (reason: string): Bypass => ({ outcome: 'bypass', reason })

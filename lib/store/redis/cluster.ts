@@ -1,0 +1,106 @@
+import calculateSlot from 'cluster-key-slot'
+import type { Cluster, Redis } from 'ioredis'
+import { ReadsByKey, type EntryReads, type Interpret } from './reads.js'
+import { asInteger } from './replies.js'
+import { Connection, type ServerRun } from './run-id.js'
+import type { Topology } from './topology.js'
+import { WritesByKey, type EntryWrites, type Watch } from './writes.js'
+
+/** The masters of a Cluster. The server of a key is the one that has its slot when the reply arrives. */
+export class ClusterServers implements Topology {
+  readonly client: Cluster
+  readonly keyPrefix: string
+  readonly #connections = new Map<Redis, Connection>()
+  readonly #byName = new Map<string, Connection>()
+  /** The last key that was read at each master, so that a ping reaches all masters in use. */
+  readonly #asked = new Map<string, string>()
+  readonly #added = (redis: Redis): void => { this.#add(redis) }
+  readonly #removed = (redis: Redis): void => { this.#remove(redis) }
+
+  constructor (client: Cluster) {
+    this.client = client
+    this.keyPrefix = client.options.keyPrefix ?? ''
+    client.on('+node', this.#added).on('-node', this.#removed)
+    for (const redis of client.nodes()) this.#add(redis)
+  }
+
+  /** The run id of each server is learned when a key of it is first used. */
+  isReady (): boolean {
+    return true
+  }
+
+  async open (): Promise<void> {
+    await Promise.all([...this.#connections.values()].map((connection) => connection.learn()))
+  }
+
+  /** With EXISTS, because a PING goes to any node. */
+  async ping (): Promise<void> {
+    const keys = [...this.#asked.values()]
+    await Promise.all(keys.map(async (key) => asInteger('EXISTS', await this.client.exists(key))))
+  }
+
+  masters (): readonly Redis[] {
+    return this.client.nodes('master')
+  }
+
+  runsOf (keys: readonly string[]): ServerRun[] | Promise<ServerRun[]> {
+    const runs: ServerRun[] = []
+    for (const key of keys) {
+      const run = this.#connection(key)?.run
+      if (run === undefined) return Promise.all(keys.map((key) => this.#learn(key)))
+      this.#asked.set(run.mark, key)
+      runs.push(run)
+    }
+    return runs
+  }
+
+  forget (key: string): void {
+    this.#connection(key)?.forget()
+  }
+
+  reads (interpret: Interpret): EntryReads {
+    return new ReadsByKey(this.client, interpret)
+  }
+
+  writes (watch: Watch): EntryWrites {
+    return new WritesByKey(this.client, watch)
+  }
+
+  subscriber (): Cluster {
+    return this.client.duplicate()
+  }
+
+  close (): void {
+    this.client.off('+node', this.#added).off('-node', this.#removed)
+    for (const redis of [...this.#connections.keys()]) this.#remove(redis)
+  }
+
+  async #learn (key: string): Promise<ServerRun> {
+    const connection = this.#connection(key)
+    if (connection === undefined) throw new Error('no node of the Cluster is known to have this key')
+    return await connection.learn()
+  }
+
+  #connection (key: string): Connection | undefined {
+    const name = this.client.slots[calculateSlot(this.keyPrefix + key)]?.[0]
+    return name === undefined ? undefined : this.#byName.get(name)
+  }
+
+  #add (redis: Redis): void {
+    if (this.#connections.has(redis)) return
+    const connection = new Connection(redis, false)
+    this.#connections.set(redis, connection)
+    this.#byName.set(nameOf(redis), connection)
+  }
+
+  #remove (redis: Redis): void {
+    const connection = this.#connections.get(redis)
+    if (connection === undefined) return
+    connection.stop()
+    this.#connections.delete(redis)
+    // Another connection to the same address may have replaced it already.
+    if (this.#byName.get(nameOf(redis)) === connection) this.#byName.delete(nameOf(redis))
+  }
+}
+
+const nameOf = (redis: Redis): string => `${redis.options.host}:${redis.options.port}`

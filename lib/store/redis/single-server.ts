@@ -1,0 +1,62 @@
+import type { Redis } from 'ioredis'
+import { BatchedReads, type EntryReads, type Interpret } from './reads.js'
+import { expectPong } from './replies.js'
+import { Connection, type ServerRun } from './run-id.js'
+import type { Topology } from './topology.js'
+import { BatchedWrites, type EntryWrites, type Watch } from './writes.js'
+
+/** A single server. Behind its address or a Sentinel's name another server may take its place. */
+export class SingleServer implements Topology {
+  readonly client: Redis
+  readonly keyPrefix: string
+  readonly #connection: Connection
+
+  constructor (client: Redis) {
+    this.client = client
+    this.keyPrefix = client.options.keyPrefix ?? ''
+    this.#connection = new Connection(client, true)
+  }
+
+  isReady (): boolean {
+    return this.#connection.run !== undefined
+  }
+
+  open (): Promise<unknown> {
+    return this.#connection.learn()
+  }
+
+  async ping (): Promise<void> {
+    if (this.#connection.run === undefined) await this.#connection.learn()
+    else expectPong(await this.client.ping())
+  }
+
+  masters (): readonly Redis[] {
+    return [this.client]
+  }
+
+  runsOf (keys: readonly string[]): ServerRun[] | Promise<ServerRun[]> {
+    const { run } = this.#connection
+    if (run !== undefined) return keys.map(() => run)
+    return this.#connection.learn().then((run) => keys.map(() => run))
+  }
+
+  forget (): void {
+    this.#connection.forget()
+  }
+
+  reads (interpret: Interpret): EntryReads {
+    return new BatchedReads(this.client, interpret)
+  }
+
+  writes (watch: Watch): EntryWrites {
+    return new BatchedWrites(this.client, watch)
+  }
+
+  subscriber (): Redis {
+    return this.client.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: true })
+  }
+
+  close (): void {
+    this.#connection.stop()
+  }
+}

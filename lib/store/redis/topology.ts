@@ -1,0 +1,32 @@
+import type { Cluster, Redis } from 'ioredis'
+import type { EntryReads, Interpret } from './reads.js'
+import type { ServerRun } from './run-id.js'
+import type { EntryWrites, Watch } from './writes.js'
+
+export type RedisClient = Redis | Cluster
+
+/** How the keys are distributed: to a single server, or to the masters of a Cluster. */
+export interface Topology {
+  /** Sends a command to the server that has its key. */
+  readonly client: RedisClient
+  /** The prefix that the client adds to keys, but not to the pattern of SCAN and to channels. */
+  readonly keyPrefix: string
+  /** False while the server's run is unknown. */
+  isReady(): boolean
+  /** Learns the runs of all servers. */
+  open(): Promise<unknown>
+  /** Resolves when all servers in use answer. */
+  ping(): Promise<unknown>
+  /** All servers that have a part of the keys. */
+  masters(): readonly Redis[]
+  /** The runs of the servers of these keys; a promise while one of them is unknown. */
+  runsOf(keys: readonly string[]): ServerRun[] | Promise<ServerRun[]>
+  /** Forgets the run of the key's server, which may have changed. */
+  forget(key: string): void
+  reads(interpret: Interpret): EntryReads
+  writes(watch: Watch): EntryWrites
+  /** A connection for subscribing. It waits for its server without limit, and resubscribes after reconnecting. */
+  subscriber(): RedisClient
+  /** Removes all listeners. */
+  close(): void
+}
