@@ -11,5 +11,20 @@ export default [
       // Says that a promise is left alone on purpose.
       'no-void': ['error', { allowAsStatement: true }]
     }
+  },
+  {
+    files: ['index.ts', 'lib/**/*.ts'],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      complexity: ['error', 12],
+      'max-len': ['error', { code: 120, ignoreUrls: true }],
+      'max-lines': ['error', 250],
+      'max-params': ['error', 4]
+    }
+  },
+  {
+    files: ['lib/store/suite.ts'],
+    rules: { 'max-lines': 'off' }
   }
 ]
