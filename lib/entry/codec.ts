@@ -14,7 +14,7 @@ import { residentSince, type BodyKind, type Entry, type StoredHeaders } from './
  *
  * An entry with another format number is a MISS.
  */
-const FORMAT = 0x46414302
+const FORMAT = 0x46414303
 const HEAD_AT = 12
 /** The position of the checksum and the head's length. Together with the key they identify one fill. */
 export const CHECKSUM_AT = 4
@@ -25,7 +25,7 @@ const MAX_HEADERS = 1_000
 const MAX_VARY = 100
 /** Statuses that are never stored, because they do not carry the whole response. */
 const PARTIAL = new Set<unknown>([206, 304])
-const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
+const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty', 'stream', 'web-stream', 'response']
 
 type Head = [
   versions: Record<string, string>,
@@ -37,17 +37,22 @@ type Head = [
   deleteAt: number,
   initialAge: number,
   headers: StoredHeaders,
-  removedHeaders: readonly string[],
-  vary?: readonly string[]
+  more?: More
 ]
+
+/** What not every entry has. */
+type More = Pick<Entry, 'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'vary'>
 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
   const parts: Head = [
     entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind),
-    entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers, entry.removedHeaders ?? []
+    entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
   ]
-  if (entry.vary !== undefined) parts.push(entry.vary)
+  const { defaultHeaders, removedHeaders, extendedHeaders, vary } = entry
+  if (defaultHeaders ?? removedHeaders ?? extendedHeaders ?? vary) {
+    parts.push({ defaultHeaders, removedHeaders, extendedHeaders, vary })
+  }
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
   const bodyAt = HEAD_AT + headBytes
@@ -70,13 +75,15 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
-  const [versions, route, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders, vary] = head
+  const [versions, route, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more] = head
   return {
     route,
     versions,
     status,
     headers,
-    removedHeaders: removedHeaders.length === 0 ? undefined : removedHeaders,
+    defaultHeaders: more?.defaultHeaders,
+    removedHeaders: more?.removedHeaders,
+    extendedHeaders: more?.extendedHeaders,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
     text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
@@ -84,7 +91,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     staleAt,
     deleteAt,
     initialAge,
-    vary,
+    vary: more?.vary,
     residentSince: residentSince(storedAt)
   }
 }
@@ -117,11 +124,20 @@ function parseHead (text: string): Head | undefined {
 function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
   const [versions, route, status, kind, ...rest] = head as unknown[]
-  const [storedAt, staleAt, deleteAt, initialAge, headers, removed, vary] = rest
+  const [storedAt, staleAt, deleteAt, initialAge, headers, more] = rest
   return isVersions(versions) && typeof route === 'string' && isWholeStatus(status) &&
     isKind(kind) && areTimes(storedAt, staleAt, deleteAt) && isSeconds(initialAge) &&
-    isHeaders(headers) && isNames(removed, MAX_HEADERS) && removed.every((name) => isStorableHeader(name, '')) &&
-    (vary === undefined || isNames(vary, MAX_VARY))
+    isHeaders(headers) && (more === undefined || isMore(more))
+}
+
+function isMore (value: unknown): value is More {
+  if (!isRecord(value)) return false
+  const { defaultHeaders = {}, removedHeaders = [], extendedHeaders = {}, vary = [] } = value
+  return isHeaders(defaultHeaders) &&
+    isNames(removedHeaders, MAX_HEADERS) && removedHeaders.every((name) => isStorableHeader(name, '')) &&
+    isNames(vary, MAX_VARY) && isRecord(extendedHeaders) && Object.keys(extendedHeaders).length <= MAX_HEADERS &&
+    Object.entries(extendedHeaders).every(([name, texts]) =>
+      isTexts(texts) && texts.length === 2 && isStorableHeader(name, texts.join('')))
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

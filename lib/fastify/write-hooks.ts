@@ -4,7 +4,7 @@ import { namesFor } from '../policy/write-policy.js'
 import type { Intents } from '../store/contract.js'
 import { Intent } from '../write/intent.js'
 import { afterWrite, type SentPayload, type WriteRoute } from '../write/write-route.js'
-import { interceptSend, releaseReply, type Interceptor } from './intercept-send.js'
+import { interceptSend, releaseReply, type Interceptor } from './intercept-reply.js'
 import { kIntent, kSent } from './state.js'
 
 /** The handler of a strict write: records the intent first, or refuses the write. */

@@ -21,6 +21,8 @@ export interface CacheKey {
   readonly text: string
   /** For a variant: the key without the headers that select it. */
   readonly base?: CacheKey
+  /** For a variant: the request headers that select it. */
+  readonly vary?: readonly string[]
 }
 
 /** @param unwatched the request itself, if `request` is a proxy that notes which parts are read */

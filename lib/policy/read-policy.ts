@@ -74,11 +74,18 @@ export type CompiledReadPolicy =
     readonly payloadTags: ((request: FastifyRequest, payload: unknown) => string[]) | undefined
     readonly expire: number
     readonly clientCacheControl: string
+    /** Whether `clientCacheControl` lets clients reuse a response without asking. */
+    readonly clientMayReuse: boolean
+    /** The request headers that tell callers apart, for Vary. */
+    readonly callersVary: readonly string[]
     readonly vary: readonly string[]
     readonly statuses: ReadonlySet<number>
     readonly keepsParameter: ((name: string) => boolean) | undefined
     readonly obeysRequest: boolean
   }
+
+/** The request headers by which Fastify applications usually know their callers. */
+const CREDENTIALS = ['authorization', 'cookie']
 
 const DEFAULT_MAX_BYTES = 1024 * 1024
 
@@ -150,12 +157,15 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     namespace, expire, query, ignoreQuery, requestDirectives, key, when, scope = 'anonymous', clientExpire = 0,
     vary = [], statuses = [200], maxBytes = DEFAULT_MAX_BYTES, serveFrom = 'handler', coalesce = 'process', tags = []
   } = merged
+  const varyNames = [...new Set(vary.map((name) => name.toLowerCase()))].sort()
   return {
     namespace,
     scope,
     expire: toSeconds(expire)!,
     clientCacheControl: clientCacheControl(scope, clientExpire),
-    vary: [...new Set(vary.map((name) => name.toLowerCase()))].sort(),
+    clientMayReuse: clientExpire !== 0,
+    callersVary: scope === 'shared' ? varyNames : [...new Set([...varyNames, ...CREDENTIALS])],
+    vary: varyNames,
     statuses: new Set(statuses),
     maxBytes,
     keepsParameter: parameterFilter(query, ignoreQuery),

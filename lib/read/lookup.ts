@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify'
 import { agesOf, type Entry } from '../entry/entry.js'
 import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
@@ -6,30 +5,31 @@ import { accepts, requestDirectives } from '../http/request-directives.js'
 import type { CacheKey } from '../key/cache-key.js'
 import type { Lookup, MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
-import { bypassFor, type CachedRoute, type Found, type Miss } from './exchange.js'
+import { bypassFor, type CachedRoute, type Exchange, type Found, type Miss } from './exchange.js'
 import { areCurrent, payloadTagsOf } from './payload-tags.js'
 
 /** Finds the entry for a request, or says why there is none. */
-export function lookup (route: CachedRoute, request: FastifyRequest): MaybePromise<Found> {
-  const { runtime, policy, variants } = route
+export function lookup (exchange: Exchange): MaybePromise<Found> {
+  const { route: { runtime, policy, variants, keyOf, name }, request, reply } = exchange
   const directives = policy.obeysRequest ? requestDirectives(request.headers) : undefined
   if (directives?.noStore === true) return bypassFor('no-store')
-  const key = route.keyOf(request)
+  const key = keyOf(request)
   if ('bypass' in key) {
-    if ('fault' in key) runtime.log.policyFault(request.log, route.name, key.fault)
+    if ('fault' in key) runtime.log.policyFault(request.log, name, key.fault)
     return bypassFor(key.bypass)
   }
-  return find(route, request, variants.known.size === 0 ? key : variants.select(key, request), directives)
+  return find(exchange, variants.select(key, request, reply), directives)
 }
 
 /** The same for a request that has waited for another process. */
-export function lookupAgain (route: CachedRoute, request: FastifyRequest, key: CacheKey): Promise<Found> {
-  return find(route, request, key, undefined)
+export function lookupAgain (exchange: Exchange, key: CacheKey): Promise<Found> {
+  return find(exchange, key, undefined)
 }
 
 async function find (
-  route: CachedRoute, request: FastifyRequest, key: CacheKey, directives: CacheControl | undefined
+  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
 ): Promise<Found> {
+  const { route, request } = exchange
   const { store, bumps } = route.runtime
   const looked = await store.lookup(key.key, key.versions)
   if (bumps.blocks(key.versions)) return bypassFor('invalidating')
@@ -39,7 +39,7 @@ async function find (
   if (found.outcome !== 'hit') return found
   const { vary } = found.entry
   // An entry that only names headers leads to a variant. `evaluate` refuses a variant that does so again.
-  if (vary !== undefined) return await find(route, request, route.variants.learn(key, vary, request), directives)
+  if (vary !== undefined) return await find(exchange, route.variants.learn(key, vary, request), directives)
   // All versions of the key are among the entry's. Usually it has no others.
   if (Object.keys(found.entry.versions).length === key.versions.length) return found
   const tags = payloadTagsOf(found.entry, key.versions)

@@ -76,7 +76,8 @@ const cases: Record<string, Case> = {
       entryOf({ kind: 'empty', body: Buffer.alloc(0), status: 404 }),
       entryOf({ body: Buffer.alloc(1024 * 1024, 'large') }),
       entryOf({ headers: { link: ['</a>', '</b>'], 'content-type': 'text/plain; charset=utf-8' } }),
-      entryOf({ removedHeaders: ['x-removed'] }),
+      entryOf({ removedHeaders: ['x-removed'], extendedHeaders: { vary: ['', ', accept'] } }),
+      entryOf({ kind: 'stream', defaultHeaders: { etag: '"a"' } }),
       entryOf({ initialAge: 7, ...lasting(31_536_000), route: 'GET /users/:id' }),
       entryOf({ staleAt: Date.now() + 30_000 }),
       entryOf({ vary: ['accept', 'accept-language'], kind: 'empty', body: Buffer.alloc(0) })
@@ -403,6 +404,9 @@ function lasting (seconds: number): Pick<Entry, 'storedAt' | 'staleAt' | 'delete
   return { storedAt, staleAt, deleteAt: staleAt }
 }
 
+/** The optional fields of an entry. */
+const ABSENT = { defaultHeaders: undefined, removedHeaders: undefined, extendedHeaders: undefined, vary: undefined }
+
 function entryOf (fields: Partial<Entry>): Entry {
   return {
     route: 'GET /',
@@ -413,8 +417,7 @@ function entryOf (fields: Partial<Entry>): Entry {
     body: Buffer.from('{}'),
     ...lasting(60),
     initialAge: 0,
-    removedHeaders: undefined,
-    vary: undefined,
+    ...ABSENT,
     ...fields
   }
 }
@@ -424,7 +427,7 @@ function assertEntry (found: Entry | undefined, expected: Entry): void {
   const { body, text, residentSince, ...rest } = found
   const { body: expectedBody, ...expectedRest } = expected
   const versions = { ...rest.versions }
-  assert.deepEqual({ removedHeaders: undefined, vary: undefined, ...rest, versions }, expectedRest)
+  assert.deepEqual({ ...ABSENT, ...rest, versions }, expectedRest)
   assert.ok(body.equals(expectedBody), 'the body differs')
   if (text !== undefined) assert.equal(text, expectedBody.toString())
 }
