@@ -47,7 +47,7 @@ const late: fc.Arbitrary<LateHook> = fc.record({
 
 const hooks: fc.Arbitrary<Hook[]> = fc.array(
   fc.oneof({ weight: 4, arbitrary: early }, { weight: 1, arbitrary: payload }, { weight: 4, arbitrary: late }),
-  { maxLength: 6, size: 'max' })
+  { maxLength: 8, size: 'max' })
 
 const handler: fc.Arbitrary<Handler> = fc.record<Handler>({
   sends: fc.constantFrom('object', 'object', 'text', 'text', 'bytes', 'stream', 'web stream', 'Response', 'nothing'),
