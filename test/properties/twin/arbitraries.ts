@@ -140,7 +140,7 @@ const headers = (given: Record<string, fc.Arbitrary<string | undefined>>): fc.Ar
     Object.entries(all).filter((field): field is [string, string] => field[1] !== undefined)))
 
 const caller: fc.Arbitrary<Caller> = headers({
-  host: mostly('shop.example', 'evil.example'),
+  host: fc.constantFrom('shop.example', 'evil.example'),
   'x-role': sometimes(5, 'admin', 'user', 'guest'),
   'accept-language': sometimes(4, 'de', 'en', 'en, de;q=0.5', 'de;q=0.5,en', 'fr'),
   origin: sometimes(3, 'http://a.example', 'http://b.example'),
