@@ -150,7 +150,7 @@ function setHeaders (application: Application, request: FastifyRequest, reply: F
   else if (names.length > 0) reply.header('vary', names.join(', '))
   if (handler.internal) reply.header('x-internal', 'yes')
   if (handler.contentLanguage) {
-    reply.header('content-language', handler.reads.includes('accept-language') ? look(request, 'accept-language') : 'en')
+    reply.header('content-language', application.named['accept-language'] !== undefined ? look(request, 'accept-language') : 'en')
   }
   if (handler.hooked === 'removes') reply.removeHeader('x-hooked')
   if (handler.hooked === 'extends') {
@@ -161,10 +161,11 @@ function setHeaders (application: Application, request: FastifyRequest, reply: F
 
 /** Headers that a `Response` brings along. */
 function representationHeaders (
-  { handler }: Application, _request: FastifyRequest, text: string, { count }: Data
+  { handler, named }: Application, request: FastifyRequest, text: string, { count }: Data
 ): Record<string, string> {
   const headers: Record<string, string> = {}
   if (handler.sends === 'text' || handler.sends === 'Response') headers['content-type'] = 'application/json'
+  if (named.accept !== undefined && look(request, 'accept') === 'loud') headers['content-type'] = 'application/loud+json'
   if (handler.etag !== 'none') headers['etag'] = (handler.etag === 'weak' ? 'W/' : '') + tagOf('h', text)
   if (handler.lastModified) headers['last-modified'] = lastModified(count)
   if (handler.cacheControl !== 'none') headers['cache-control'] = handler.cacheControl

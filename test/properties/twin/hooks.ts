@@ -30,6 +30,7 @@ export function look (request: FastifyRequest, field: Field): string | null {
   if (field === 'host') return request.host
   if (field === 'protocol') return request.protocol
   if (field === 'accept-language') return language(request.headers[field])
+  if (field === 'accept') return request.headers.accept === 'text/loud' ? 'loud' : 'plain'
   return header(request, field) ?? null
 }
 

@@ -78,6 +78,7 @@ function outcomesOf (one: Case): Set<Outcome> {
   if (isStale || trace.encoded || (trace.changed && lastModified !== undefined) || bytes.length === 0) {
     outcomes.add('whole')
     outcomes.add(outcomeOf(method, headers, { matches, lastModified: undefined }, bytes.length))
+    if (trace.encoded && tag === undefined && headers['if-none-match']?.includes('W/') === true) outcomes.add('not modified')
     if (trace.encoded && tag !== undefined) {
       outcomes.add(outcomeOf(method, headers, { matches: (asked, how) => how === 'weak' && compare(asked, tag, how), lastModified }, bytes.length))
     }

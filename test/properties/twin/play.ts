@@ -12,6 +12,8 @@ export interface Place {
   readonly options: ApiCacheOptions
   readonly transport: Transport
   readonly http2?: boolean
+  /** Whether a write through one release may reach another one a moment later. */
+  readonly lags?: boolean
 }
 
 /** What has been asked for, and what came of it. */
@@ -53,7 +55,7 @@ export async function play (application: Application, { callers, steps }: Sequen
     const pairOf = (release: number): Pair => pairs[release % pairs.length]!
     for (const [index, step] of steps.entries()) {
       if ('write' in step) {
-        await write(pairOf(step.write), counts)
+        for (const pair of place.lags === true ? pairs : [pairOf(step.write)]) await write(pair, counts)
         continue
       }
       const asked = step.ask.map((one) => {
