@@ -77,7 +77,7 @@ const WITHOUT_SALARY = {
   response: { '2xx': { type: 'object', properties: { count: { type: 'number' } }, additionalProperties: false } }
 }
 
-/** Options that tell releases apart. */
+/** Options that tell releases apart. The casts, here and for a policy, are for types without `revision`, `application` and `host`. */
 function pluginOptions ({ releases }: Application, release: number): ApiCacheOptions {
   if (releases === 'two revisions') return { revision: `r${release}` } as ApiCacheOptions
   if (releases === 'two applications') return { application: `a${release}` } as ApiCacheOptions
