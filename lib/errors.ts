@@ -45,7 +45,7 @@ export const UnsafeRedisError = createError<[reason: string]>(
 export const UnexpectedReplyError = createError<[command: string, got: string]>(
   'FST_API_CACHE_UNEXPECTED_REPLY',
   'the reply to %s is %s, which confirms nothing; ' +
-  'give the plugin a client on which nobody uses MULTI or changes replies', 500)
+  'give the plugin a client that no other code uses for MULTI or wraps to change replies', 500)
 
 /** A method of `fastify.apiCache`, or a function of a write policy, got something that is not a name. */
 export const InvalidNameError = createError<[what: string, got: string]>(

@@ -157,7 +157,7 @@ t.test('a Cluster that reads from replicas is refused', async (t) => {
   const client = new Cluster([{ host: '127.0.0.1', port: redis().port }], { scaleReads: 'slave', lazyConnect: true })
   t.teardown(() => client.disconnect())
   await t.rejects(async () => { await Fastify().register(apiCache, { redis: client }) }, {
-    code: 'FST_API_CACHE_UNSAFE_REDIS', message: /scaleReads.*a client of its own/
+    code: 'FST_API_CACHE_UNSAFE_REDIS', message: /scaleReads.*its own client with scaleReads: 'master'/
   })
 })
 
@@ -169,13 +169,13 @@ const missing: Refused[] = [
   ['a redisNamespace without @fastify/redis', { redisNamespace: 'cache' }, () => {}, /has no namespace 'cache'; register it before this plugin/],
   ['an unknown redisNamespace', { redisNamespace: 'cahce' }, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'cache' }), /has no namespace 'cahce'/],
   ['a redisNamespace that is a client of node-redis', { redisNamespace: 'cache' }, (app) => app.decorate('redis', { cache: other } as never),
-    /'cache' of @fastify\/redis is no ioredis client but a client of node-redis/],
+    /'cache' of @fastify\/redis is not an ioredis client but a node-redis client/],
   ['@fastify/redis with namespaces of which none is named', {}, async (app) => {
     for (const namespace of ['cache', 'other']) await app.register(fastifyRedis, { url: redis().url, namespace })
-  }, /has the namespaces 'cache', 'other' only: name one as redisNamespace, or write store: 'memory'/],
+  }, /has only the namespaces 'cache', 'other': set redisNamespace to one, or write store: 'memory'/],
   ['a fastify.redis of node-redis', {}, (app) => app.decorate('redis', other as never),
-    /fastify\.redis is no ioredis client but a client of node-redis \(the package redis\): hand one in as redis, or write store: 'memory'/],
-  ['a fastify.redis that is a string', {}, (app) => app.decorate('redis', 'redis://:secret@localhost' as never), /is no ioredis client but a string: /]
+    /fastify\.redis is not an ioredis client but a node-redis client \(package redis\): pass one as redis, or write store: 'memory'/],
+  ['a fastify.redis that is a string', {}, (app) => app.decorate('redis', 'redis://:secret@localhost' as never), /is not an ioredis client but a string: /]
 ]
 for (const [what, options, before, message] of missing) {
   t.test(`${what} is a coded error that says what to register`, async (t) => {

@@ -23,7 +23,7 @@ const refused: Array<[sentence: string, method: RouteOptions['method'], cache: u
   ['an option of the plugin is no field of a route', 'GET', { namespace: 'users', expire: 60, prefix: 'a' }, 'UNKNOWN_FIELD', /has no field 'prefix'/],
   ['a policy without a namespace says how to write one', 'GET', { expire: 60 }, 'MISSING_FIELD', "GET /users: a caching policy needs a namespace, such as { namespace: 'user-cache' }"],
   ['a policy without expire, on a plugin without one, says how to write it', 'GET', { namespace: 'users' }, 'MISSING_FIELD', "GET /users: a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin"],
-  ['a write policy that invalidates nothing says how to write it', 'POST', {}, 'MISSING_FIELD', "POST /users: a policy on a writing method says what it invalidates, such as { invalidate: 'user-cache' }"],
+  ['a write policy that invalidates nothing says how to write it', 'POST', {}, 'MISSING_FIELD', "POST /users: a policy on a writing method must say what it invalidates, such as { invalidate: 'user-cache' }"],
   ['invalidate on a GET says where it belongs', 'GET', { invalidate: 'users' }, 'WRONG_METHOD', /^GET \/users: invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; a GET is cached with \{ namespace: 'user-cache'/],
   ['invalidateTags on a HEAD says where it belongs', 'HEAD', { invalidateTags: 'users' }, 'WRONG_METHOD', /belong on POST, PUT, PATCH or DELETE/],
   ['invalidate beside a namespace on a GET says where it belongs', 'GET', { namespace: 'users', expire: 60, invalidate: 'users' }, 'WRONG_METHOD', /belong on POST/],

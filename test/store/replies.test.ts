@@ -196,7 +196,7 @@ t.test('the error names the command and never shows what was in the reply', asyn
   for (const [reply, message] of [
     [Buffer.from('QUEUED'), /^the reply to SET is QUEUED, /],
     [Object.create(null), /^the reply to SET is a value of type object, /],
-    ['QUEUED', / is QUEUED, which confirms nothing; give the plugin a client on which nobody uses MULTI/],
+    ['QUEUED', / is QUEUED, which confirms nothing; give the plugin a client that no other code uses for MULTI/],
     ['secret', /^the reply to SET is a value of type string, /],
     [['secret'], /^the reply to SET is a list of 1, /],
     [null, /^the reply to SET is null, /]
