@@ -25,7 +25,7 @@ t.test('the page shows what the cache does', async (t) => {
   const requests = page.getByRole('list', { name: 'Requests' }).getByRole('listitem')
   const keys = page.getByRole('region', { name: 'Keys in the cache' })
   const plot = page.getByRole('region', { name: 'Speed-up' })
-  const answer = page.getByRole('region', { name: 'Last answer' })
+  const answer = page.getByRole('region', { name: 'Last response' })
 
   async function press (name: string, wanted: number): Promise<void> {
     await page.getByRole('button', { name: new RegExp(`^${name} `) }).click()
