@@ -104,7 +104,7 @@ for (const [transport, { server, sender }] of Object.entries(TRANSPORTS)) {
   }
 }
 
-test('names of credentials count in whatever case they come', async (t, options) => {
+test('names of credentials count in upper and lower case', async (t, options) => {
   const app = await guarded(options, {}, GUARDS['deletes Authorization and cookies']!)
   const send = await overHttp1(t, app)
   for (const name of ['Authorization', 'AUTHORIZATION', 'authORIZation', 'Cookie', 'COOKIE', 'cOOKIE']) {
@@ -116,7 +116,7 @@ test('names of credentials count in whatever case they come', async (t, options)
   }
 })
 
-test('credentials that a hook adds count like those that arrived', async (t, options) => {
+test('credentials that a hook adds count like those in the request', async (t, options) => {
   const app = await guarded(options, {}, (request) => {
     if (request.headers['x-session'] !== undefined) request.headers.authorization = `Bearer ${request.headers['x-session']}`
   })
@@ -127,7 +127,7 @@ test('credentials that a hook adds count like those that arrived', async (t, opt
   t.match(await send({}), { cache: 'HIT' })
 })
 
-test('with a server whose requests have no raw headers the headers count', async (t, options) => {
+test('if requests of a server have no raw headers, the parsed headers count', async (t, options) => {
   const app = await guarded(options, {
     serverFactory: (handler) => createServer((request, response) => {
       Object.defineProperty(request, 'rawHeaders', { value: undefined })

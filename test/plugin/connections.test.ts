@@ -41,7 +41,7 @@ async function works (t: Test, options: ApiCacheOptions, before: (app: FastifyIn
 const entriesInRedis = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', '*|users:*')
 const connections = async (): Promise<number> => (await redisCli(redis().port, 'CLIENT', 'LIST', 'TYPE', 'NORMAL')).length
 
-t.test('fastify.redis of @fastify/redis is used where it is registered', async (t) => {
+t.test('fastify.redis of @fastify/redis is used if it is registered', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, {}, (app) => app.register(fastifyRedis, { url: redis().url }), lines)
   t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
@@ -67,7 +67,7 @@ t.test('an ioredis client is used and stays open when the server closes', async 
   t.equal(await client.ping(), 'PONG')
 })
 
-t.test('a client that connects later is used once it is there', async (t) => {
+t.test('a client that connects later is used once it is connected', async (t) => {
   const client = new Redis(redis().port, { lazyConnect: true })
   t.teardown(() => client.disconnect())
   await client.connect()
@@ -113,7 +113,7 @@ t.test('the redis option comes before fastify.redis', async (t) => {
   t.same(await redisCli(redis().port, '-n', '5', '--scan'), [])
 })
 
-t.test('store: \'memory\' leaves a Redis alone and says nothing', async (t) => {
+t.test('store: \'memory\' leaves a Redis alone and logs nothing', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, { store: 'memory' }, (app) => app.register(fastifyRedis, { url: redis().url }), lines)
   t.equal(app.apiCache.stats().store, 'memory')
@@ -121,7 +121,7 @@ t.test('store: \'memory\' leaves a Redis alone and says nothing', async (t) => {
   t.same(complaints(lines), [])
 })
 
-t.test('without a Redis entries live in memory, which the log says once', async (t) => {
+t.test('without a Redis entries are kept in memory, which is logged once', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, {}, () => {}, lines)
   t.equal(app.apiCache.stats().store, 'memory')
@@ -186,7 +186,7 @@ for (const [what, options, before, message] of missing) {
   })
 }
 
-t.test('a fastify.redis of another package is left alone where it is not asked for', async (t) => {
+t.test('a fastify.redis of another package is left alone if it is not used', async (t) => {
   await works(t, { redis: redis().url }, (app) => app.decorate('redis', other as never))
   const app = await works(t, { store: 'memory' }, (app) => app.decorate('redis', other as never))
   t.equal(app.apiCache.stats().store, 'memory')

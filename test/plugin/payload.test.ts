@@ -78,7 +78,7 @@ const ways: Record<string, Send> = {
 
 for (const [what, make] of Object.entries(payloads)) {
   for (const [how, send] of Object.entries(ways)) {
-    t.test(`a handler that ${how}: ${what} is what the function gets, and the response is the same as without the plugin`, async (t) => {
+    t.test(`a handler that ${how}: the function gets ${what}, and the response is the same as without the plugin`, async (t) => {
       let made: unknown
       const handler: Handler = (request, reply) => {
         made = make()
@@ -93,7 +93,7 @@ for (const [what, make] of Object.entries(payloads)) {
     })
   }
 
-  t.test(`hooks that change ${what} change nothing of what the function gets`, async (t) => {
+  t.test(`hooks that change ${what} do not change what the function gets`, async (t) => {
     let made: unknown
     const change = (app: FastifyInstance): void => {
       app.addHook('preSerialization', async (_request, _reply, payload) => ({ changed: payload }))
@@ -110,7 +110,7 @@ for (const [what, make] of Object.entries(payloads)) {
 
 for (const order of ['before', 'after']) {
   for (const [what, make] of Object.entries({ 'a text': () => 'x'.repeat(5_000), 'an object': () => ({ text: 'x'.repeat(5_000) }), 'a Buffer': () => Buffer.alloc(5_000, 'x') })) {
-    test(`with @fastify/compress ${order} the plugin ${what} names what it made old, not its compressed bytes`, async (t, options) => {
+    test(`with @fastify/compress ${order} the plugin ${what} says what to invalidate, not its compressed bytes`, async (t, options) => {
       const app = Fastify()
       if (order === 'before') await app.register(compress, { threshold: 0 })
       await app.register(apiCache, options)
@@ -177,7 +177,7 @@ for (const [how, { send, sent }] of Object.entries(wrong)) {
 }
 
 for (const how of ['sends it', 'puts a send of its own there']) {
-  t.test(`of two payloads the function gets the first, where a handler ${how} twice`, async (t) => {
+  t.test(`the function gets the first of two payloads if a handler ${how} twice`, async (t) => {
     const later = (app: FastifyInstance): unknown => app.addHook('onSend', async () => { await new Promise(setImmediate) })
     const { post, told } = await writing(t, true, (request, reply) => {
       for (const id of [1, 2]) ways[how]!(request, reply, { id })

@@ -60,7 +60,7 @@ const refused: Array<[what: string, value: unknown, got: string]> = [
   ['the nodes of a Cluster', { nodes }, foreign('nodes', 'pass new Cluster(nodes) of ioredis')],
   ['nodes as in node-redis', { rootNodes: nodes }, foreign('rootNodes', 'pass new Cluster(nodes) of ioredis')],
   ['options of a Cluster', { redisOptions: { host: 'host' }, scaleReads: 'master' }, localhost('redisOptions')],
-  ['a server in other words', { hostname: 'host', password: 'secret' }, localhost('hostname')],
+  ['an unknown name for the host', { hostname: 'host', password: 'secret' }, localhost('hostname')],
   ['a master\'s name without sentinels', { name: 'main' }, localhost('name')],
   ['a client inside options', { client }, localhost('client')],
   ['a host and a port', 'localhost:6379', NO_URL],
@@ -68,15 +68,15 @@ const refused: Array<[what: string, value: unknown, got: string]> = [
   ['a path', '/run/redis.sock', NO_URL],
   ['another protocol', 'https://:secret@host', NO_URL],
   ['a URL without a host', 'redis://', NO_URL],
-  ['a URL with a database alone', 'redis:///2', NO_URL],
-  ['a URL with a port that is none', 'redis://host:99999', NO_URL],
+  ['a URL with only a database', 'redis:///2', NO_URL],
+  ['a URL with an invalid port', 'redis://host:99999', NO_URL],
   ['a URL with a password that is not encoded', 'redis://:100%secret@host', NO_URL],
-  ['a URL behind a space', ' redis://host', NO_URL],
+  ['a URL after a space', ' redis://host', NO_URL],
   ['an empty string', '', NO_URL],
   ['a number', 6379, '6379']
 ]
 for (const [what, value, got] of refused) {
-  t.test(`redis may not be ${what}, and the error says what to hand in, without what may be secret`, async (t) => {
+  t.test(`redis may not be ${what}, and the error says what to pass, without possible secrets`, async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     await t.rejects(async () => { await app.register(apiCache, { redis: value } as ApiCacheOptions) }, {
