@@ -23,7 +23,7 @@ export const NestRouteError = createError<[route: string]>(
   "guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
   "or give its policy serveFrom: 'onRequest' if it is open to all", 500)
 
-/** A write whose policy never met the plugin: it would leave in the cache what it makes old. */
+/** A write route that was declared before the plugin was loaded: it would invalidate nothing. */
 export const EarlyRouteError = createError<[route: string]>(
   'FST_API_CACHE_EARLY_ROUTE',
   '%s was declared before the plugin was loaded and would invalidate nothing; ' +
