@@ -29,6 +29,6 @@ t.test('setup uses the program that the environment names', async (t) => {
 
 t.test('setup fails if the environment names a program that does not exist', async (t) => {
   t.match(await setupOnBareMachine(t, { REDIS_SERVER_BIN: '/no/such/program' }), {
-    status: 1, stderr: 'REDIS_SERVER_BIN is /no/such/program, which is no program'
+    status: 1, stderr: 'REDIS_SERVER_BIN is /no/such/program, which is not a program'
   })
 })
