@@ -5,7 +5,8 @@ const FEATURES = [
   { since: [5, 4], feature: 'request.getDecorator', tests: ['explain/explain'] },
   { since: [5, 5], feature: 'routerOptions', tests: ['keys/constraints', 'keys/requests.property', 'keys/shapes'] },
   { since: [5, 8], feature: 'handlerTimeout', tests: ['guards/handler-timeout'] },
-  { since: [5, 10], feature: 'LogController, which the example server uses', tests: ['examples/page', 'examples/server'] }
+  // The example server uses it.
+  { since: [5, 10], feature: 'LogController', tests: ['examples/page', 'examples/server'] }
 ]
 
 /** Faults of Fastify that also occur without the plugin. */
