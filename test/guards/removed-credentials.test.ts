@@ -70,7 +70,8 @@ const GUARDS: Record<string, (request: FastifyRequest) => void> = {
 }
 
 async function guarded (options: ApiCacheOptions, server: FastifyServerOptions, guard: (request: FastifyRequest) => void, policy: Partial<ReadPolicy> = {}): Promise<FastifyInstance> {
-  const app = Fastify(server)
+  // A copy, because Fastify 5.0 changes its options.
+  const app = Fastify({ ...server })
   app.decorateRequest('me', null)
   app.addHook('onRequest', async (request) => {
     const { authorization, cookie } = request.headers
@@ -87,7 +88,7 @@ const CREDENTIALS: Array<Record<string, string>> = [{ authorization: 'alice' }, 
 for (const [transport, { server, sender }] of Object.entries(TRANSPORTS)) {
   for (const [what, guard] of Object.entries(GUARDS)) {
     for (const serveFrom of ['handler', 'onRequest'] as const) {
-      test(`a guard that ${what} makes nobody anonymous over ${transport}, served from ${serveFrom}`, async (t, options) => {
+      test(`a guard that ${what} makes no caller anonymous over ${transport}, served from ${serveFrom}`, async (t, options) => {
         const app = await guarded(options, server, guard, { serveFrom })
         const send = await sender(t, app)
         for (const credentials of CREDENTIALS) {
