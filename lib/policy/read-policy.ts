@@ -178,7 +178,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
   }
 }
 
-/** A function that declares the payload is called after the handler; the length of a function tells. */
+/** A function that declares the payload is called after the handler. The function's length shows it. */
 function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadPolicy, 'tags' | 'payloadTags'> {
   const usesPayload = typeof tags === 'function' && tags.length >= 2
   return usesPayload

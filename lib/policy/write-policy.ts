@@ -61,7 +61,7 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
   checkFields(what, policy, fields as unknown as Fields<WritePolicy>)
   if (policy.invalidate === undefined && policy.invalidateTags === undefined) {
     throw new MissingFieldError(what,
-      "a policy on a writing method says what it invalidates, such as { invalidate: 'user-cache' }")
+      "a policy on a writing method must say what it invalidates, such as { invalidate: 'user-cache' }")
   }
   if (policy.strict !== true) return
   for (const name of ['invalidate', 'invalidateTags'] as const) {
@@ -69,7 +69,7 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
     if (typeof given === 'function' && given.length > 1) {
       throw new InvalidFieldError(what, name,
         'a function of the request alone, as a strict write calls it before its handler runs',
-        'one that declares the payload, too')
+        'one that also takes the payload')
     }
   }
 }

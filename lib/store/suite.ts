@@ -105,7 +105,7 @@ const cases: Record<string, Case> = {
     for (const key of keys) assert.equal(String((await store.lookup(key, [])).entry?.body), key)
   },
 
-  async 'an entry is kept until its deleteAt at the most' (store, prefix) {
+  async 'an entry is kept at most until its deleteAt' (store, prefix) {
     const [short, long] = [`${prefix}|a:GET /short`, `${prefix}|a:GET /long`]
     await store.set(short, entryOf({ ...lasting(1) }))
     await store.set(long, entryOf({}))
@@ -114,14 +114,14 @@ const cases: Record<string, Case> = {
     assert.notEqual((await store.lookup(long, [])).entry, undefined)
   },
 
-  async 'versions tells the versions in the order asked for, undefined where there is none' (store, prefix) {
+  async 'versions returns versions in the order of the names, undefined for those that do not exist' (store, prefix) {
     const [a, b, none] = [`${prefix}!version:a`, `${prefix}!version:b`, `${prefix}!version:none`]
     const [tokenA, tokenB] = [await bumped(store, a), await bumped(store, b)]
     assert.notEqual(tokenA, tokenB)
     assert.deepEqual([...await store.versions([b, none, a])], [tokenB, undefined, tokenA])
   },
 
-  async 'ensure creates the versions that are missing and leaves the others as they are' (store, prefix) {
+  async 'ensure creates missing versions and leaves the others as they are' (store, prefix) {
     const [there, missing] = [`${prefix}!version:there`, `${prefix}!version:missing`]
     const before = await bumped(store, there)
     const ensured = await store.ensure([missing, there], 'token-fresh')
@@ -131,7 +131,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual([...await store.versions([missing, there])], ensured)
   },
 
-  async 'of many that ensure a version at the same time one wins, and all are told which' (store, prefix) {
+  async 'of many concurrent calls of ensure one creates the version, and all return it' (store, prefix) {
     const version = `${prefix}!version:a`
     const callers = Array.from({ length: 20 }, (_, caller) => `token-${caller}`)
     const ensured = await Promise.all(callers.map(async (fresh) => await store.ensure([version], fresh)))
@@ -140,7 +140,7 @@ const cases: Record<string, Case> = {
     for (const [token] of ensured) assert.equal(token, current)
   },
 
-  async 'bump replaces versions whatever they were, those that do not exist too' (store, prefix) {
+  async 'bump replaces all given versions, also those that do not exist' (store, prefix) {
     const versions = [`${prefix}!version:a`, `${prefix}!version:b`, `${prefix}!tag:c`]
     await store.bump(versions.slice(0, 2), 'token-old')
     const before = await store.versions(versions)
@@ -149,7 +149,7 @@ const cases: Record<string, Case> = {
     versions.forEach((_, index) => { assertNew(after[index], before[index]) })
   },
 
-  async 'a bump leaves every other version alone' (store, prefix) {
+  async 'a bump does not change any other version' (store, prefix) {
     const others = [`${prefix}!version:ab`, `${prefix}!tag:a`]
     await store.bump(others, 'token-other')
     const before = await store.versions(others)
@@ -157,7 +157,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual([...await store.versions(others)], [...before])
   },
 
-  async 'a confirmed bump is what every later lookup, versions and ensure sees' (store, prefix) {
+  async 'every lookup, versions and ensure after a confirmed bump sees it' (store, prefix) {
     const version = `${prefix}!version:a`
     const seen = new Set<string | undefined>([undefined])
     for (let round = 0; round < 50; round++) {
@@ -167,13 +167,13 @@ const cases: Record<string, Case> = {
         store.versions([version]),
         store.ensure([version], 'token-ensured')
       ])
-      assert.ok(!seen.has(ensured[0]), 'the version from before is there still')
+      assert.ok(!seen.has(ensured[0]), 'the version from before still exists')
       assert.deepEqual([lookup.versions[0], current[0]], [ensured[0], ensured[0]])
       seen.add(ensured[0])
     }
   },
 
-  async 'no ensure that meets a bump brings back what was before' (store, prefix) {
+  async 'an ensure during a bump never restores the version before' (store, prefix) {
     for (let round = 0; round < 50; round++) {
       const version = `${prefix}!version:${round}`
       const [old] = round % 2 === 0 ? await store.ensure([version], 'token-old') : []
@@ -209,7 +209,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [...versions, `${prefix}!version:ensured`].sort())
   },
 
-  async 'keys lists a version that is held, too, as what it was before may come back' (store, prefix) {
+  async 'keys also lists a held version, because it may be restored' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const [held, other] = [`${prefix}!version:held`, `${prefix}!version:other`]
@@ -259,7 +259,7 @@ const cases: Record<string, Case> = {
     assert.notEqual(asked, 0)
   },
 
-  async 'a version that is held counts as none, and nobody can ensure it until its writer has ended' (store, prefix) {
+  async 'a held version counts as missing, and cannot be ensured until its writer has ended' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const [held, missing, other] = [`${prefix}!version:held`, `${prefix}!version:missing`, `${prefix}!version:other`]
@@ -274,7 +274,7 @@ const cases: Record<string, Case> = {
     assertNew(after[1], undefined)
   },
 
-  async 'a held version of writers that have not written is what it was before, once all have ended' (store, prefix) {
+  async 'a held version is restored when all its writers have ended and none has written' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const version = `${prefix}!version:a`
@@ -287,7 +287,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual([...await store.versions([version])], [before])
   },
 
-  async 'a held version of which one writer has written is a new one, once all have ended' (store, prefix) {
+  async 'a held version is replaced when all its writers have ended and one has written' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const version = `${prefix}!version:a`
@@ -300,7 +300,7 @@ const cases: Record<string, Case> = {
     assertNew((await store.versions([version]))[0], before)
   },
 
-  async 'a bump of a held version leaves it held, and what was before never comes back' (store, prefix) {
+  async 'a bump of a held version leaves it held, and the version before is never restored' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const version = `${prefix}!version:a`
@@ -312,7 +312,7 @@ const cases: Record<string, Case> = {
     assertNew((await store.versions([version]))[0], before)
   },
 
-  async 'a hold ends with its time, and what was before never comes back' (store, prefix) {
+  async 'a hold expires, and the version before is never restored' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const [version, shared] = [`${prefix}!version:a`, `${prefix}!version:shared`]
@@ -329,7 +329,7 @@ const cases: Record<string, Case> = {
     assertNew((await store.versions([shared]))[0], sharedBefore)
   },
 
-  async 'a lease has one holder at a time, until it gives it back or the time is over' (store, prefix) {
+  async 'a lease has one holder at a time, until it is released or expires' (store, prefix) {
     const leases = partOf('leases', store.leases, ['take', 'release', 'subscribe'])
     if (leases === undefined) return
     const key = `${prefix}!lease:a`
@@ -357,7 +357,7 @@ const cases: Record<string, Case> = {
     assert.equal(await leases.take(prolonged, 'another', 60_000), false)
   },
 
-  async 'a lease that is given back is told to those who have subscribed' (store, prefix) {
+  async 'subscribers get news of a released lease' (store, prefix) {
     const leases = partOf('leases', store.leases, ['take', 'release', 'subscribe'])
     if (leases === undefined) return
     const key = `${prefix}!lease:a`

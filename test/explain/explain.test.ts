@@ -40,7 +40,7 @@ async function explained (t: Test, options: ApiCacheOptions, declare: (app: Fast
 const policy = (more: Partial<ReadPolicy> = {}): { config: { cache: ReadPolicy } } =>
   ({ config: { cache: { namespace: 'explained', expire: 60, scope: 'shared', ...more } } })
 
-test('a MISS and a HIT tell their key, its parts, the scope and the decision, in one log line and in Cache-Status', async (t, options) => {
+test('for a MISS and a HIT one log line and Cache-Status show the key, its parts, the scope and the decision', async (t, options) => {
   const { app, request, decision, lines } = await explained(t, options, (app) => app.get('/users/:id', policy({ vary: ['x-lang'] }), async () => 'body'))
   const key = 'api-cache|explained:GET /users/7?a=1 x-lang=de'
   const parts = ['GET /users/7?a=1', 'x-lang=de']
@@ -57,7 +57,7 @@ test('a MISS and a HIT tell their key, its parts, the scope and the decision, in
   t.equal(lines.filter(({ msg }) => msg.startsWith('api cache: ')).length, 2)
 })
 
-test('a MISS tells why: invalidated, asked for anew, bypassed, refused', async (t, options) => {
+test('a MISS says why: invalidated, directive of the request, bypassed, refused', async (t, options) => {
   const { app, request, decision } = await explained(t, options, (app) => {
     app.get('/', policy({ scope: 'anonymous' }), async () => 'body')
     app.get('/private', policy(), async (_request, reply) => reply.header('cache-control', 'private').send('body'))
@@ -75,7 +75,7 @@ test('a MISS tells why: invalidated, asked for anew, bypassed, refused', async (
   t.match(decision(), { decision: 'MISS', stored: false, detail: 'private' })
 })
 
-test('what says who asks is told as a hash: scopes, credentials in headers and parameters', async (t, options) => {
+test('what identifies a caller is logged as a hash: scopes, credentials in headers and parameters', async (t, options) => {
   const { app, request, lines, decision } = await explained(t, options, (app) => app.get('/', policy({
     scope: (request) => String(request.headers['x-user']), vary: ['authorization', 'x-api-key']
   }), async () => 'body s3cret'))
@@ -93,7 +93,7 @@ test('what says who asks is told as a hash: scopes, credentials in headers and p
   t.notMatch(JSON.stringify(told), 's3cret')
 })
 
-test('a hostile key leaves one log line and one header, whatever its length', async (t, options) => {
+test('a hostile key is shown in one log line and one header, whatever its length', async (t, options) => {
   const { app, request, decision } = await explained(t, options, (app) => app.get('/', policy({ scope: (request) => (request.query as { q: string }).q }), async () => 'body'))
   for (const q of ['"\\"', '\r\nx-injected: 1', '\0', '😀', 'x'.repeat(8_000), '%', '~']) {
     const { headers, status } = await request(`/?q=${encodeURIComponent(q)}`)
@@ -105,7 +105,7 @@ test('a hostile key leaves one log line and one header, whatever its length', as
   await app.apiCache.settled()
 })
 
-test('callers who waited are told so', async (t, options) => {
+test('requests that waited for a fill are explained as collapsed', async (t, options) => {
   const { request, lines } = await explained(t, options, (app) => app.get('/', policy(), async () => {
     await new Promise((resolve) => { setTimeout(resolve, 30) })
     return 'body'
@@ -174,7 +174,7 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
 }
 
 for (const [what, { read, reported, covered, path = '/' }] of Object.entries(READS)) {
-  test(`a handler that reads ${what} is reported once where its key does not cover it`, async (t, options) => {
+  test(`a handler that reads ${what} is reported once if the key does not cover it`, async (t, options) => {
     const { app, request, reads, lines } = await explained(t, options, (app) => app.get('/', policy({ ignoreQuery: ['page'] }), async (request) => ({ read: read(request) })))
     for (let i = 0; i < 3; i++) {
       await request(path, { headers: { 'x-user': 'ada' } })
@@ -184,14 +184,14 @@ for (const [what, { read, reported, covered, path = '/' }] of Object.entries(REA
     t.match(lines.find(({ reads }) => reads !== undefined), { level: 40, route: 'GET /' })
   })
 
-  test(`a handler that reads ${what} is not reported where its key covers it`, async (t, options) => {
+  test(`a handler that reads ${what} is not reported if the key covers it`, async (t, options) => {
     const { request, reads } = await explained(t, options, (app) => app.get('/', policy({ ignoreQuery: ['page'], ...covered }), async (request) => ({ read: read(request) })))
     t.equal((await request(path, { headers: { 'x-user': 'ada' } })).status, 200)
     t.same(reads(), [])
   })
 }
 
-test('a handler that says itself what it varies on, or that its answer is private, is not reported', async (t, options) => {
+test('a handler that sets Vary for what it reads, or Cache-Control: private, is not reported', async (t, options) => {
   const { request, reads } = await explained(t, options, (app) => {
     app.get('/vary', policy(), async (request, reply) => reply.header('vary', 'X-Lang').send(request.headers['x-lang'] ?? 'none'))
     app.get('/private', policy(), async (request, reply) => reply.header('cache-control', 'private').send({ ip: request.ip }))
@@ -201,7 +201,7 @@ test('a handler that says itself what it varies on, or that its answer is privat
   t.same(reads(), [])
 })
 
-test('a handler that answers only anonymous callers from its key is not reported for credentials that are not there', async (t, options) => {
+test('a handler that reads missing credentials of an anonymous request is not reported', async (t, options) => {
   const { request, reads } = await explained(t, options, (app) => app.get('/', policy({ scope: 'anonymous' }), async (request) => [
     request.headers.authorization, request.cookies['a'], (request as { user?: unknown }).user, (request as { session?: unknown }).session
   ]))
@@ -212,7 +212,7 @@ test('a handler that answers only anonymous callers from its key is not reported
   t.same(reads(), ['request.user'])
 })
 
-test('tags do not make what they read a part of the key', async (t, options) => {
+test('what a tags function reads does not become part of the key', async (t, options) => {
   const name = (request: FastifyRequest): string => String((request as { user?: { name: string } }).user?.name)
   const { request, reads } = await explained(t, options, (app) => app.get('/', policy({ tags: (request) => [name(request)] }), async (request) => name(request)))
   await request('/')
@@ -240,7 +240,7 @@ test('a handler can write to the request that it is given', async (t, options) =
   t.equal((await request('/')).text, 'body "set by the handler"')
 })
 
-test('without explain nothing is logged, told or reported, and the handler gets the request itself', async (t, options) => {
+test('without explain nothing is logged or reported, and the handler gets the request itself', async (t, options) => {
   const lines: LogLine[] = []
   let seen: unknown
   let given: unknown

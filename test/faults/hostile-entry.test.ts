@@ -104,19 +104,19 @@ t.test('an entry decodes to what was encoded', async (t) => {
 })
 
 for (const [what, frame] of Object.entries(hostile)) {
-  t.test(`no entry: ${what}`, async (t) => {
+  t.test(`not an entry: ${what}`, async (t) => {
     const began = performance.now()
     t.equal(decodeEntry(KEY, frame), undefined)
     t.ok(performance.now() - began < 100, 'and it takes no time to find out')
   })
 }
 
-t.test('an entry that is cut off anywhere is none', async (t) => {
+t.test('an entry that is cut off anywhere is invalid', async (t) => {
   const frame = encodeEntry(KEY, ENTRY)
   for (let end = 0; end < frame.length; end++) t.equal(decodeEntry(KEY, frame.subarray(0, end)), undefined, `after ${end} bytes`)
 })
 
-t.test('an entry of which any bit is flipped is none', async (t) => {
+t.test('an entry with any bit flipped is invalid', async (t) => {
   const frame = encodeEntry(KEY, ENTRY)
   for (let bit = 0; bit < frame.length * 8; bit++) {
     frame[bit >> 3]! ^= 1 << (bit & 7)
@@ -126,7 +126,7 @@ t.test('an entry of which any bit is flipped is none', async (t) => {
   t.match(decodeEntry(KEY, frame), ENTRY)
 })
 
-t.test('whatever bytes there are, decoding them neither throws nor finds an entry', async (t) => {
+t.test('decoding arbitrary bytes neither throws nor finds an entry', async (t) => {
   const random = new Random(11)
   for (let round = 0; round < 20_000; round++) {
     const frame = Buffer.from(Array.from({ length: random.below(80) }, () => random.below(256)))
@@ -139,7 +139,7 @@ t.test('whatever bytes there are, decoding them neither throws nor finds an entr
   }
 })
 
-t.test('a request that meets a hostile entry gets a fresh answer from the handler', async (t) => {
+t.test('a request whose entry is hostile gets a fresh response from the handler', async (t) => {
   const { app, request } = await serving(t, { redis: redis().url, expire: '1 hour' }, (app) => {
     app.get('/', { config: { cache: { namespace: 'a' } } }, async () => ({ value: 1 }))
   })
@@ -156,7 +156,7 @@ t.test('a request that meets a hostile entry gets a fresh answer from the handle
   }
 })
 
-t.test('variants that lead back to each other are no entry either', async (t) => {
+t.test('variants that refer to each other are not entries either', async (t) => {
   const { app, request } = await serving(t, { redis: redis().url, expire: '1 hour' }, (app) => {
     app.get('/varied', { config: { cache: { namespace: 'varied' } } }, async (_request, reply) => {
       reply.header('vary', 'x-a')

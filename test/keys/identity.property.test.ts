@@ -119,7 +119,7 @@ for (const { what, params, keyOf } of ROUTES) {
   })
 }
 
-t.test('pairs of both kinds were tried', async (t) => {
+t.test('both equal and different pairs were tried', async (t) => {
   t.ok(pairs >= PAIRS, `${pairs} pairs`)
   t.ok(equal > PAIRS / 50 && equal < PAIRS / 2, `${equal} of them equal`)
   t.comment(`${pairs} pairs, ${equal} of them equal`)

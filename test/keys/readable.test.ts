@@ -156,7 +156,7 @@ const LONG: Record<string, { policy: Partial<ReadPolicy>, ask: (text: string) =>
 }
 
 for (const [what, { policy: more, ask }] of Object.entries(LONG)) {
-  test(`long texts in ${what} that differ anywhere have entries of their own`, async (t, options) => {
+  test(`long strings in ${what} that differ anywhere have separate entries`, async (t, options) => {
     const { request } = await serving(t, options, (app) => app.get('/*', { config: policy(more) }, async ({ url, headers }) => `${url} ${headers['x-long']}`))
     const texts = [511, 512, 513, 2_000].flatMap((length) => [`${'x'.repeat(length - 1)}y`, `y${'x'.repeat(length - 1)}`, 'x'.repeat(length)])
     for (const cache of ['MISS', 'HIT']) {
@@ -168,7 +168,7 @@ for (const [what, { policy: more, ask }] of Object.entries(LONG)) {
   })
 }
 
-test('long texts of a key function that differ in what UTF-8 cannot say have entries of their own', async (t, options) => {
+test('long strings of a key function that differ in lone surrogates have separate entries', async (t, options) => {
   const texts = ['\ud800', '\ud801', '\ufffd'].map((last) => `${'x'.repeat(1_000)}${last}`)
   const { app, request } = await serving(t, options, (app) => app.get('/:index', {
     config: policy({ key: (request) => texts[Number((request.params as { index: string }).index)]! })
@@ -179,7 +179,7 @@ test('long texts of a key function that differ in what UTF-8 cannot say have ent
   }
 })
 
-test('what names a caller stands in a key as a hash', async (t, options) => {
+test('credentials are in a key as hashes', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', {
     config: policy({ vary: ['authorization', 'cookie'] })
   }, async ({ headers }) => [headers.authorization, headers.cookie]))

@@ -65,7 +65,7 @@ test('each request on a cached route publishes one decision, and one without a p
   t.same({ hits, misses, bypasses, stored }, { hits: 3, misses: 6, bypasses: 4, stored: 2 }, 'the counters count these')
 })
 
-test('an answer that was waited for is published as collapsed', async (t, options) => {
+test('a response that a request waited for is published as collapsed', async (t, options) => {
   const decisions = published<Decision>(t, 'decision')
   const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => {
     await new Promise((resolve) => { setTimeout(resolve, 50) })
@@ -97,7 +97,7 @@ test('fills, invalidations and sweeps are published, with their outcome', async 
   t.match(sweeps, [{ swept: 1 }])
 })
 
-test('a store that fails is published, and no event holds a body or a header', async (t, options) => {
+test('failures of a store are published, and no event contains a body or a header', async (t, options) => {
   const events = ['decision', 'fill', 'invalidation', 'sweep', 'store'].map((name) => published<object>(t, name))
   const { ask } = await asking(t, (app) => {
     app.get('/', { config: { cache: { ...cache, scope: 'shared' } } }, async (_request, reply) => reply.header('x-own', 'a-header').send('a-body'))

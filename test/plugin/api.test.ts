@@ -25,7 +25,7 @@ const state = async ({ request }: Serving): Promise<unknown[]> => {
   return caches
 }
 
-test('invalidate() makes a namespace old and tells how many entries it swept', async (t, options) => {
+test('invalidate() invalidates a namespace and returns how many entries it swept', async (t, options) => {
   const server = await filled(t, options)
   t.equal(await server.app.apiCache.invalidate('users'), 3)
   t.same(await keysOf(server.app, 'users'), [])
@@ -33,7 +33,7 @@ test('invalidate() makes a namespace old and tells how many entries it swept', a
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'HIT'])
 })
 
-test('invalidate() takes several namespaces, each once, and none', async (t, options) => {
+test('invalidate() takes several namespaces, with duplicates, or none', async (t, options) => {
   const server = await filled(t, options)
   t.equal(await server.app.apiCache.invalidate([]), 0)
   t.same(await state(server), ['HIT', 'HIT', 'HIT', 'HIT'])
@@ -42,7 +42,7 @@ test('invalidate() takes several namespaces, each once, and none', async (t, opt
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
 })
 
-test('invalidateTags() makes old what carries a tag, in every namespace', async (t, options) => {
+test('invalidateTags() invalidates the entries that have a tag, in every namespace', async (t, options) => {
   const server = await filled(t, options)
   t.equal(await server.app.apiCache.invalidateTags('user:2'), 1)
   t.same(await state(server), ['HIT', 'MISS', 'HIT', 'HIT'])
@@ -82,7 +82,7 @@ test('stats() counts what happened', async (t, options) => {
   t.match(app.apiCache.stats(), { hits: 1, misses: 4, bypasses: 1, stored: 4, invalidations: 1, swept: 3 })
 })
 
-test('settled() resolves when there is nothing left to store or to sweep', async (t, options) => {
+test('settled() resolves when nothing is left to store or to sweep', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => {
     app.get('/users', { config: { cache: { namespace: 'users', expire: 60 } } }, async () => 'users')
     app.post('/users', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
@@ -98,7 +98,7 @@ test('settled() resolves when there is nothing left to store or to sweep', async
   }
 })
 
-t.test('a name that is none is a coded error', async (t) => {
+t.test('an invalid name is a coded error', async (t) => {
   const { app } = await serving(t, { store: 'memory' }, () => {})
   const { apiCache } = app
   for (const wrong of ['', [''], ['users', ''], undefined, null, 1, {}, [1]]) {

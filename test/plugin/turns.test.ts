@@ -14,7 +14,7 @@ const stores: Record<string, () => ApiCacheOptions> = {
 }
 
 for (const [store, options] of Object.entries(stores)) {
-  t.test(`HITs of one turn of the event loop leave when all its requests have come: from ${store}`, async (t) => {
+  t.test(`HITs of one turn of the event loop are sent after all its requests have arrived: from ${store}`, async (t) => {
     const events: string[] = []
     const { app, request } = await serving(t, options(), (app) => {
       // Behind an async hook the lookup would come after both requests anyway.

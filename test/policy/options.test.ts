@@ -61,7 +61,7 @@ for (const [field, expected, ...values] of wrong) {
   })
 }
 
-t.test('a bound of the memory store that is none is an error', async (t) => {
+t.test('an invalid bound of the memory store is an error', async (t) => {
   for (const memory of [{ maxBytes: 0 }, { maxBytes: -1 }, { maxEntries: 0.5 }, { maxEntries: '10' }]) {
     await t.rejects(registering({ store: 'memory', memory }), {
       code: 'FST_API_CACHE_INVALID_FIELD', message: /memory: 'max(Bytes|Entries)' must be a number of (bytes|entries) above 0/
@@ -69,7 +69,7 @@ t.test('a bound of the memory store that is none is an error', async (t) => {
   }
 })
 
-t.test('an error shows a wrong value shortly, and never what may be secret', async (t) => {
+t.test('an error shows a wrong value in short form, and never a possible secret', async (t) => {
   await t.rejects(registering({ prefix: 'a|b' }), { message: /got 'a\|b'$/ })
   await t.rejects(registering({ prefix: 'x'.repeat(100) }), { message: /got 'x{40}'$/ })
   await t.rejects(registering({ prefix: { password: 'secret' } }), { message: /got a value of type object$/ })

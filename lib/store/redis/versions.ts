@@ -28,22 +28,7 @@ export class Versions {
 
   /** @param known the versions that exist, from a read before */
   async ensure (names: readonly string[], known: CurrentVersions, fresh: string): Promise<string[]> {
-    if (known.every((version) => version !== undefined)) return known as string[]
-    const writtenIn = await this.#topology.runsOf(names)
-    const values = await Promise.all(names.map((name, index) =>
-      known[index] === undefined ? this.#ensureOne(name, fresh, writtenIn[index]!) : null))
-    const runs = await this.#topology.runsOf(names)
-    const there = current(names, values, runs)
-    return await Promise.all(names.map(async (name, index) => {
-      if (isHeld(values[index])) return CLOSED
-      const version = known[index] ?? there[index]
-      if (version !== undefined) return version
-      // The version is damaged, from another run, or was lost again at once. Entries may have been
-      // filled under it and invalidated since, so it must be replaced by one that was never used.
-      const bumped = await this.#bumpOne(name, fresh, runs[index]!)
-      trust(runs[index]!, name)
-      return bumped ?? CLOSED
-    }))
+    return await Promise.all(names.map((name, index) => known[index] ?? this.#ensureOne(name, fresh)))
   }
 
   async bump (names: readonly string[], fresh: string): Promise<void> {
@@ -51,18 +36,37 @@ export class Versions {
     await Promise.all(names.map((name, index) => this.#bumpOne(name, fresh, runs[index]!)))
   }
 
+  async #ensureOne (name: string, fresh: string): Promise<string> {
+    const value = await this.#create(name, fresh, await this.#runOf(name))
+    if (isHeld(value)) return CLOSED
+    // Another run may have begun since.
+    const run = await this.#runOf(name)
+    const version = reliable(name, value, run)
+    if (version !== undefined) return version
+    // The version is damaged, from another run, or was lost again at once. Entries may have been
+    // filled under it and invalidated since, so it must be replaced by one that was never used.
+    const bumped = await this.#bumpOne(name, fresh, run)
+    trust(run, name)
+    return bumped ?? CLOSED
+  }
+
+  async #runOf (name: string): Promise<ServerRun> {
+    const [run] = await this.#topology.runsOf([name])
+    return run!
+  }
+
   /** Creates the version if it does not exist; returns the value of its key. */
-  async #ensureOne (name: string, fresh: string, { mark }: ServerRun): Promise<Value> {
+  async #create (name: string, fresh: string, { mark }: ServerRun): Promise<Value> {
     const { client } = this.#topology
     try {
-      const there = client.eval(ENSURE, 1, name, fresh, mark, VERSION_SECONDS)
-      return Buffer.from(asListedText('EVAL', await this.#watch(name, there)))
+      const value = client.eval(ENSURE, 1, name, fresh, mark, VERSION_SECONDS)
+      return Buffer.from(asListedText('EVAL', await this.#watch(name, value)))
     } catch (error) {
       if (!isReply(error)) throw error
     }
     // For a Redis user without permission to run scripts.
-    const made = await this.#watch(name, client.set(name, fresh + mark, 'EX', VERSION_SECONDS, 'NX'))
-    if (made !== null) expectOk('SET', made)
+    const created = await this.#watch(name, client.set(name, fresh + mark, 'EX', VERSION_SECONDS, 'NX'))
+    if (created !== null) expectOk('SET', created)
     return asValue('GET', await client.getBuffer(name))
   }
 
