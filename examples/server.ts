@@ -28,9 +28,9 @@ async function start (): Promise<void> {
   const { HOST = '127.0.0.1', PORT = '3000' } = process.env
   const app = Fastify({ logger: true, logController: new FewerLines() })
 
-  // Before every route: those that it never met are not cached.
+  // Before every route: those that it never met are not cached. Answers are the same by whatever name it is reached.
   const redis = await findRedis()
-  await app.register(apiCache, redis === undefined ? { store: 'memory' } : { redis })
+  await app.register(apiCache, { host: false, ...(redis === undefined ? { store: 'memory' } : { redis }) })
 
   const database = await openDatabase(app.log)
   app.addHook('onClose', async () => { await database.close() })

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import { canonicalQuery, canonicalValue, escape, type IsText } from './canonical.js'
 import type { Keyspace } from './keyspace.js'
+import { originPart } from './origin.js'
 import { routePath } from './route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
@@ -37,13 +38,6 @@ export function routeName ({ url, constraints }: Pick<RouteOptions, 'url' | 'con
   return `GET ${url}${constraintsOf(constraints)}`
 }
 
-/** The request headers that are part of a route's keys. */
-export function varyOf (
-  policy: CompiledReadPolicy, { constraints }: Pick<RouteOptions, 'constraints'>
-): readonly string[] {
-  return constraints?.host instanceof RegExp ? [...new Set([...policy.vary, 'host'])] : policy.vary
-}
-
 /** Makes the function that computes the key of a route's requests. All work on options happens here, once. */
 export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace: Keyspace): KeyOf {
   const schema = policy.serveFrom === 'handler'
@@ -52,9 +46,8 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
   const isTextInQuery = textsOf(schema?.querystring ?? schema?.query)
   const path = routePath(route.url, textsOf(schema?.params))
   const constraints = constraintsOf(route.constraints)
-  const vary = varyOf(policy, route)
   const fixedNamespace = typeof policy.namespace === 'string' ? inNamespace(keyspace, policy.namespace) : undefined
-  const { tags } = policy
+  const { tags, vary } = policy
   const fixedTags = typeof tags === 'function' ? undefined : [...new Set(tags)].map((tag) => keyspace.tag(tag))
   const fixedVersions = fixedNamespace && fixedTags && [fixedNamespace.version, ...fixedTags]
 
@@ -62,9 +55,8 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     const { scope } = policy
     if (scope === 'anonymous' && (hasCredentials(request) || cameWithCredentials(unwatched))) return CREDENTIALS
     try {
-      let identity = policy.key !== undefined
-        ? escape(text('key', policy.key(request)))
-        : defaultIdentity(request)
+      let identity = readablePart(request)
+      if (policy.host) identity += originPart(request)
       identity += constraints
       if (typeof scope === 'function') identity += ` scope=${escape(text('scope', scope(request)))}`
       for (const name of vary) identity += headerPart(request, name)
@@ -82,7 +74,8 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     return listed.map((tag) => keyspace.tag(tag))
   }
 
-  function defaultIdentity (request: FastifyRequest): string {
+  function readablePart (request: FastifyRequest): string {
+    if (policy.key !== undefined) return escape(text('key', policy.key(request)))
     const query = canonicalQuery(request.query, policy.keepsParameter, isTextInQuery)
     return query === '' ? `GET ${path(request.params)}` : `GET ${path(request.params)}?${query}`
   }

@@ -3,7 +3,7 @@ import { MissingFieldError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS, toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
 import {
-  checkFields, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
+  checkFields, isBoolean, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
@@ -26,6 +26,11 @@ export interface ReadDefaults {
   ignoreQuery?: readonly string[]
   /** Request headers that are part of the key; default: none. */
   vary?: readonly string[]
+  /**
+   * Whether scheme and host of the request, as Fastify knows them, are part of the key; default
+   * true. `false`: one answer for all hosts.
+   */
+  host?: boolean
   /** Largest body in bytes that is stored; default 1 MiB. */
   maxBytes?: number
   /** The statuses that may be stored; default `[200]`. */
@@ -48,7 +53,7 @@ export interface ReadDefaults {
 export interface ReadPolicy extends ReadDefaults {
   /** The group that a write invalidates. */
   namespace: string | ((request: FastifyRequest) => string)
-  /** Replaces method, path and query in the key; `scope` and `vary` still apply. */
+  /** Replaces method, path and query in the key; `host`, `scope` and `vary` still apply. */
   key?: (request: FastifyRequest) => string
   /**
    * Names for finer invalidation: a list or a function. A function of the request is called before
@@ -66,7 +71,7 @@ export interface ReadPolicy extends ReadDefaults {
 
 /** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
-  Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
+  Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'host' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
   Pick<ReadPolicy, 'key' | 'when'> & {
     /** The tags that are known from the request. */
     readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
@@ -104,6 +109,7 @@ export const defaultsFields: Fields<ReadDefaults> = {
     accepts: (value) => isTextList(value) && value.every((name) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== '*'),
     expects: 'a list of header names'
   },
+  host: { accepts: isBoolean, expects: 'true, or false for one answer for all hosts' },
   maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
   statuses: {
     accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isStorableStatus),
@@ -148,7 +154,8 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
   }
   const {
     namespace, expire, query, ignoreQuery, requestDirectives, key, when, scope = 'anonymous', clientExpire = 0,
-    vary = [], statuses = [200], maxBytes = DEFAULT_MAX_BYTES, serveFrom = 'handler', coalesce = 'process', tags = []
+    vary = [], host = true, statuses = [200], maxBytes = DEFAULT_MAX_BYTES, serveFrom = 'handler',
+    coalesce = 'process', tags = []
   } = merged
   return {
     namespace,
@@ -156,6 +163,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     expire: toSeconds(expire)!,
     clientCacheControl: clientCacheControl(scope, clientExpire),
     vary: [...new Set(vary.map((name) => name.toLowerCase()))].sort(),
+    host,
     statuses: new Set(statuses),
     maxBytes,
     keepsParameter: parameterFilter(query, ignoreQuery),

@@ -45,6 +45,7 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['query', /must be a list of non-empty strings/, 'skip', [''], [1], null],
   ['ignoreQuery', /must be a list of non-empty strings/, 'utm_*', [''], null],
   ['vary', /must be a list of header names/, 'accept', ['*'], ['a b'], [''], null],
+  ['host', /must be true, or false for one answer for all hosts/, 'shop.example', 0, null, ['a']],
   ['maxBytes', /must be a number of bytes above 0/, 0, -1, 1.5, '1 MB', null],
   ['statuses', /must be a list of statuses from 200 to 599 without 206 and 304/, 200, [], [100], [206], [304], [600], ['200'], null],
   ['requestDirectives', /must be 'obey' or 'ignore'/, 'obay', true],
@@ -93,6 +94,7 @@ t.test('every option may be left undefined, and the options are not changed', as
     query: undefined,
     ignoreQuery: undefined,
     vary: undefined,
+    host: undefined,
     maxBytes: undefined,
     statuses: undefined
   })
