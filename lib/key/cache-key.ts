@@ -3,6 +3,7 @@ import type { FastifyRequest, RouteOptions } from 'fastify'
 import { canonicalQuery, canonicalValue, escape, type IsText } from './canonical.js'
 import type { Keyspace } from './keyspace.js'
 import { originPart } from './origin.js'
+import { revisionPart } from './revision.js'
 import { routePath } from './route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
@@ -45,9 +46,9 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     : undefined
   const isTextInQuery = textsOf(schema?.querystring ?? schema?.query)
   const path = routePath(route.url, textsOf(schema?.params))
-  const constraints = constraintsOf(route.constraints)
   const fixedNamespace = typeof policy.namespace === 'string' ? inNamespace(keyspace, policy.namespace) : undefined
   const { tags, vary } = policy
+  let constant: string | undefined
   const fixedTags = typeof tags === 'function' ? undefined : [...new Set(tags)].map((tag) => keyspace.tag(tag))
   const fixedVersions = fixedNamespace && fixedTags && [fixedNamespace.version, ...fixedTags]
 
@@ -57,7 +58,7 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     try {
       let identity = readablePart(request)
       if (policy.host) identity += originPart(request)
-      identity += constraints
+      identity += constantPart(request)
       if (typeof scope === 'function') identity += ` scope=${escape(text('scope', scope(request)))}`
       for (const name of vary) identity += headerPart(request, name)
       const { namespace, entries, version } = fixedNamespace ??
@@ -72,6 +73,12 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
   function tagsFor (request: FastifyRequest): string[] {
     const listed = tagList((tags as (request: FastifyRequest) => string[])(request))
     return listed.map((tag) => keyspace.tag(tag))
+  }
+
+  /** Made when the first request comes, because shared schemas may be added until the server is ready. */
+  function constantPart (request: FastifyRequest): string {
+    constant ??= constraintsOf(route.constraints) + revisionPart(policy, route.schema, request)
+    return constant
   }
 
   function readablePart (request: FastifyRequest): string {

@@ -31,6 +31,11 @@ export interface ReadDefaults {
    * true. `false`: one answer for all hosts.
    */
   host?: boolean
+  /**
+   * The release that shapes the responses, such as a commit. Entries of another one are not used;
+   * a write invalidates those of all. What a response schema and a policy change is noticed without it.
+   */
+  revision?: string
   /** Largest body in bytes that is stored; default 1 MiB. */
   maxBytes?: number
   /** The statuses that may be stored; default `[200]`. */
@@ -72,7 +77,7 @@ export interface ReadPolicy extends ReadDefaults {
 /** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'host' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
-  Pick<ReadPolicy, 'key' | 'when'> & {
+  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & {
     /** The tags that are known from the request. */
     readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
     /** The tags that are known from the payload only. */
@@ -109,6 +114,7 @@ export const defaultsFields: Fields<ReadDefaults> = {
     accepts: (value) => isTextList(value) && value.every((name) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== '*'),
     expects: 'a list of header names'
   },
+  revision: { accepts: isText, expects: 'a non-empty string such as a commit' },
   host: { accepts: isBoolean, expects: 'true, or false for one answer for all hosts' },
   maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
   statuses: {
@@ -153,9 +159,9 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
       "a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin")
   }
   const {
-    namespace, expire, query, ignoreQuery, requestDirectives, key, when, scope = 'anonymous', clientExpire = 0,
-    vary = [], host = true, statuses = [200], maxBytes = DEFAULT_MAX_BYTES, serveFrom = 'handler',
-    coalesce = 'process', tags = []
+    namespace, expire, query, ignoreQuery, requestDirectives, key, when, revision, scope = 'anonymous',
+    clientExpire = 0, vary = [], host = true, statuses = [200], maxBytes = DEFAULT_MAX_BYTES,
+    serveFrom = 'handler', coalesce = 'process', tags = []
   } = merged
   return {
     namespace,
@@ -164,6 +170,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     clientCacheControl: clientCacheControl(scope, clientExpire),
     vary: [...new Set(vary.map((name) => name.toLowerCase()))].sort(),
     host,
+    revision,
     statuses: new Set(statuses),
     maxBytes,
     keepsParameter: parameterFilter(query, ignoreQuery),

@@ -117,5 +117,5 @@ t.test('what a Vary names and the key holds already divides nothing once more', 
   await ask('/', { 'accept-language': 'de' })
   const keys: string[] = []
   for await (const key of app.apiCache.keys('vary')) keys.push(key)
-  t.same(keys, [`api-cache|vary:GET / ${origin} accept-language=de`])
+  t.same(keys.map((key) => key.replace(/ revision=\S+/, '')), [`api-cache|vary:GET / ${origin} accept-language=de`])
 })

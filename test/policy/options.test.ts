@@ -46,6 +46,7 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['ignoreQuery', /must be a list of non-empty strings/, 'utm_*', [''], null],
   ['vary', /must be a list of header names/, 'accept', ['*'], ['a b'], [''], null],
   ['host', /must be true, or false for one answer for all hosts/, 'shop.example', 0, null, ['a']],
+  ['revision', /must be a non-empty string such as a commit/, '', 1, null, ['a'], true],
   ['maxBytes', /must be a number of bytes above 0/, 0, -1, 1.5, '1 MB', null],
   ['statuses', /must be a list of statuses from 200 to 599 without 206 and 304/, 200, [], [100], [206], [304], [600], ['200'], null],
   ['requestDirectives', /must be 'obey' or 'ignore'/, 'obay', true],
@@ -95,6 +96,7 @@ t.test('every option may be left undefined, and the options are not changed', as
     ignoreQuery: undefined,
     vary: undefined,
     host: undefined,
+    revision: undefined,
     maxBytes: undefined,
     statuses: undefined
   })
