@@ -14,7 +14,7 @@ import { residentSince, type BodyKind, type Entry, type StoredHeaders } from './
  *
  * An entry with another format number is a MISS.
  */
-const FORMAT = 0x46414302
+const FORMAT = 0x46414303
 const HEAD_AT = 12
 /** The position of the checksum and the head's length. Together with the key they identify one fill. */
 export const CHECKSUM_AT = 4
@@ -30,6 +30,8 @@ const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
 type Head = [
   versions: Record<string, string>,
   route: string,
+  /** Empty for none. */
+  application: string,
   status: number,
   kind: number,
   storedAt: number,
@@ -44,7 +46,7 @@ type Head = [
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
   const parts: Head = [
-    entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind),
+    entry.versions, entry.route, entry.application ?? '', entry.status, KINDS.indexOf(entry.kind),
     entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers, entry.removedHeaders ?? []
   ]
   if (entry.vary !== undefined) parts.push(entry.vary)
@@ -70,9 +72,11 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
-  const [versions, route, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders, vary] = head
+  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, ...rest] = head
+  const [headers, removedHeaders, vary] = rest
   return {
     route,
+    application: application === '' ? undefined : application,
     versions,
     status,
     headers,
@@ -116,10 +120,10 @@ function parseHead (text: string): Head | undefined {
 /** The checksum only proves that nothing was damaged. Anybody can write a valid one, so each field is checked. */
 function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
-  const [versions, route, status, kind, ...rest] = head as unknown[]
+  const [versions, route, application, status, kind, ...rest] = head as unknown[]
   const [storedAt, staleAt, deleteAt, initialAge, headers, removed, vary] = rest
-  return isVersions(versions) && typeof route === 'string' && isWholeStatus(status) &&
-    isKind(kind) && areTimes(storedAt, staleAt, deleteAt) && isSeconds(initialAge) &&
+  return isVersions(versions) && isTexts([route, application]) && isWholeStatus(status) && isKind(kind) &&
+    areTimes(storedAt, staleAt, deleteAt) && isSeconds(initialAge) &&
     isHeaders(headers) && isNames(removed, MAX_HEADERS) && removed.every((name) => isStorableHeader(name, '')) &&
     (vary === undefined || isNames(vary, MAX_VARY))
 }

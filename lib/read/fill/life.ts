@@ -70,7 +70,7 @@ export class Fill {
       runtime.log.policyFault(this.#request.log, name, error)
       return this.drop('hit-for-miss')
     }
-    const entry = entryOf(name, this.context, this.answer!, body)
+    const entry = entryOf(this.#route, this.context, this.answer!, body)
     if (entry === undefined) return this.drop('hit-for-miss')
     // A guarded store never rejects.
     void runtime.background.run(tags.length === 0 ? this.#keep(entry) : this.#keepTagged(entry, tags))

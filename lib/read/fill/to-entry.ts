@@ -1,11 +1,12 @@
 import type { Entry } from '../../entry/entry.js'
 import { etagOf } from '../../http/validators.js'
+import type { CachedRoute } from '../exchange.js'
 import type { Answer } from './answer.js'
 import type { FillContext } from './context.js'
 
 /** The entry to store for a response; undefined if the body does not have the declared Content-Length. */
 export function entryOf (
-  route: string, { key, versions }: FillContext, answer: Answer, body: Buffer
+  { name, runtime: { application } }: CachedRoute, { key, versions }: FillContext, answer: Answer, body: Buffer
 ): Entry | undefined {
   const { status, headers, own, type, kind, text, age, sentAt } = answer
   const declared = headers['content-length']
@@ -16,7 +17,8 @@ export function entryOf (
   for (let index = 0; index < versions.length; index++) filledUnder[key.versions[index]!] = versions[index]!
   const staleAt = sentAt + (answer.lifetime - age) * 1000
   return {
-    route,
+    route: name,
+    application,
     versions: filledUnder,
     status,
     headers: type === undefined ? own.set : Object.assign(own.set, { 'content-type': type }),
