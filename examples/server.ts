@@ -28,9 +28,9 @@ async function start (): Promise<void> {
   const { HOST = '127.0.0.1', PORT = '3000' } = process.env
   const app = Fastify({ logger: true, logController: new FewerLines() })
 
-  // Before all routes: routes that were declared earlier are not cached.
+  // Before all routes: routes that were declared earlier are not cached. All names of this host share one response.
   const redis = await findRedis()
-  await app.register(apiCache, redis === undefined ? { store: 'memory' } : { redis })
+  await app.register(apiCache, { host: false, ...(redis === undefined ? { store: 'memory' } : { redis }) })
 
   const database = await openDatabase(app.log)
   app.addHook('onClose', async () => { await database.close() })

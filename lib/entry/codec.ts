@@ -30,6 +30,8 @@ const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty', 'stream', 'web-str
 type Head = [
   versions: Record<string, string>,
   route: string,
+  /** Empty for none. */
+  application: string,
   status: number,
   kind: number,
   storedAt: number,
@@ -46,7 +48,7 @@ type More = Pick<Entry, 'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
   const parts: Head = [
-    entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind),
+    entry.versions, entry.route, entry.application ?? '', entry.status, KINDS.indexOf(entry.kind),
     entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
   ]
   const { defaultHeaders, removedHeaders, extendedHeaders, vary } = entry
@@ -75,9 +77,10 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
-  const [versions, route, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more] = head
+  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more] = head
   return {
     route,
+    application: application === '' ? undefined : application,
     versions,
     status,
     headers,
@@ -123,9 +126,9 @@ function parseHead (text: string): Head | undefined {
 /** The checksum only proves that nothing was damaged. Anybody can write a valid one, so each field is checked. */
 function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
-  const [versions, route, status, kind, ...rest] = head as unknown[]
+  const [versions, route, application, status, kind, ...rest] = head as unknown[]
   const [storedAt, staleAt, deleteAt, initialAge, headers, more] = rest
-  return isVersions(versions) && typeof route === 'string' && isWholeStatus(status) &&
+  return isVersions(versions) && isTexts([route, application]) && isWholeStatus(status) &&
     isKind(kind) && areTimes(storedAt, staleAt, deleteAt) && isSeconds(initialAge) &&
     isHeaders(headers) && (more === undefined || isMore(more))
 }

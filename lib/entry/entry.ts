@@ -10,6 +10,8 @@ export type BodyKind = 'text' | 'bytes' | 'empty' | 'stream' | 'web-stream' | 'r
 export interface Entry {
   /** The route that filled it. Two routes may produce the same key, but never share an entry. */
   readonly route: string
+  /** The application that filled it. Applications with one prefix by mistake do not share entries. */
+  readonly application?: string | undefined
   /** The versions it was filled under, by their keys. It is valid only while all of them are current. */
   readonly versions: Readonly<Record<string, string>>
   readonly status: number

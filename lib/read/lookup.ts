@@ -8,6 +8,9 @@ import { UNAVAILABLE } from '../store/guarded-store.js'
 import { bypassFor, type CachedRoute, type Exchange, type Found, type Miss } from './exchange.js'
 import { areCurrent, payloadTagsOf } from './payload-tags.js'
 
+/** Why an entry is not used that another application filled. */
+const OTHER_APPLICATION = 'other-application'
+
 /** Finds the entry for a request, or says why there is none. */
 export function lookup (exchange: Exchange): MaybePromise<Found> {
   const { route: { runtime, policy, variants, keyOf, name }, request, reply } = exchange
@@ -30,12 +33,15 @@ async function find (
   exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
 ): Promise<Found> {
   const { route, request } = exchange
-  const { store, bumps } = route.runtime
+  const { store, bumps, log, application } = route.runtime
   const looked = await store.lookup(key.key, key.versions)
   if (bumps.blocks(key.versions)) return bypassFor('invalidating')
   if (looked === UNAVAILABLE) return bypassFor('unavailable')
 
   const found = evaluate(route, key, looked, directives)
+  if (found.outcome === 'miss' && found.detail === OTHER_APPLICATION) {
+    log.otherApplication(application, looked.entry?.application)
+  }
   if (found.outcome !== 'hit') return found
   const { vary } = found.entry
   // An entry that only names headers leads to a variant. `evaluate` refuses a variant that does so again.
@@ -55,6 +61,7 @@ function evaluate (
 ): Found {
   const miss = (forwarded: Forwarded, detail?: string): Miss => ({ outcome: 'miss', forwarded, detail, key, versions })
   if (entry === undefined || (entry.vary !== undefined && key.base !== undefined)) return miss('uri-miss')
+  if (entry.application !== route.runtime.application) return miss('uri-miss', OTHER_APPLICATION)
   if (entry.route !== route.name) return miss('uri-miss', 'other-route')
   if (!isFilledUnder(entry, key.versions, versions)) return miss('stale', 'invalidated')
   const { age, freshness } = agesOf(entry)

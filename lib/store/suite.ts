@@ -76,6 +76,7 @@ const cases: Record<string, Case> = {
       entryOf({ kind: 'empty', body: Buffer.alloc(0), status: 404 }),
       entryOf({ body: Buffer.alloc(1024 * 1024, 'large') }),
       entryOf({ headers: { link: ['</a>', '</b>'], 'content-type': 'text/plain; charset=utf-8' } }),
+      entryOf({ application: 'shop' }),
       entryOf({ removedHeaders: ['x-removed'], extendedHeaders: { vary: ['', ', accept'] } }),
       entryOf({ kind: 'stream', defaultHeaders: { etag: '"a"' } }),
       entryOf({ initialAge: 7, ...lasting(31_536_000), route: 'GET /users/:id' }),
@@ -410,6 +411,7 @@ const ABSENT = { defaultHeaders: undefined, removedHeaders: undefined, extendedH
 function entryOf (fields: Partial<Entry>): Entry {
   return {
     route: 'GET /',
+    application: undefined,
     versions: {},
     status: 200,
     headers: { 'content-type': 'application/json; charset=utf-8' },

@@ -63,7 +63,7 @@ class Unswept extends MemoryStore {
 }
 
 t.test('an entry from before its route got other tags, one of them twice, is also invalidated by its own tags', async (t) => {
-  const store = { store: new Unswept() }
+  const store = { store: new Unswept(), host: false }
   const declaring = (tags: ReadPolicy['tags']) => (app: FastifyInstance): unknown =>
     app.get('/', { config: { cache: { ...shared, tags } } }, async () => ({ ok: true }))
   const before = await serving(t, store, declaring((_request, _payload) => ['red', 'large']))

@@ -69,7 +69,7 @@ async function mainJob (t: Test, example: Example, store: string): Promise<void>
 
   await t.test('the key of the users has the defaults of its schema, however the query is written', async (t) => {
     const keys = await json<Record<string, string[]>>(example, '/cache/keys')
-    t.ok(keys['user-cache']?.includes('api-cache|user-cache:GET /users?limit=100&skip=0'))
+    t.ok(keys['user-cache']?.some((key) => key.startsWith('api-cache|user-cache:GET /users?limit=100&skip=0 revision=~')))
     for (const query of ['?limit=100', '?skip=0&limit=100', '?limit=100&skip=00&undeclared=1']) {
       t.equal((await read(example, USERS + query)).cache, 'HIT', query)
     }

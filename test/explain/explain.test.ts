@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
 import { patientStores } from '../support/patient-stores.js'
 import { loggingTo, type LogLine } from '../support/log.js'
-import { listening, serving, type Serving } from '../support/serving.js'
+import { keysOf, listening, serving, type Serving } from '../support/serving.js'
 
 const test = patientStores()
 
@@ -41,15 +41,16 @@ const policy = (more: Partial<ReadPolicy> = {}): { config: { cache: ReadPolicy }
   ({ config: { cache: { namespace: 'explained', expire: 60, scope: 'shared', ...more } } })
 
 test('for a MISS and a HIT one log line and Cache-Status show the key, its parts, the scope and the decision', async (t, options) => {
-  const { app, request, decision, lines } = await explained(t, options, (app) => app.get('/users/:id', policy({ vary: ['x-lang'] }), async () => 'body'))
-  const key = 'api-cache|explained:GET /users/7?a=1 x-lang=de'
-  const parts = ['GET /users/7?a=1', 'x-lang=de']
+  const { app, origin, request, decision, lines } = await explained(t, options, (app) => app.get('/users/:id', policy({ vary: ['x-lang'] }), async () => 'body'))
   const init = { headers: { 'x-lang': 'de' } }
 
   const miss = await request('/users/7?a=1', init)
+  await app.apiCache.settled()
+  const [key] = await keysOf(app, 'explained')
+  const parts = ['GET /users/7?a=1', origin, /^revision=~[\w-]{8}$/, 'x-lang=de']
+  t.equal(key!.replace(/ revision=\S+/, ''), `api-cache|explained:GET /users/7?a=1 ${origin} x-lang=de`)
   t.match(decision(), { level: 30, msg: 'api cache: MISS', route: 'GET /users/:id', decision: 'MISS', fwd: 'uri-miss', stored: true, key, namespace: 'explained', parts, scope: 'shared' })
   t.equal(miss.headers.get('cache-status'), `fastify-api-cache;fwd=uri-miss;stored;key="${key}";detail="scope shared"`)
-  await app.apiCache.settled()
 
   const hit = await request('/users/7?a=1', init)
   t.match(decision(), { level: 30, msg: 'api cache: HIT', decision: 'HIT', hit: true, key, namespace: 'explained', parts, scope: 'shared' })
@@ -69,9 +70,9 @@ test('a MISS says why: invalidated, directive of the request, bypassed, refused'
   t.match(decision(), { decision: 'MISS', fwd: 'bypass', detail: 'credentials', scope: 'anonymous', key: undefined })
   await status('/')
   await app.apiCache.settled()
-  t.match(await status('/', { 'cache-control': 'no-cache' }), /;fwd=request;stored;key="api-cache\|explained:GET \/";detail="scope anonymous"$/)
+  t.match(await status('/', { 'cache-control': 'no-cache' }), /;fwd=request;stored;key="api-cache\|explained:GET \/ http:[^"]+";detail="scope anonymous"$/)
   t.match(await status('/', { 'cache-control': 'no-store' }), /;fwd=request;detail="no-store, scope anonymous"$/)
-  t.match(await status('/private'), /;fwd=uri-miss;key="api-cache\|explained:GET \/private";detail="private, scope shared"$/)
+  t.match(await status('/private'), /;fwd=uri-miss;key="api-cache\|explained:GET \/private http:[^"]+";detail="private, scope shared"$/)
   t.match(decision(), { decision: 'MISS', stored: false, detail: 'private' })
 })
 
@@ -84,7 +85,7 @@ test('what identifies a caller is logged as a hash: scopes, credentials in heade
     const seen = await request('/?access_token=s3cret&page=1', init)
     t.equal(seen.cache, cache)
     t.notMatch(seen.headers.get('cache-status'), 's3cret')
-    t.match(seen.headers.get('cache-status'), /key="api-cache\|explained:GET \/\?access_token=~[\w-]{8}&page=1 scope=~[\w-]{8} authorization=~[\w-]{8} x-api-key=~[\w-]{8}"/)
+    t.match(seen.headers.get('cache-status'), /key="api-cache\|explained:GET \/\?access_token=~[\w-]{8}&page=1 http:\S+ revision=~[\w-]{8} scope=~[\w-]{8} authorization=~[\w-]{8} x-api-key=~[\w-]{8}"/)
     t.match(decision()!['scope'], /^~[\w-]{8}$/)
     await app.apiCache.settled()
   }
@@ -119,7 +120,13 @@ test('requests that waited for a fill are explained as collapsed', async (t, opt
 const themeOf = (request: FastifyRequest): string | undefined => (request as unknown as { session?: { theme: string } }).session?.theme
 
 /** What a handler reads, and what makes it part of the key. */
-const READS: Record<string, { read: (request: FastifyRequest) => unknown, reported: string[], covered: Partial<ReadPolicy>, path?: string }> = {
+const READS: Record<string, {
+  read: (request: FastifyRequest) => unknown
+  reported: string[]
+  uncovered?: Partial<ReadPolicy>
+  covered: Partial<ReadPolicy>
+  path?: string
+}> = {
   'a request header': {
     read: ({ headers }) => headers['x-lang'],
     reported: ['header x-lang'],
@@ -150,10 +157,23 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
     reported: ['request.ip'],
     covered: { scope: ({ ip }) => ip }
   },
-  'request.host': {
+  'request.host under host: false': {
     read: ({ host }) => host,
     reported: ['request.host'],
-    covered: { vary: ['host'] }
+    uncovered: { host: false },
+    covered: { host: false, vary: ['host'] }
+  },
+  'the parts of its address under host: false': {
+    read: ({ protocol, hostname, port }) => [protocol, hostname, port],
+    reported: ['request.protocol', 'request.hostname', 'request.port'],
+    uncovered: { host: false },
+    covered: {}
+  },
+  'the Host header under host: false': {
+    read: ({ headers }) => headers.host,
+    reported: ['header host'],
+    uncovered: { host: false },
+    covered: {}
   },
   'a parameter that the key leaves out': {
     read: ({ query }) => (query as { page?: string }).page,
@@ -166,6 +186,11 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
     reported: ['request.url'],
     covered: { key: ({ url }) => url }
   },
+  'the whole address as the client sent it': {
+    read: ({ originalUrl }) => originalUrl,
+    reported: ['request.originalUrl'],
+    covered: { key: ({ originalUrl }) => originalUrl }
+  },
   'what a method of the request reads': {
     read: (request) => request.getDecorator('user'),
     reported: ['request.user'],
@@ -173,9 +198,9 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
   }
 }
 
-for (const [what, { read, reported, covered, path = '/' }] of Object.entries(READS)) {
+for (const [what, { read, reported, uncovered, covered, path = '/' }] of Object.entries(READS)) {
   test(`a handler that reads ${what} is reported once if the key does not cover it`, async (t, options) => {
-    const { app, request, reads, lines } = await explained(t, options, (app) => app.get('/', policy({ ignoreQuery: ['page'] }), async (request) => ({ read: read(request) })))
+    const { app, request, reads, lines } = await explained(t, options, (app) => app.get('/', policy({ ignoreQuery: ['page'], ...uncovered }), async (request) => ({ read: read(request) })))
     for (let i = 0; i < 3; i++) {
       await request(path, { headers: { 'x-user': 'ada' } })
       await app.apiCache.invalidate('explained')

@@ -17,7 +17,7 @@ async function server (t: Test): Promise<{ redis: RedisServer, control: Redis }>
 
 /** An application on a value that others may change. */
 async function reading (t: Test, redis: ApiCacheOptions['redis'], database: { value: number }) {
-  return await serving(t, { redis, expire: '1 hour' }, (app) => {
+  return await serving(t, { redis, host: false, expire: '1 hour' }, (app) => {
     app.get('/value', { config: { cache: { namespace: 'value' } } }, async () => ({ value: database.value }))
     app.get('/tagged', { config: { cache: { namespace: 'tagged', tags: (_request, payload) => [`value-${typeof payload}`] } } }, async () => ({ value: database.value }))
   })

@@ -7,7 +7,7 @@ import { serving, type Serving } from '../support/serving.js'
 
 async function writing (t: Test, redis: RedisServer, lines: LogLine[] = []): Promise<Serving & { values: Map<string, number> }> {
   const values = new Map<string, number>()
-  const served = await serving(t, { redis: redis.url, expire: '1 hour', timeout: 200 }, (app) => {
+  const served = await serving(t, { redis: redis.url, host: false, expire: '1 hour', timeout: 200 }, (app) => {
     app.get<{ Params: { name: string } }>('/:name', { config: { cache: { namespace: (request) => (request.params as { name: string }).name } } },
       async ({ params }) => ({ value: values.get(params.name) ?? 0 }))
     app.post<{ Params: { name: string } }>('/:name', { config: { cache: { invalidate: (request) => (request.params as { name: string }).name } } },

@@ -99,7 +99,7 @@ t.test('on clients with stringNumbers a lease is taken at once, and two servers 
     const client = new Redis({ port: redis().port, stringNumbers: true })
     t.teardown(() => { client.disconnect() })
     const app = Fastify()
-    await app.register(apiCache, { redis: client, timeout: 10_000, expire: '1 hour', coalesce: 'fleet', coalesceTimeout: 20_000 })
+    await app.register(apiCache, { redis: client, host: false, timeout: 10_000, expire: '1 hour', coalesce: 'fleet', coalesceTimeout: 20_000 })
     return await listening(t, app, (app) => app.get('/', { config: { cache: { namespace: 'values' } } }, async () => {
       runs++
       asked.open()

@@ -31,7 +31,7 @@ interface Database {
 const database = (): Database => ({ value: 1, writing: async () => {}, status: 200 })
 
 async function strict (t: Test, redis: string, data: Database): Promise<Serving> {
-  return await serving(t, { redis, expire: '1 hour', timeout: 300 }, (app) => {
+  return await serving(t, { redis, host: false, expire: '1 hour', timeout: 300 }, (app) => {
     app.get('/value', { config: { cache: { namespace: 'value' } } }, async () => ({ value: data.value }))
     app.get('/tagged', { config: { cache: { namespace: 'tagged', tags: (_request, payload) => [`value-${typeof payload}`] } } }, async () => ({ value: data.value }))
     app.post('/value', { config: { cache: { invalidate: 'value', invalidateTags: ['value-object'], strict: true } } }, async (_request, reply) => {

@@ -18,7 +18,7 @@ function published<Event> (t: Test, name: string): Event[] {
 
 test('each request on a cached route publishes one decision, and one without a policy none', async (t, options) => {
   const decisions = published<Decision>(t, 'decision')
-  const { app, ask } = await asking(t, (app) => {
+  const { app, origin, ask } = await asking(t, (app) => {
     app.get('/none', async () => 'none')
     app.get('/users/:id', { config: { cache } }, async () => ({ name: 'first' }))
     app.get('/private', { config: { cache } }, async (_request, reply) => reply.header('cache-control', 'private').send('mine'))
@@ -54,7 +54,7 @@ test('each request on a cached route publishes one decision, and one without a p
   decisions.length = 0
   await ask('/users/1')
   const [hit] = decisions
-  t.match(hit, { route: 'GET /users/:id', namespace: 'users', key: 'api-cache|users:GET /users/1', collapsed: false })
+  t.match(hit, { route: 'GET /users/:id', namespace: 'users', key: `api-cache|users:GET /users/1 ${origin}`, collapsed: false })
   t.ok(hit!.ttl! > 0 && hit!.ttl! <= 60)
   t.ok(hit!.age! >= 0)
   decisions.length = 0
@@ -80,7 +80,7 @@ test('fills, invalidations and sweeps are published, with their outcome', async 
   const fills = published<FillEvent>(t, 'fill')
   const invalidations = published<InvalidationEvent>(t, 'invalidation')
   const sweeps = published<SweepEvent>(t, 'sweep')
-  const { app, ask } = await asking(t, (app) => {
+  const { app, origin, ask } = await asking(t, (app) => {
     app.get('/', { config: { cache } }, async () => 'answer')
     app.get('/cookie', { config: { cache } }, async (_request, reply) => reply.header('set-cookie', 'a=b').send('mine'))
     app.put('/', { config: { cache: { invalidate: 'users', invalidateTags: ['t'] } } }, async () => 'done')
@@ -88,7 +88,7 @@ test('fills, invalidations and sweeps are published, with their outcome', async 
   await ask('/')
   await ask('/cookie')
   t.match(fills, [
-    { outcome: 'stored', key: 'api-cache|users:GET /', route: 'GET /', bytes: 6 },
+    { outcome: 'stored', key: `api-cache|users:GET / ${origin}`, route: 'GET /', bytes: 6 },
     { outcome: 'not-stored', reason: 'set-cookie', route: 'GET /cookie' }
   ])
   await ask('/', {}, 'PUT')

@@ -16,7 +16,7 @@ const redis = fileRedis()
 t.beforeEach(() => redisCli(redis().port, 'FLUSHALL'))
 
 function declare (app: FastifyInstance): void {
-  app.get<{ Params: { id: string } }>('/:id', { config: { cache: { namespace: 'users', expire: 60 } } }, async ({ params }) => params.id)
+  app.get<{ Params: { id: string } }>('/:id', { config: { cache: { namespace: 'users', expire: 60, host: false } } }, async ({ params }) => params.id)
   app.post('/', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
 }
 

@@ -8,7 +8,7 @@ const test = eachStore()
 const config = { cache: { namespace: 'users', expire: 60 } }
 
 test('routes below a prefix are cached under their whole path', async (t, options) => {
-  const { app, request } = await serving(t, options, async (app) => {
+  const { app, origin, request } = await serving(t, options, async (app) => {
     await app.register(async (v1) => {
       v1.get('/users', { config }, async () => 'v1')
       await v1.register(async (admin) => {
@@ -23,7 +23,7 @@ test('routes below a prefix are cached under their whole path', async (t, option
     for (const [path, text] of answers) t.match(await request(path), { cache, text }, `${cache} ${path}`)
   }
   await app.apiCache.settled()
-  t.same(await keysOf(app, 'users'), answers.map(([path]) => `api-cache|users:GET ${path}`).sort())
+  t.same(await keysOf(app, 'users'), answers.map(([path]) => `api-cache|users:GET ${path} ${origin}`).sort())
   await request('/v1/admin/users', { method: 'POST' })
   for (const [path, text] of answers) t.match(await request(path), { cache: 'MISS', text })
 })

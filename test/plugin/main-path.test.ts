@@ -46,7 +46,7 @@ test('a GET is a HIT until a POST invalidates it', async (t, options) => {
 })
 
 test('requests that mean the same to the handler share one entry', async (t, options) => {
-  const { app, request } = await serving(t, options, declareUsers)
+  const { app, origin, request } = await serving(t, options, declareUsers)
   t.equal((await request('/users')).cache, 'MISS')
   for (const same of ['/users?skip=0&limit=100', '/users?limit=100&skip=0', '/users?limit=100', '/users?skip=00', '/users?undeclared=1', '/users?']) {
     t.equal((await request(same)).cache, 'HIT', same)
@@ -54,23 +54,23 @@ test('requests that mean the same to the handler share one entry', async (t, opt
   t.equal((await request('/users?skip=1')).cache, 'MISS')
   await app.apiCache.settled()
   t.same(await keysOf(app, 'user-cache'), [
-    'api-cache|user-cache:GET /users?limit=100&skip=0',
-    'api-cache|user-cache:GET /users?limit=100&skip=1'
+    `api-cache|user-cache:GET /users?limit=100&skip=0 ${origin}`,
+    `api-cache|user-cache:GET /users?limit=100&skip=1 ${origin}`
   ])
 })
 
 t.test('redis-cli sees the entry under its readable key, and nothing of the namespace after a POST has swept it', async (t) => {
   await redisCli(redis().port, 'FLUSHALL')
-  const { app, request } = await serving(t, inRedis(redis()), declareUsers)
+  const { app, origin, request } = await serving(t, inRedis(redis()), declareUsers)
   await request('/users')
   await request('/users?skip=2&limit=1')
   await app.apiCache.settled()
   const scan = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', 'api-cache|user-cache:*')
   t.same((await scan()).sort(), [
-    'api-cache|user-cache:GET /users?limit=1&skip=2',
-    'api-cache|user-cache:GET /users?limit=100&skip=0'
+    `api-cache|user-cache:GET /users?limit=1&skip=2 ${origin}`,
+    `api-cache|user-cache:GET /users?limit=100&skip=0 ${origin}`
   ])
-  const [ttl] = await redisCli(redis().port, 'TTL', 'api-cache|user-cache:GET /users?limit=100&skip=0')
+  const [ttl] = await redisCli(redis().port, 'TTL', `api-cache|user-cache:GET /users?limit=100&skip=0 ${origin}`)
   t.ok(Number(ttl) > 86_390 && Number(ttl) <= 86_400, `${ttl} seconds to live`)
 
   await request('/users', post('Dan'))

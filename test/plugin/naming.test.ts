@@ -32,10 +32,10 @@ test('with responseHeader: false there is no such header', async (t, options) =>
 })
 
 test('prefix is the first part of every key', async (t, options) => {
-  const { app, request } = await serving(t, { ...options, prefix: 'my.app:v2' }, declare('body'))
+  const { app, origin, request } = await serving(t, { ...options, prefix: 'my.app:v2' }, declare('body'))
   await request('/')
   await app.apiCache.settled()
-  t.same(await keysOf(app, 'users'), ['my.app:v2|users:GET /'])
+  t.same(await keysOf(app, 'users'), [`my.app:v2|users:GET / ${origin}`])
   t.equal((await request('/')).cache, 'HIT')
   t.equal(await app.apiCache.invalidate('users'), 1)
 })
@@ -77,10 +77,10 @@ t.test('a client\'s keyPrefix is before every key in Redis, and keys() and sweep
     await server.app.apiCache.settled()
   }
   const scan = (pattern: string): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', pattern)
-  t.same(await scan('*|users:*').then((keys) => keys.sort()), ['api-cache|users:GET /', 'tenant:*:api-cache|users:GET /'])
-  t.same(await keysOf(inside!.app, 'users'), ['api-cache|users:GET /'])
+  t.same(await scan('*|users:*').then((keys) => keys.sort()), [`api-cache|users:GET / ${outside!.origin}`, `tenant:*:api-cache|users:GET / ${inside!.origin}`])
+  t.same(await keysOf(inside!.app, 'users'), [`api-cache|users:GET / ${inside!.origin}`])
   t.equal(await inside!.app.apiCache.invalidate('users'), 1)
-  t.same(await scan('*|users:*'), ['api-cache|users:GET /'])
+  t.same(await scan('*|users:*'), [`api-cache|users:GET / ${outside!.origin}`])
   t.equal((await inside!.request('/')).cache, 'MISS')
   t.equal((await outside!.request('/')).cache, 'HIT')
 })

@@ -8,7 +8,7 @@ import { keysOf, serving } from '../support/serving.js'
 t.test('a store of the user can do all that the plugin needs', async (t) => {
   const store = new MapStore()
   const lines: LogLine[] = []
-  const { app, request } = await serving(t, { store }, (app) => {
+  const { app, origin, request } = await serving(t, { store }, (app) => {
     app.get<{ Params: { id: string } }>('/users/:id', {
       config: { cache: { namespace: 'users', expire: 60, tags: (_request, payload) => [`user:${(payload as { id: string }).id}`] } }
     }, async ({ params }) => ({ id: params.id }))
@@ -24,7 +24,7 @@ t.test('a store of the user can do all that the plugin needs', async (t) => {
   await request('/users', { method: 'POST' })
   t.same(await state(), ['MISS', 'MISS'])
   await app.apiCache.settled()
-  t.same(await keysOf(app, 'users'), ['api-cache|users:GET /users/1', 'api-cache|users:GET /users/2'])
+  t.same(await keysOf(app, 'users'), [1, 2].map((id) => `api-cache|users:GET /users/${id} ${origin}`))
   t.equal(await app.apiCache.invalidate('users'), 2)
   t.equal(store.entries.size, 0)
   t.match(app.apiCache.stats(), { store: 'map', available: true, failures: 0 })

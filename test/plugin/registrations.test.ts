@@ -78,13 +78,13 @@ test('sibling contexts with different prefixes are independent', async (t, optio
   const open = (name: string): Promise<ApiCache> =>
     contextWith(app, `/${name}`, { ...options, prefix: name, responseHeader: `x-${name}` })
   const caches = { a: await open('a'), b: await open('b') }
-  const { request } = await listening(t, app)
+  const { origin, request } = await listening(t, app)
   const cache = async (name: string): Promise<string | null> => (await request(`/${name}`)).headers.get(`x-${name}`)
   for (const name of ['a', 'b'] as const) {
     t.equal(await cache(name), 'MISS')
     t.equal(await cache(name), 'HIT')
     await caches[name].settled()
-    for await (const key of caches[name].keys('users')) t.equal(key, `${name}|users:GET /${name}`)
+    for await (const key of caches[name].keys('users')) t.equal(key, `${name}|users:GET /${name} ${origin}`)
   }
   await request('/a', { method: 'POST' })
   t.equal(await cache('a'), 'MISS')
@@ -110,7 +110,7 @@ t.test('a parent can be registered with another prefix than its child has alread
 })
 
 t.test('two servers of one process may have one prefix on one Redis, and see each other\'s invalidations', async (t) => {
-  const options = { redis: redis().url, timeout: 10_000 }
+  const options = { redis: redis().url, host: false, timeout: 10_000 }
   const [a, b] = [server(t), server(t)]
   for (const app of [a, b]) await contextWith(app, '/', options)
   const [atA, atB] = [await listening(t, a), await listening(t, b)]

@@ -38,7 +38,7 @@ type Ask = () => Promise<Answer>
 async function servers (t: Test, count: number, options: ApiCacheOptions, expire = EXPIRE): Promise<Ask[]> {
   let run = 0
   return await Promise.all(Array.from({ length: count }, async () => {
-    const { app, request } = await serving(t, options, (app) => {
+    const { app, request } = await serving(t, { ...options, host: false }, (app) => {
       app.get('/', { config: { cache: { namespace: 'clock', expire } } }, async () => ({ run: ++run }))
     })
     return async () => {

@@ -89,7 +89,7 @@ export class Fill {
       runtime.log.policyFault(this.#request.log, name, error)
       return this.drop('hit-for-miss')
     }
-    const entry = entryOf(name, this.context, finished, body)
+    const entry = entryOf(this.#route, this.context, finished, body)
     if (entry === undefined) return this.drop('hit-for-miss')
     // A guarded store never rejects.
     void runtime.background.run(tags.length === 0

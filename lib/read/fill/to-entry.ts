@@ -1,5 +1,6 @@
 import type { Entry, StoredHeaders } from '../../entry/entry.js'
 import { etagOf } from '../../http/validators.js'
+import type { CachedRoute } from '../exchange.js'
 import type { Sent } from './answer.js'
 import type { FillContext } from './context.js'
 import type { Freshness } from './storability.js'
@@ -21,7 +22,7 @@ export interface Finished {
 
 /** The entry to store for a response; undefined if the body does not have the declared Content-Length. */
 export function entryOf (
-  route: string, { key, versions }: FillContext, finished: Finished, body: Buffer
+  { name, runtime: { application } }: CachedRoute, { key, versions }: FillContext, finished: Finished, body: Buffer
 ): Entry | undefined {
   const { sent: { status, headers, own, type, kind, text }, freshness: { age, lifetime }, sentAt } = finished
   const declared = headers['content-length']
@@ -35,7 +36,8 @@ export function entryOf (
   const isStream = finished.sent.body === undefined
   if (isStream && status === 200 && headers['etag'] === undefined) defaultHeaders.etag = etagOf(body)
   return {
-    route,
+    route: name,
+    application,
     versions: filledUnder,
     status,
     headers: type.own === undefined ? own.set : Object.assign(own.set, { 'content-type': type.own }),
