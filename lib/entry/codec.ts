@@ -43,7 +43,7 @@ type Head = [
 ]
 
 /** What not every entry has. */
-type More = Pick<Entry, 'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'vary'>
+type More = Pick<Entry, 'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary'>
 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
@@ -51,10 +51,9 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
     entry.versions, entry.route, entry.application ?? '', entry.status, KINDS.indexOf(entry.kind),
     entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
   ]
-  const { defaultHeaders, removedHeaders, extendedHeaders, vary } = entry
-  if (defaultHeaders ?? removedHeaders ?? extendedHeaders ?? vary) {
-    parts.push({ defaultHeaders, removedHeaders, extendedHeaders, vary })
-  }
+  const { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary } = entry
+  const more: More = { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary }
+  if (Object.values(more).some((field) => field !== undefined)) parts.push(more)
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
   const bodyAt = HEAD_AT + headBytes
@@ -87,6 +86,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     defaultHeaders: more?.defaultHeaders,
     removedHeaders: more?.removedHeaders,
     extendedHeaders: more?.extendedHeaders,
+    responseHeaders: more?.responseHeaders,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
     text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
@@ -134,14 +134,24 @@ function isHead (head: unknown): head is Head {
 }
 
 function isMore (value: unknown): value is More {
-  if (!isRecord(value)) return false
-  const { defaultHeaders = {}, removedHeaders = [], extendedHeaders = {}, vary = [] } = value
-  return isHeaders(defaultHeaders) &&
-    isNames(removedHeaders, MAX_HEADERS) && removedHeaders.every((name) => isStorableHeader(name, '')) &&
-    isNames(vary, MAX_VARY) && isRecord(extendedHeaders) && Object.keys(extendedHeaders).length <= MAX_HEADERS &&
-    Object.entries(extendedHeaders).every(([name, texts]) =>
-      isTexts(texts) && texts.length === 2 && isStorableHeader(name, texts.join('')))
+  return isRecord(value) && Object.entries(value).every(([name, field]) => MORE[name]?.(field) === true)
 }
+
+const MORE: Readonly<Record<string, (value: unknown) => boolean>> = {
+  defaultHeaders: isHeaders,
+  removedHeaders: areHeaderNames,
+  extendedHeaders: (value) => isRecord(value) && areHeaderNames(Object.keys(value)) &&
+    Object.entries(value).every(([name, texts]) => isExtension(name, texts)),
+  responseHeaders: areHeaderNames,
+  vary: (value) => isNames(value, MAX_VARY)
+}
+
+function areHeaderNames (value: unknown): boolean {
+  return isNames(value, MAX_HEADERS) && value.every((name) => isStorableHeader(name, ''))
+}
+
+const isExtension = (name: string, texts: unknown): boolean =>
+  isTexts(texts) && texts.length === 2 && isStorableHeader(name, texts.join(''))
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

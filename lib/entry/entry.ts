@@ -20,6 +20,8 @@ export interface Entry {
   readonly removedHeaders?: readonly string[] | undefined
   /** Headers of earlier hooks that the handler extended, with the text before and after the hook's value. */
   readonly extendedHeaders?: Readonly<Record<string, Extension>> | undefined
+  /** For a body that was sent as a `Response`: the headers that it brought. */
+  readonly responseHeaders?: readonly string[] | undefined
   /** Headers that the cache adds if neither the handler nor a hook has set them: Date and, for a body, ETag. */
   readonly defaultHeaders?: StoredHeaders | undefined
   readonly kind: BodyKind

@@ -93,6 +93,16 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
 /** Headers with credentials. Keys contain only a hash of them, because keys are visible in Redis and in logs. */
 export const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization'])
 
+const sources = new WeakMap<object, string>()
+
+/** The key of a response whose bytes this serializer makes: two with different code share no entry. */
+export function serializedKey (key: CacheKey, serializer: (payload: unknown) => unknown, keyspace: Keyspace): CacheKey {
+  const source = sources.get(serializer) ?? hashed(serializer.toString()).slice(0, 8)
+  sources.set(serializer, source)
+  const part = ` serializer=${source}`
+  return { ...key, key: keyspace.entry(key.key, part), text: key.text + part }
+}
+
 /** The part of a key for one request header. A missing header differs from an empty one. */
 export function headerPart ({ headers }: FastifyRequest, name: string): string {
   // In HTTP/2 it is called :authority.

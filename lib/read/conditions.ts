@@ -27,6 +27,8 @@ export function restoreConditions ({ headers }: IncomingMessage, hidden: Conditi
 
 /** What a response can be compared by (RFC 9110 section 8.8). */
 export interface Validators {
+  /** Whether the response has the ETag of another body, to whose parts a part with it could be joined. */
+  readonly isForeign: boolean
   readonly etag: string | undefined
   readonly lastModified: string | undefined
 }
@@ -37,12 +39,12 @@ export interface Validators {
  * RFC 9110 sections 13.2.2, 14.2, 15.3.7, 15.4.5 and 15.5.17.
  */
 export function conditioned (
-  request: FastifyRequest, reply: FastifyReply, payload: unknown, { etag, lastModified }: Validators
+  request: FastifyRequest, reply: FastifyReply, payload: unknown, { etag, lastModified, isForeign }: Validators
 ): unknown {
   const { headers } = request
   if (reply.statusCode !== 200) return payload
   if (isNotModified(headers, etag, lastModified)) return bodiless(reply.code(304))
-  if (headers.range === undefined || request.method !== 'GET') return payload
+  if (headers.range === undefined || request.method !== 'GET' || isForeign) return payload
   if (!isWhole(payload)) return payload
   const body = bytesOf(payload)
   const range = requestedRange(headers, body.length, etag, lastModified)

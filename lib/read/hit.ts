@@ -23,13 +23,16 @@ const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'applicatio
  * has been sent. Hooks may change what they get, so it is never part of the entry itself.
  */
 export function sendEntry (exchange: Exchange, hit: Hit): unknown {
-  const { reply } = exchange
+  const { request, reply } = exchange
   const { entry } = hit
-  if (reply.raw.statusCode !== entry.status) reply.code(entry.status)
   for (const name of entry.removedHeaders ?? []) reply.removeHeader(name)
-  putHeaders(reply, headersFor(entry, reply))
+  const headers = headersFor(entry, reply)
+  // Fastify puts status and headers of a `Response` on the reply after all hooks.
+  const isResponse = entry.kind === 'response' && hasOtherOnSendHooks(request)
+  const payload = isResponse ? responseOf(entry, headers) : payloadFor(exchange, entry)
+  if (!isResponse && reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  putHeaders(reply, headers)
 
-  const payload = payloadFor(exchange, entry)
   reply[kResponseStage] = new HitStage(exchange, hit, payload)
   return payload === undefined ? reply.send() : payload
 }
@@ -41,6 +44,16 @@ function headersFor (entry: Entry, reply: FastifyReply): Record<string, HeaderVa
   if (type !== undefined && !reply.hasHeader('content-type')) copy['content-type'] = type
   for (const name in extendedHeaders) copy[name] = extend(reply.getHeader(name), extendedHeaders[name]!)
   return copy
+}
+
+/** The stored `Response`; takes the headers that it brought from `headers`. */
+function responseOf ({ status, body, responseHeaders = [] }: Entry, headers: Record<string, HeaderValue>): Response {
+  const own = new Headers()
+  for (const name of responseHeaders) {
+    for (const value of [headers[name] ?? []].flat()) own.append(name, String(value))
+    delete headers[name]
+  }
+  return new Response(body.length === 0 ? null : Buffer.from(body), { status, headers: own })
 }
 
 function copied (stored: StoredHeaders): Record<string, HeaderValue> {
@@ -68,15 +81,8 @@ function payloadFor ({ request, reply }: Exchange, entry: Entry): unknown {
   switch (kind) {
     case 'stream': return Readable.from([Buffer.from(body)], { objectMode: false })
     case 'web-stream': return new Blob([body]).stream()
-    case 'response': return responseOf(entry)
+    default: return Buffer.from(body)
   }
-  return Buffer.from(body)
-}
-
-function responseOf ({ status, headers, body }: Entry): Response {
-  const fields = Object.entries(headers).flatMap(([name, value]) =>
-    [value].flat().map((one): [string, string] => [name, one]))
-  return new Response(body.length === 0 ? null : Buffer.from(body), { status, headers: fields })
 }
 
 /** A stored response while hooks run. */
@@ -87,6 +93,8 @@ class HitStage implements ResponseStage {
   readonly #sent: unknown
   readonly #cacheStatus: string
   readonly #isTyped: boolean
+  /** The status that hooks find on the reply. */
+  readonly #replyStatus: number
   readonly #outgoing: Outgoing
   #hasFailed = false
 
@@ -99,6 +107,7 @@ class HitStage implements ResponseStage {
     this.#cacheStatus = publishDecision(exchange, {
       outcome: 'hit', collapsed, key, ttl: freshness, age, bytes: body.length
     })
+    this.#replyStatus = reply.statusCode
     this.#isTyped = reply.hasHeader('content-type')
     this.#outgoing = new Outgoing(request, reply, { payload: this.#sent, body, etag: textOf(defaultHeaders?.etag) })
   }
@@ -125,7 +134,7 @@ class HitStage implements ResponseStage {
   #failed (): boolean {
     const { route: { runtime }, reply } = this.#exchange
     const status = reply.statusCode
-    if (!this.#hasFailed && (status === this.#hit.entry.status || status < 400)) return false
+    if (!this.#hasFailed && (status === this.#replyStatus || status < 400)) return false
     if (runtime.responseHeader !== false) reply.header(runtime.responseHeader, 'MISS')
     return true
   }

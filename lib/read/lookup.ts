@@ -1,8 +1,9 @@
 import { agesOf, type Entry } from '../entry/entry.js'
+import { serializerOf } from '../fastify/serializer.js'
 import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
 import { accepts, requestDirectives } from '../http/request-directives.js'
-import type { CacheKey } from '../key/cache-key.js'
+import { serializedKey, type CacheKey } from '../key/cache-key.js'
 import type { Lookup, MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
 import { bypassFor, type CachedRoute, type Exchange, type Found, type Miss } from './exchange.js'
@@ -21,7 +22,12 @@ export function lookup (exchange: Exchange): MaybePromise<Found> {
     if ('fault' in key) runtime.log.policyFault(request.log, name, key.fault)
     return bypassFor(key.bypass)
   }
-  return find(exchange, variants.select(key, request, reply), directives)
+  // A serializer that a hook chose makes the bytes. Only the policy can say what it was chosen by.
+  const serializer = serializerOf(reply)
+  if (serializer === undefined) return find(exchange, variants.select(key, request, reply), directives)
+  if (policy.vary.length === 0) return bypassFor('serializer')
+  const serialized = serializedKey(key, serializer, runtime.keyspace)
+  return find(exchange, variants.select(serialized, request, reply), directives)
 }
 
 /** The same for a request that has waited for another process. */

@@ -66,19 +66,24 @@ export class Outgoing {
   complete (payload: unknown, addsEtag: boolean): unknown {
     // Fastify removes the body of a HEAD in a hook.
     if (this.#request.method !== 'HEAD' || payload !== null) this.watch(payload)
+    // There is nothing that a client could have already.
+    if (this.#uncoded === undefined || this.#uncoded === null) return payload
     const isUnchanged = this.#isUnchanged()
     if (addsEtag && this.#reply.statusCode === 200) this.#addEtag(payload, isUnchanged)
-    const leaving = this.#isCoded() && this.#isRangeOfUncoded(isUnchanged) ? this.#decode() : payload
-    if (this.#isCoded()) this.#weakenEtag()
-    return conditioned(this.#request, this.#reply, leaving, this.#validators(isUnchanged))
+    const leaving = isWhole(payload) || !this.#isRangeOfUncoded(isUnchanged) ? payload : this.#decode()
+    const isWeakened = this.#isCoded() && this.#weakenEtag()
+    const { isForeign, ...validators } = this.#validators(isUnchanged)
+    return conditioned(this.#request, this.#reply, leaving, { ...validators, isForeign: isForeign || isWeakened })
   }
 
   /** The validators of the response. Those that the handler set are not valid for a body that hooks changed. */
   #validators (isUnchanged: boolean): Validators {
     const { etag, lastModified } = this.#described()
     const sent = this.#sentHeaders
+    const isForeign = !isUnchanged && etag !== undefined && etag === sent.etag
     return {
-      etag: isUnchanged || etag !== sent.etag ? etag : undefined,
+      isForeign,
+      etag: isForeign ? undefined : etag,
       lastModified: isUnchanged || lastModified !== sent.lastModified ? lastModified : undefined
     }
   }
@@ -101,19 +106,21 @@ export class Outgoing {
     return this.#bodyEtag
   }
 
-  /** An ETag from before a content coding is not that of the encoded bytes. */
-  #weakenEtag (): void {
+  /** An ETag from before a content coding is not that of the encoded bytes. @returns whether it is such a one */
+  #weakenEtag (): boolean {
     const { etag } = this.#described()
-    if (etag !== undefined && etag === this.#uncodedEtag) this.#reply.header('etag', weakened(etag))
+    if (etag === undefined || etag !== this.#uncodedEtag) return false
+    this.#reply.header('etag', weakened(etag))
+    return true
   }
 
   /** Whether a range of the body can be sent, but not of its encoded form, whose length is not known. */
   #isRangeOfUncoded (isUnchanged: boolean): boolean {
     const { headers, method } = this.#request
     const uncoded = this.#uncoded
-    if (headers.range === undefined || method !== 'GET' || !isWhole(uncoded)) return false
-    const { etag, lastModified } = this.#validators(isUnchanged)
-    return requestedRange(headers, bytesOf(uncoded).length, etag, lastModified) !== undefined
+    if (!this.#isCoded() || headers.range === undefined || method !== 'GET' || !isWhole(uncoded)) return false
+    const { etag, lastModified, isForeign } = this.#validators(isUnchanged)
+    return !isForeign && requestedRange(headers, bytesOf(uncoded).length, etag, lastModified) !== undefined
   }
 
   /** Takes a content coding back. */

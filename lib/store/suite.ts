@@ -78,6 +78,7 @@ const cases: Record<string, Case> = {
       entryOf({ headers: { link: ['</a>', '</b>'], 'content-type': 'text/plain; charset=utf-8' } }),
       entryOf({ application: 'shop' }),
       entryOf({ removedHeaders: ['x-removed'], extendedHeaders: { vary: ['', ', accept'] } }),
+      entryOf({ kind: 'response', responseHeaders: ['content-type'] }),
       entryOf({ kind: 'stream', defaultHeaders: { etag: '"a"' } }),
       entryOf({ initialAge: 7, ...lasting(31_536_000), route: 'GET /users/:id' }),
       entryOf({ staleAt: Date.now() + 30_000 }),
@@ -406,7 +407,13 @@ function lasting (seconds: number): Pick<Entry, 'storedAt' | 'staleAt' | 'delete
 }
 
 /** The optional fields of an entry. */
-const ABSENT = { defaultHeaders: undefined, removedHeaders: undefined, extendedHeaders: undefined, vary: undefined }
+const ABSENT = {
+  defaultHeaders: undefined,
+  removedHeaders: undefined,
+  extendedHeaders: undefined,
+  responseHeaders: undefined,
+  vary: undefined
+}
 
 function entryOf (fields: Partial<Entry>): Entry {
   return {

@@ -49,7 +49,7 @@ async function onMissAndHit (t: Test, options: ApiCacheOptions, path: string, he
   }
 }
 
-for (const path of ['/json', '/text', '/tagged']) {
+for (const path of ['/json', '/text']) {
   test(`a range of ${path} is one of the body that a hook has filtered`, async (t, options) => {
     await onMissAndHit(t, options, path, { ...user, range: 'bytes=0-' }, ({ status, text, headers }) => {
       t.equal(status, 206)
@@ -99,6 +99,7 @@ test("a handler's own validators are not used for a body that a hook has changed
     t.match(await ask('/tagged', { ...user, 'if-none-match': '"handler"' }), { status: 200, text: stripped })
     t.match(await ask('/tagged', { ...user, ...later }), { status: 200, text: stripped })
     t.match(await ask('/tagged', { ...user, range: 'bytes=0-1', 'if-range': '"handler"' }), { status: 200, text: stripped })
+    t.match(await ask('/tagged', { ...user, range: 'bytes=0-1' }), { status: 200, text: stripped })
     t.equal((await ask('/tagged', { ...admin, 'if-none-match': '"handler"' })).status, 304)
     t.equal((await ask('/tagged', { ...admin, ...later })).status, 304)
   }

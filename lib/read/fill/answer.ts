@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
 import { lacksCharset, serializerOf } from '../../fastify/serializer.js'
-import { textOf, type HeaderDifference, type Headers } from '../../http/headers.js'
+import { isStorableHeader, textOf, type HeaderDifference, type Headers } from '../../http/headers.js'
 import type { BodyKind } from '../../entry/entry.js'
 import { isResponse } from '../response-stage.js'
 import { headersOf } from '../../fastify/private-state.js'
@@ -26,6 +26,8 @@ export interface Sent {
   readonly kind: BodyKind
   /** Undefined for a stream. */
   readonly body: Buffer | undefined
+  /** The names of the headers that a `Response` brings. */
+  readonly inResponse?: readonly string[] | undefined
   /** The body as a string, if the handler sent a string. */
   readonly text?: string | undefined
 }
@@ -106,6 +108,7 @@ export function sentInResponse (reply: FastifyReply, own: HandlerHeaders, respon
     own: own.difference(headers),
     type: { own: response.headers.get('content-type') ?? undefined, byDefault: undefined },
     kind: 'response',
+    inResponse: [...new Set(response.headers.keys())].filter((name) => isStorableHeader(name, '')),
     body: response.body === null ? Buffer.alloc(0) : undefined
   }
 }

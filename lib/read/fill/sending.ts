@@ -1,7 +1,6 @@
 import {
   isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce, serializerOf
 } from '../../fastify/serializer.js'
-import type { Serializer } from '../../fastify/private-state.js'
 import type { Exchange } from '../exchange.js'
 import { Outgoing } from '../outgoing.js'
 import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
@@ -31,9 +30,6 @@ export class Sending {
   readonly headers: HandlerHeaders
   readonly #exchange: Exchange
   readonly #fill: Fill
-  /** The serializer that a hook chose before the handler ran. */
-  readonly #hookSerializer: Serializer | undefined
-  #isSerializedByHook = false
   #handed: Handed | undefined
   #close: (() => void) | undefined
 
@@ -41,17 +37,11 @@ export class Sending {
     this.#exchange = exchange
     this.#fill = fill
     this.headers = new HandlerHeaders(exchange.reply)
-    this.#hookSerializer = serializerOf(exchange.reply)
   }
 
   /** What has been sent; undefined before, and if it is an error. */
   get handed (): Handed | undefined {
     return this.#handed
-  }
-
-  /** Whether a serializer made the body that the handler did not choose. */
-  get isSerializedByHook (): boolean {
-    return this.#isSerializedByHook
   }
 
   /** Closes the source of a stream that is captured. */
@@ -88,7 +78,6 @@ export class Sending {
   /** All preSerialization hooks have run. */
   serialize (payload: unknown): void {
     const { reply } = this.#exchange
-    this.#noteSerializer()
     const serialized = serialize(reply, payload)
     // Copied, because a serializer may reuse its buffer.
     const body = Buffer.from(serialized as string)
@@ -158,12 +147,6 @@ export class Sending {
     const { reply } = this.#exchange
     const serializer = serializerOf(reply)
     if (typeof payload !== 'string' || serializer === undefined || !reply.hasHeader('content-type')) return payload
-    this.#noteSerializer()
     return serializer(payload)
-  }
-
-  #noteSerializer (): void {
-    this.#isSerializedByHook = this.#hookSerializer !== undefined &&
-      serializerOf(this.#exchange.reply) === this.#hookSerializer
   }
 }

@@ -132,12 +132,10 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   /** Whether the response that leaves may be stored: hooks may have forbidden it. */
   #assessLeaving ({ sent, payload, freshness, at, atMonotonic }: Handed): Omit<Finished, 'defaultHeaders'> {
     const { route: { policy, variants }, reply } = this.#exchange
-    const { isSerializedByHook } = this.#sending
     const headers = headersOf(reply)
     const { refusal, age, lifetime } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
     const vary = variants.nominated(headers['vary'], nominatedBy(sent.headers, sent.own))
     this.#fill.refuse(refusal ?? variants.refusalFor(vary))
-    if (isSerializedByHook && policy.vary.length === 0 && vary.length === 0) this.#fill.refuse('serializer')
     if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
     return {
       sent,

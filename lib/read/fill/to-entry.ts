@@ -44,6 +44,7 @@ export function entryOf (
     defaultHeaders,
     removedHeaders: own.removed,
     extendedHeaders: own.extended,
+    responseHeaders: finished.sent.inResponse,
     kind,
     body,
     text,
@@ -58,6 +59,7 @@ export function entryOf (
 /** The entry under the base key of variants: it only names the request headers that select one. */
 export function pointerTo (entry: Entry, vary: readonly string[]): Entry {
   const empty = { kind: 'empty', body: Buffer.alloc(0), text: undefined } as const
-  const bare = { headers: {}, defaultHeaders: {}, removedHeaders: undefined, extendedHeaders: undefined }
-  return { ...entry, ...empty, ...bare, vary }
+  const { route, application, versions, status, storedAt, staleAt, deleteAt, initialAge, residentSince } = entry
+  const known = { route, application, versions, status, storedAt, staleAt, deleteAt, initialAge, residentSince }
+  return { ...known, ...empty, headers: {}, vary }
 }

@@ -18,6 +18,8 @@ export interface TwinAnswers {
 /** One answer that would be right. */
 export interface Expected extends Answer {
   readonly what: string
+  /** Whether the twin itself answered the conditions. */
+  readonly isTwins?: true
 }
 
 /** All that an answer is judged by. */

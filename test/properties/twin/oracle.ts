@@ -50,7 +50,7 @@ function expectedOf (one: Case, got: Answer): Expected[] {
   const outcomes = outcomesOf(one)
   const answers = [...outcomes].map((outcome) => left(one, outcome))
   if (isBound(one, got)) return answers
-  return [...answers, { ...whole, what: 'the whole answer' }, { ...direct, what: "the twin's own answer to the conditions" }]
+  return [...answers, { ...whole, what: 'the whole answer' }, { ...direct, what: "the twin's own answer to the conditions", isTwins: true }]
 }
 
 /** Whether the cache itself has to answer conditions and ranges: it has stored the answer, and has all of it. */
