@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { hash } from 'node:crypto'
 import fresh from 'fresh'
 import { textOf, type HeaderValue, type RequestHeaders } from './headers.js'
@@ -15,8 +16,13 @@ export function weakened (etag: string): string {
 /** Whether the client already has this response (RFC 9110 section 13.2.2). */
 export function isNotModified (request: RequestHeaders, etag: HeaderValue, lastModified: HeaderValue): boolean {
   if (request['if-none-match'] === undefined && request['if-modified-since'] === undefined) return false
-  return fresh(
-    { 'if-none-match': textOf(request['if-none-match']), 'if-modified-since': textOf(request['if-modified-since']) },
-    { etag: textOf(etag), 'last-modified': textOf(lastModified) }
-  )
+  const conditions = {
+    'if-none-match': textOf(request['if-none-match']), 'if-modified-since': textOf(request['if-modified-since'])
+  }
+  return onTheWire(textOf(etag)).some((etag) => fresh(conditions, { etag, 'last-modified': textOf(lastModified) }))
+}
+
+/** An ETag as clients may send it back: Node sends a header beside a string as UTF-8, and reads all as Latin-1. */
+function onTheWire (etag: string | undefined): Array<string | undefined> {
+  return etag === undefined || isAscii(Buffer.from(etag)) ? [etag] : [etag, Buffer.from(etag).toString('latin1')]
 }

@@ -8,6 +8,7 @@ import { routePath } from './route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
+import { normalForm } from '../http/normal-form.js'
 import { cameWithCredentials, hasCredentials } from './credentials.js'
 
 /** Most tags that a function may return for a response. Every HIT checks all of them. */
@@ -106,9 +107,10 @@ export function serializedKey (key: CacheKey, serializer: (payload: unknown) => 
 /** The part of a key for one request header. A missing header differs from an empty one. */
 export function headerPart ({ headers }: FastifyRequest, name: string): string {
   // In HTTP/2 it is called :authority.
-  const value = textOf(name === 'host' ? headers.host ?? headers[':authority'] : headers[name])
+  const value = name === 'host' ? headers.host ?? headers[':authority'] : headers[name]
   if (value === undefined) return ` ${escape(name)}`
-  return ` ${escape(name)}=${CREDENTIAL_HEADERS.has(name) ? hashed(value) : escape(value)}`
+  if (CREDENTIAL_HEADERS.has(name)) return ` ${escape(name)}=${hashed(textOf(value)!)}`
+  return ` ${escape(name)}=${escape(normalForm(name, value))}`
 }
 
 const hashed = (text: string): string => createHash('sha256').update(text).digest('base64url')

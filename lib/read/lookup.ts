@@ -48,7 +48,9 @@ async function find (
   if (found.outcome === 'miss' && found.detail === OTHER_APPLICATION) {
     log.otherApplication(application, looked.entry?.application)
   }
-  if (found.outcome !== 'hit') return found
+  if (found.outcome !== 'hit') {
+    return route.variants.areTooMany(key, looked.versions) ? bypassFor('variants') : found
+  }
   const { vary } = found.entry
   // An entry that only names headers leads to a variant. `evaluate` refuses a variant that does so again.
   if (vary !== undefined) return await find(exchange, route.variants.learn(key, vary, request), directives)

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import { listOf, type HeaderValue } from '../http/headers.js'
@@ -8,6 +9,8 @@ import type { Keyspace } from '../key/keyspace.js'
 const MAX_KEYS = 10_000
 /** Most request headers that a stored response may vary on. */
 const MAX_NAMES = 16
+/** Most variants of one key that this process stores at a time. */
+const MAX_VARIANTS = 100
 /** Shared by all responses that do not vary. */
 const NO_NAMES: readonly string[] = []
 /**
@@ -16,14 +19,24 @@ const NO_NAMES: readonly string[] = []
  */
 const OF_HOOKS = new Set(['origin', 'accept-encoding'])
 
+/** What is known about the variants of one key. */
+interface Known {
+  /** The request headers that select a variant. */
+  readonly names: readonly string[]
+  /** When the stored variants must not be used any more, by a checksum of their keys. */
+  readonly stored: Map<number, number>
+  /** The versions under which they were stored. */
+  versions: string
+}
+
 /**
  * The variants of a route's responses, selected by the request headers that Vary nominates
  * (RFC 9111 section 4.1). The entry under the base key only names these headers. Remembering them
  * saves looking it up first.
  */
 export class Variants {
-  /** The request headers that select a variant, by base key. */
-  readonly #known = new LRUCache<string, readonly string[]>({ max: MAX_KEYS })
+  /** By base key. */
+  readonly #known = new LRUCache<string, Known>({ max: MAX_KEYS })
   readonly #keyspace: Keyspace
   /** Request headers that are part of every key of this route. */
   readonly #inKey: readonly string[]
@@ -54,15 +67,41 @@ export class Variants {
     const base = key.base ?? key
     const known = this.#known.size === 0 ? undefined : this.#known.get(base.key)
     const early = this.nominated(reply.getHeader('vary'))
-    return this.#variant(base, union(known ?? NO_NAMES, early), request)
+    return this.#variant(base, union(known?.names ?? NO_NAMES, early), request)
   }
 
   /** Remembers what the responses under a key vary on (usually nothing); the key of the variant for the request. */
   learn (key: CacheKey, names: readonly string[], request: FastifyRequest): CacheKey {
     const base = key.base ?? key
     const all = union(key.vary ?? NO_NAMES, names)
-    if (all.length > 0) this.#known.set(base.key, all)
+    if (all.length > 0) {
+      const { stored = new Map<number, number>(), versions = '' } = this.#known.get(base.key) ?? {}
+      this.#known.set(base.key, { names: all, stored, versions })
+    }
     return this.#variant(base, all, request)
+  }
+
+  /**
+   * Notes that a variant is stored.
+   * @param deleteAt when it must not be used any more, in milliseconds since 1970
+   */
+  stored ({ key, base }: CacheKey, versions: readonly string[], deleteAt: number): void {
+    const known = base && this.#known.get(base.key)
+    if (known === undefined) return
+    const current = versions.join(' ')
+    if (known.versions !== current) known.stored.clear()
+    known.versions = current
+    known.stored.set(crc32(key), deleteAt)
+  }
+
+  /** Whether a key has so many variants that this one is not stored, too. A client could invent any number. */
+  areTooMany ({ key, base }: CacheKey, versions: ReadonlyArray<string | undefined>): boolean {
+    const known = base && this.#known.get(base.key)
+    if (known === undefined || known.stored.size < MAX_VARIANTS || known.stored.has(crc32(key))) return false
+    if (known.versions !== versions.join(' ')) return false
+    const now = Date.now()
+    for (const [variant, deleteAt] of known.stored) if (deleteAt <= now) known.stored.delete(variant)
+    return known.stored.size >= MAX_VARIANTS
   }
 
   #variant (base: CacheKey, names: readonly string[], request: FastifyRequest): CacheKey {

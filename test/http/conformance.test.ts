@@ -10,7 +10,9 @@ const REQUIRED_OF_SECTIONS = ['cc-parse', 'expires-parse', 'heuristic', 'status'
 const TESTS = [
   'conditional-lm-fresh', 'conditional-lm-fresh-earlier', 'conditional-304-etag', 'conditional-etag-precedence',
   'conditional-etag-strong-respond', 'conditional-etag-weak-respond', 'partial-use-headers', 'partial-use-stored-headers',
-  'ccreq-ma0', 'ccreq-ma1', 'ccreq-magreaterage', 'ccreq-min-fresh', 'ccreq-min-fresh-age', 'ccreq-no-cache', 'ccreq-oic'
+  'ccreq-ma0', 'ccreq-ma1', 'ccreq-magreaterage', 'ccreq-min-fresh', 'ccreq-min-fresh-age', 'ccreq-no-cache', 'ccreq-oic',
+  'status-599-must-understand', 'vary-normalise-combine', 'vary-normalise-lang-order', 'vary-normalise-lang-case',
+  'vary-normalise-lang-space', 'vary-normalise-space'
 ]
 const FAMILIES = ['partial-store-complete-reuse-partial']
 const EXCEPT = ['headers-store-Set-Cookie', 'headers-store-Set-Cookie2', 'cc-resp-must-revalidate-stale']

@@ -106,7 +106,7 @@ export class Fill {
   /** The response does not wait for the store. Until the entry is stored, later requests find the fill. */
   async #keep (entry: Entry, vary: readonly string[]): Promise<void> {
     const { runtime: { fills, store }, variants } = this.#route
-    const { key: asked, inFlight } = this.context
+    const { key: asked, inFlight, versions } = this.context
     if (fills.unstorable.size > 0) fills.unstorable.delete(asked.key)
     const key = variants.learn(asked, vary, this.#request)
     this.#publish({ entry, key: key.key })
@@ -114,6 +114,7 @@ export class Fill {
     const writes = [store.call('set', (store) => store.set(key.key, entry))]
     const { base } = key
     if (base !== undefined) {
+      variants.stored(key, versions, entry.deleteAt)
       writes.push(store.call('set', (store) => store.set(base.key, pointerTo(entry, key.vary ?? []))))
     }
     await Promise.all(writes)
