@@ -6,6 +6,7 @@ import * as names from './lib/exports.js'
 import { watchEarlyRoutes } from './lib/fastify/early-routes.js'
 import { takePrefix } from './lib/fastify/registration.js'
 import { applyPolicy } from './lib/fastify/routes.js'
+import { SharedRoutes } from './lib/fastify/shared-routes.js'
 import { kFound, kResponseStage } from './lib/fastify/state.js'
 import { Keyspace } from './lib/key/keyspace.js'
 import { Log } from './lib/observe/log.js'
@@ -46,8 +47,12 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
   fastify.decorate('apiCache', new ApiCache(runtime, store))
   fastify.decorateReply(kResponseStage)
   fastify.decorateRequest(kFound)
+  const sharedRoutes = new SharedRoutes()
   fastify.addHook('onRoute', function apiCacheOnRoute (route) {
-    applyPolicy({ runtime, defaults, guardsAreHooks: options.guards === 'hooks' }, route)
+    applyPolicy({ runtime, defaults, guardsAreHooks: options.guards === 'hooks', sharedRoutes }, route, this)
+  })
+  fastify.addHook('onReady', async function apiCacheOnReady () {
+    log.sharedSerialization(sharedRoutes.takeSerialized())
   })
   watchEarlyRoutes(fastify, log)
   fastify.addHook('onClose', async function apiCacheOnClose () {

@@ -1,17 +1,20 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { HeaderValue } from '../http/headers.js'
 
 /*
- * What Fastify keeps on a reply or request behind symbols that it does not export. Each function says
- * `undefined` where Fastify keeps it there no more, and its caller then takes the public way, which is
- * slower or stores less. test/fastify/private-state.test.ts fails when that happens.
+ * What Fastify keeps on a reply, a request or an instance behind symbols that it does not export. Each function
+ * says `undefined` where Fastify keeps it there no more, and its caller then takes the public way, which is
+ * slower, stores less or reports less. test/fastify/private-state.test.ts fails when that happens.
  */
 
 export type ReplyHeaders = Record<string, HeaderValue>
 export type Serializer = (payload: unknown) => string | Buffer
 
+export type PreSerializationHook = (this: unknown, request: FastifyRequest, ...rest: readonly unknown[]) => unknown
+
 interface RouteContext {
   readonly onSend?: readonly unknown[] | null
+  preSerialization?: readonly PreSerializationHook[] | null
 }
 
 type Holder = Record<symbol, unknown>
@@ -59,17 +62,37 @@ export function ownSerializer (reply: FastifyReply): Serializer | null | undefin
   return (reply as unknown as Holder)[kSerializer] as Serializer | null | undefined
 }
 
-/** How many onSend hooks a response meets. */
-export function onSendHooks (request: FastifyRequest): number | undefined {
+function routeContext (request: FastifyRequest): RouteContext | undefined {
   const found = (request as unknown as Holder)[kRouteContext]
-  if (found !== undefined) return (found as RouteContext).onSend?.length
+  if (found !== undefined) return found as RouteContext
   kRouteContext = symbolOf(request, 'fastify.context')
-  return ((request as unknown as Holder)[kRouteContext] as RouteContext | undefined)?.onSend?.length
+  return (request as unknown as Holder)[kRouteContext] as RouteContext | undefined
 }
+
+/** How many onSend hooks a response meets. */
+export const onSendHooks = (request: FastifyRequest): number | undefined => routeContext(request)?.onSend?.length
 
 /** Whether the route has onSend hooks besides this plugin's. True if that is unknown. */
 export function hasOtherOnSendHooks (request: FastifyRequest): boolean {
   return onSendHooks(request) !== 1
+}
+
+const wrapped = new WeakSet<RouteContext>()
+
+/** Wraps each preSerialization hook of the request's route, once. */
+export function wrapPreSerialization (
+  request: FastifyRequest, wrap: (hook: PreSerializationHook) => PreSerializationHook
+): void {
+  const context = routeContext(request)
+  if (context?.preSerialization == null || wrapped.has(context)) return
+  wrapped.add(context)
+  context.preSerialization = context.preSerialization.map((hook) => wrap(hook))
+}
+
+/** How many preSerialization hooks all routes of an instance have. */
+export function preSerializationHooks (instance: FastifyInstance): number | undefined {
+  const hooks = (instance as unknown as Holder)[symbolOf(instance, 'fastify.hooks')]
+  return (hooks as { preSerialization?: readonly unknown[] } | undefined)?.preSerialization?.length
 }
 
 /** Looked for again on an object without the symbol known last: each copy of Fastify in a process has its own. */

@@ -1,4 +1,4 @@
-import type { RouteOptions } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import { InvalidFieldError, NestRouteError, WrongMethodError } from '../errors.js'
 import { describe, isObject } from '../policy/fields.js'
 import { compileReadPolicy, isReadField, type ReadDefaults, type ReadPolicy } from '../policy/read-policy.js'
@@ -12,6 +12,7 @@ import { addLast, addOnSend } from './last-hook.js'
 import { isReading, isWriting } from './methods.js'
 import { isOfNest } from './nest.js'
 import { onError, onPayload, onSend, serveOnRequest, watch } from './read-hooks.js'
+import type { SharedRoutes } from './shared-routes.js'
 import { endUnanswered, invalidateOnSend, keepPayload, strictHandler } from './write-hooks.js'
 
 /** What all routes of one registration are given. */
@@ -20,10 +21,11 @@ export interface Registration {
   readonly defaults: ReadDefaults
   /** Whether the application says that no framework guards its routes inside their handlers. */
   readonly guardsAreHooks: boolean
+  readonly sharedRoutes: SharedRoutes
 }
 
 /** Gives a route with a policy its handler and its hooks; a route without one is left as it is. */
-export function applyPolicy (registration: Registration, route: RouteOptions): void {
+export function applyPolicy (registration: Registration, route: RouteOptions, instance: FastifyInstance): void {
   const { runtime } = registration
   const policy: unknown = route.config?.cache
   if (policy === undefined) return
@@ -33,7 +35,7 @@ export function applyPolicy (registration: Registration, route: RouteOptions): v
     throw new WrongMethodError(name,
       `config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got ${describe(policy)}`)
   }
-  if (methods.every(isReading)) applyReadPolicy(registration, name, policy as ReadPolicy, route)
+  if (methods.every(isReading)) applyReadPolicy(registration, name, route, instance)
   else if (methods.every(isWriting)) applyWritePolicy(runtime, name, policy as WritePolicy, route)
   else {
     throw new WrongMethodError(name, 'config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; ' +
@@ -43,8 +45,10 @@ export function applyPolicy (registration: Registration, route: RouteOptions): v
 }
 
 function applyReadPolicy (
-  { runtime, defaults, guardsAreHooks }: Registration, name: string, given: ReadPolicy, route: RouteOptions
+  { runtime, defaults, guardsAreHooks, sharedRoutes }: Registration, name: string, route: RouteOptions,
+  instance: FastifyInstance
 ): void {
+  const given = route.config!.cache as ReadPolicy
   if ('invalidate' in given || 'invalidateTags' in given) {
     throw new WrongMethodError(name, 'invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; ' +
       "a GET is cached with { namespace: 'user-cache', expire: '15m' }")
@@ -55,6 +59,7 @@ function applyReadPolicy (
   route.handler = cachedHandler(cached, cached.explainer?.watching(route.handler) ?? route.handler)
   if (policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(cached))
   if (policy.coalesce === 'fleet') runtime.leases?.listen()
+  if (policy.scope === 'shared') sharedRoutes.add({ name: cached.name, route, instance })
   addLast(route, 'preSerialization', onPayload)
   addOnSend(route, { watch, last: onSend })
   addLast(route, 'onError', onError)

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteHandlerMethod } from 'fastify'
+import { wrapPreSerialization, type PreSerializationHook } from '../fastify/private-state.js'
 import type { CacheStatus } from '../http/cache-status.js'
 import type { CacheKey, KeyOf } from '../key/cache-key.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
@@ -61,12 +62,12 @@ export class Explainer {
     return { ...status, key: shown?.key, detail }
   }
 
-  /** Wraps the handler so that a fill notes what it reads of the request. */
+  /** Wraps the handler so that a fill notes what it and the preSerialization hooks read of the request. */
   watching (handler: RouteHandlerMethod): RouteHandlerMethod {
     return function watched (request, reply) {
-      const explanation = request[kExplanation]
-      const watched = explanation?.fills === true ? watchedRequest(request, explanation.note) : request
-      return handler.call(this, watched, reply)
+      const given = givenTo(request)
+      if (given !== request) wrapPreSerialization(request, watchingHook)
+      return handler.call(this, given, reply)
     }
   }
 
@@ -76,6 +77,18 @@ export class Explainer {
     if (fresh.length === 0) return
     for (const read of fresh) this.#reported.add(read)
     this.#log.uncoveredReads(request.log, this.route, fresh)
+  }
+}
+
+/** A fill's request is watched. */
+function givenTo (request: FastifyRequest): FastifyRequest {
+  const explanation = request[kExplanation]
+  return explanation?.fills === true ? watchedRequest(request, explanation.note) : request
+}
+
+function watchingHook (hook: PreSerializationHook): PreSerializationHook {
+  return function watched (request, ...rest) {
+    return hook.call(this, givenTo(request), ...rest)
   }
 }
 
@@ -95,7 +108,7 @@ export class Explanation {
     this.#request = request
   }
 
-  /** Notes what the handler read. */
+  /** Notes what was read of the request. */
   readonly note = (read: string, value: unknown): void => {
     this.#reads.set(read, value)
     if (this.#vary !== undefined) this.#report([[read, value]])

@@ -75,6 +75,13 @@ export class Log implements Listener {
       'await app.register(apiCache) before declaring routes')
   }
 
+  /** No warning: a hook that does the same for everyone is fine, and this is logged at each start. */
+  sharedSerialization (routes: readonly string[]): void {
+    if (routes.length === 0) return
+    this.#log.info({ routes }, "api cache: these routes have scope: 'shared' and preSerialization hooks, so everyone " +
+      'gets what the hooks made for one request; explain: true reports what they read that is not part of the key')
+  }
+
   /** Once: the applications go on meeting. */
   otherApplication (application: string | undefined, other: string | undefined): void {
     if (!this.#isDue('other application', Infinity)) return
@@ -87,10 +94,11 @@ export class Log implements Listener {
     log.info(explanation, `api cache: ${result}`)
   }
 
-  /** With `explain: true`: what the handler read of the request that is not part of the key. */
+  /** With `explain: true`: what the handler and preSerialization hooks read that is not part of the key. */
   uncoveredReads (log: FastifyBaseLogger, route: string, reads: readonly string[]): void {
-    log.warn({ route, reads }, 'api cache: the handler read something that is not part of the key, so other requests ' +
-      'may get a response made for this one; add it to scope, vary, query or key, or send Cache-Control: private')
+    log.warn({ route, reads }, 'api cache: the handler or a preSerialization hook read something that is not part ' +
+      'of the key, so other requests may get a response made for this one; ' +
+      'add it to scope, vary, query or key, or send Cache-Control: private')
   }
 
   /** Whether this was not logged within the last `milliseconds`. */

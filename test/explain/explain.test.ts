@@ -33,7 +33,7 @@ async function explained (t: Test, options: ApiCacheOptions, declare: (app: Fast
     ...server,
     lines,
     decision: () => lines.filter(({ msg }) => /^api cache: (HIT|MISS)$/.test(msg)).at(-1),
-    reads: () => lines.flatMap(({ msg, reads }) => msg.startsWith('api cache: the handler read') ? reads as string[] : [])
+    reads: () => lines.flatMap(({ msg, reads }) => msg.startsWith('api cache: the handler') ? reads as string[] : [])
   }
 }
 

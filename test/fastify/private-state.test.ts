@@ -1,6 +1,8 @@
-import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
-import { onSendHooks, ownHeaders, ownSerializer } from '../../lib/fastify/private-state.js'
+import {
+  onSendHooks, ownHeaders, ownSerializer, preSerializationHooks, wrapPreSerialization
+} from '../../lib/fastify/private-state.js'
 
 /*
  * What the plugin relies on although Fastify does not promise it. The plugin works without each of these (see
@@ -68,6 +70,44 @@ t.test('A reply whose serializer is set to null is serialized as one that never 
 t.test("Fastify keeps a route's onSend hooks behind the symbol that hasOtherOnSendHooks looks for", async (t) => {
   t.equal(await inHandler(() => {}, (request) => onSendHooks(request)), 2,
     advice('private-state.ts', "keeps all of a route's onSend hooks in a list behind Symbol(fastify.context)"))
+})
+
+t.test("Fastify runs a route's preSerialization hooks from the list that wrapPreSerialization replaces", async (t) => {
+  const app = Fastify()
+  const ran: unknown[] = []
+  app.get('/', {
+    preSerialization: async function (_request, _reply, payload) { ran.push(this === app, payload) }
+  }, async (request) => {
+    wrapPreSerialization(request, (hook) => function (...given) {
+      ran.push('wrapped')
+      return hook.apply(this, given)
+    })
+    return { a: 1 }
+  })
+  app.addHook('preSerialization', async function () { ran.push('of the instance') })
+  const once = ['wrapped', 'of the instance', 'wrapped', true, { a: 1 }]
+  const what = "runs all of a route's preSerialization hooks from a list behind Symbol(fastify.context), read when the handler has sent"
+  await app.inject('/')
+  t.same(ran, once, advice('private-state.ts', what))
+  await app.inject('/')
+  t.same(ran, [...once, ...once], advice('private-state.ts', `keeps one such list for each route: ${what}`))
+  await app.close()
+})
+
+t.test("Fastify keeps an instance's preSerialization hooks behind the symbol that preSerializationHooks looks for", async (t) => {
+  const app = Fastify()
+  const hook = async (): Promise<void> => {}
+  let child: FastifyInstance
+  await app.register(async (instance) => {
+    child = instance
+    instance.addHook('preSerialization', hook)
+  })
+  const what = "keeps an instance's hooks, with those of its parents, in lists by name behind Symbol(fastify.hooks)"
+  t.same([preSerializationHooks(app), preSerializationHooks(child!)], [0, 1], advice('private-state.ts', what))
+  app.addHook('preSerialization', hook)
+  await app.ready()
+  t.same([preSerializationHooks(app), preSerializationHooks(child!)], [1, 2], advice('private-state.ts', what))
+  await app.close()
 })
 
 t.test("Fastify sends a handler's return value with the send that the reply has then", async (t) => {
