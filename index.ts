@@ -72,6 +72,7 @@ namespace apiCache {
   export type Entry = names.Entry
   export type FillEvent = names.FillEvent
   export type Intents = names.Intents
+  export type Invalidated = names.Invalidated
   export type Invalidation = names.Invalidation
   export type InvalidationEvent = names.InvalidationEvent
   export type Leases = names.Leases

@@ -4,6 +4,7 @@ import { describe, isText } from './policy/fields.js'
 import { namesOf } from './policy/write-policy.js'
 import type { Runtime } from './runtime.js'
 import type { CacheStore } from './store/contract.js'
+import type { Invalidated } from './write/invalidation.js'
 
 /** What `stats()` returns. */
 export interface Stats extends Counters {
@@ -28,20 +29,20 @@ export class ApiCache {
   }
 
   /**
-   * Invalidates all entries of the namespaces. If the store cannot be reached, the invalidation is
-   * delivered later, and this process bypasses the namespaces until then (`stats().pending`).
-   * @returns the number of entries swept
+   * Invalidates all entries of the namespaces. Resolves when their versions have been bumped; the
+   * sweep runs afterwards. If the store cannot be reached, the invalidation is delivered later, and
+   * this process bypasses the namespaces until then (`stats().pending`).
    * @throws InvalidNameError
    */
-  async invalidate (namespaces: string | readonly string[]): Promise<number> {
-    return await (await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])).swept
+  async invalidate (namespaces: string | readonly string[]): Promise<Invalidated> {
+    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])
   }
 
   /**
    * Invalidates all entries that have one of the tags. See `invalidate`.
    */
-  async invalidateTags (tags: string | readonly string[]): Promise<number> {
-    return await (await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))).swept
+  async invalidateTags (tags: string | readonly string[]): Promise<Invalidated> {
+    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))
   }
 
   /**

@@ -2,8 +2,8 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { Cluster, Redis } from 'ioredis'
 import { expectTypeOf } from 'expect-type'
 import apiCache, {
-  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidation, type Leases,
-  type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
+  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidated, type Invalidation,
+  type Leases, type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
 } from 'fastify-api-cache'
 
 const app = Fastify()
@@ -146,8 +146,9 @@ oneDay({ namespace: 'user-cache', querys: ['skip'] })
 // fastify.apiCache
 expectTypeOf(app.apiCache).toEqualTypeOf<ApiCache>()
 expectTypeOf(app.apiCache.invalidate).parameter(0).toEqualTypeOf<string | readonly string[]>()
-expectTypeOf(app.apiCache.invalidate).returns.toEqualTypeOf<Promise<number>>()
-expectTypeOf(app.apiCache.invalidateTags).returns.toEqualTypeOf<Promise<number>>()
+expectTypeOf(app.apiCache.invalidate).returns.toEqualTypeOf<Promise<Invalidated>>()
+expectTypeOf(app.apiCache.invalidateTags).returns.toEqualTypeOf<Promise<Invalidated>>()
+expectTypeOf<Invalidated>().toEqualTypeOf<{ readonly delivered: boolean, readonly swept: Promise<number> }>()
 expectTypeOf(app.apiCache.keys('user-cache')).toExtend<AsyncIterable<string>>()
 expectTypeOf(app.apiCache.stats()).toEqualTypeOf<Stats>()
 expectTypeOf(app.apiCache.settled()).toEqualTypeOf<Promise<void>>()

@@ -18,7 +18,7 @@ export interface InvalidationParts {
 export interface Invalidated {
   /** Whether the store has confirmed it. Otherwise it is pending, and this process bypasses what it invalidates. */
   readonly delivered: boolean
-  /** The number of entries that the sweep after it deletes. */
+  /** The number of entries that the sweep afterwards deletes. Never rejects. */
   readonly swept: Promise<number>
 }
 

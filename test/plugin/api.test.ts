@@ -27,30 +27,40 @@ const state = async ({ request }: Serving): Promise<unknown[]> => {
 
 test('invalidate() makes a namespace old and tells how many entries it swept', async (t, options) => {
   const server = await filled(t, options)
-  t.equal(await server.app.apiCache.invalidate('users'), 3)
+  t.equal(await (await server.app.apiCache.invalidate('users')).swept, 3)
   t.same(await keysOf(server.app, 'users'), [])
   t.same(await keysOf(server.app, 'posts'), ['api-cache|posts:GET /posts'])
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'HIT'])
 })
 
+test('invalidate() resolves when the versions have been bumped, before the sweep, and says that it is delivered', async (t, options) => {
+  const server = await filled(t, options)
+  const calls = [server.app.apiCache.invalidate('users'), server.app.apiCache.invalidateTags('everybody')]
+  for (const call of calls) t.equal((await call).delivered, true)
+  t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
+  let swept = 0
+  for (const call of calls) swept += await (await call).swept
+  t.equal(server.app.apiCache.stats().swept, swept)
+})
+
 test('invalidate() takes several namespaces, each once, and none', async (t, options) => {
   const server = await filled(t, options)
-  t.equal(await server.app.apiCache.invalidate([]), 0)
+  t.equal(await (await server.app.apiCache.invalidate([])).swept, 0)
   t.same(await state(server), ['HIT', 'HIT', 'HIT', 'HIT'])
-  t.equal(await server.app.apiCache.invalidate(['users', 'posts', 'users', 'unknown']), 4)
+  t.equal(await (await server.app.apiCache.invalidate(['users', 'posts', 'users', 'unknown'])).swept, 4)
   t.equal(server.app.apiCache.stats().invalidations, 3)
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
 })
 
 test('invalidateTags() makes old what carries a tag, in every namespace', async (t, options) => {
   const server = await filled(t, options)
-  t.equal(await server.app.apiCache.invalidateTags('user:2'), 1)
+  t.equal(await (await server.app.apiCache.invalidateTags('user:2')).swept, 1)
   t.same(await state(server), ['HIT', 'MISS', 'HIT', 'HIT'])
   await server.app.apiCache.settled()
-  t.equal(await server.app.apiCache.invalidateTags(['user:1', 'user:3', 'user:9']), 2)
+  t.equal(await (await server.app.apiCache.invalidateTags(['user:1', 'user:3', 'user:9'])).swept, 2)
   t.same(await state(server), ['MISS', 'HIT', 'MISS', 'HIT'])
   await server.app.apiCache.settled()
-  t.equal(await server.app.apiCache.invalidateTags('everybody'), 4)
+  t.equal(await (await server.app.apiCache.invalidateTags('everybody')).swept, 4)
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
 })
 
@@ -78,7 +88,7 @@ test('stats() counts what happened', async (t, options) => {
   })
   await request('/users/1')
   await request('/users/1', { headers: { cookie: 'a=b' } })
-  await app.apiCache.invalidate('users')
+  await (await app.apiCache.invalidate('users')).swept
   t.match(app.apiCache.stats(), { hits: 1, misses: 4, bypasses: 1, stored: 4, invalidations: 1, swept: 3 })
 })
 

@@ -49,6 +49,6 @@ t.test('what it returns is what the plugin connects with', async (t) => {
     t.teardown(() => app.close())
     await app.register(apiCache, { redis: redisFromEnvironment(env), timeout: 10_000 })
     t.match(app.apiCache.stats(), { store: 'redis', available: true })
-    t.equal(await app.apiCache.invalidate('users'), 0)
+    t.equal(await (await app.apiCache.invalidate('users')).swept, 0)
   }
 })
