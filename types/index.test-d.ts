@@ -115,7 +115,9 @@ const write = (cache: WritePolicy): FastifyInstance => app.post('/', { config: {
 write({ invalidate: 'user-cache' })
 write({ invalidate: ['user-cache', 'post-cache'] })
 write({ invalidate: (request, payload) => [request.id, String(payload)], invalidateTags: (request) => request.id })
-write({ invalidateTags: ['user:1'] })
+write({ invalidateTags: ['user:1'], invalidateOn: 'settled' })
+// @ts-expect-error no such choice
+write({ invalidate: 'user-cache', invalidateOn: 'always' })
 write({ invalidate: (request) => request.id === '' ? undefined : [request.id], invalidateTags: () => null })
 // @ts-expect-error a promise is no list
 write({ invalidate: async () => 'user-cache' })

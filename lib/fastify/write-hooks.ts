@@ -1,91 +1,98 @@
-import { types } from 'node:util'
-import type { FastifyReply, onResponseHookHandler, onSendAsyncHookHandler, RouteHandlerMethod } from 'fastify'
+import type { FastifyReply, FastifyRequest, onSendAsyncHookHandler, RouteHandlerMethod } from 'fastify'
 import { namesFor } from '../policy/write-policy.js'
 import type { Intents } from '../store/contract.js'
 import { Intent } from '../write/intent.js'
-import { afterWrite, type SentPayload, type WriteRoute } from '../write/write-route.js'
-import { interceptSend, releaseReply, type Interceptor } from './intercept-send.js'
-import { kIntent, kSent } from './state.js'
+import { afterWrite, type WriteRoute } from '../write/write-route.js'
+import { beforeEnd, isResponse, isStreamed } from './before-end.js'
+import { HandlerRun } from './handler-run.js'
+import { kRun, kWrite } from './state.js'
+import { WriteInProgress } from './write-in-progress.js'
+
+/** The handler of a write whose policy has functions, or which invalidates when it has settled. */
+export function runHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
+  return function writing (request, reply) {
+    const run = reply[kRun] ??= new HandlerRun(reply)
+    let result: unknown
+    try {
+      result = handler.call(this, request, reply)
+    } catch (error) {
+      run.threw(error)
+      throw error
+    }
+    return run.returned(result)
+  }
+}
+
+/** The handler of a write that invalidates when it has settled. */
+export function settledHandler (route: WriteRoute, handler: RouteHandlerMethod): RouteHandlerMethod {
+  const running = runHandler(handler)
+  return function settled (request, reply) {
+    const run = reply[kRun] = new HandlerRun(reply)
+    const move = (hasWritten: boolean): Promise<unknown> | undefined =>
+      hasWritten ? afterWrite(route, request, run) : undefined
+    const { background, log } = route.runtime
+    reply[kWrite] = new WriteInProgress(reply, run, background, {
+      meanwhile: move,
+      conclude: move,
+      tooLong () { log.unsettledHandler(request.log, route.name) }
+    })
+    return running.call(this, request, reply)
+  }
+}
 
 /** The handler of a strict write: records the intent first, or refuses the write. */
-export function strictHandler (
-  { policy, runtime }: WriteRoute, intents: Intents, handler: RouteHandlerMethod
-): RouteHandlerMethod {
+export function strictHandler (route: WriteRoute, intents: Intents, handler: RouteHandlerMethod): RouteHandlerMethod {
+  const { policy, runtime } = route
+  const running = runHandler(handler)
   return async function strict (request, reply) {
     const namespaces = namesFor('invalidate', policy.invalidate, request)
     const tags = namesFor('invalidateTags', policy.invalidateTags, request)
     const intent = new Intent(runtime, intents, namespaces, tags)
     await intent.begin()
-    reply[kIntent] = intent
-    return handler.call(this, request, reply) ?? reply
+    const run = reply[kRun] = new HandlerRun(reply)
+    reply[kWrite] = new WriteInProgress(reply, run, runtime.background, {
+      // The versions are held.
+      meanwhile: () => undefined,
+      conclude: (hasWritten) => intent.end(hasWritten),
+      tooLong () { runtime.log.unsettledHandler(request.log, route.name) }
+    })
+    return running.call(this, request, reply) ?? reply
   }
 }
 
-/** The handler of a write whose policy has functions: keeps what it sends for them. */
-export function keepPayload (handler: RouteHandlerMethod): RouteHandlerMethod {
-  return function writing (request, reply) {
-    const keeper = reply[kSent] = new PayloadKeeper(reply)
-    interceptSend(reply, keeper)
-    let result: unknown
-    try {
-      result = handler.call(this, request, reply)
-    } catch (error) {
-      keeper.threw(error)
-      throw error
-    }
-    // Other thenables may run their work in `then`, so calling it here would run the work twice.
-    if (types.isPromise(result)) result.then(undefined, (error: unknown) => { keeper.threw(error) })
-    return result
-  }
-}
-
-/** What a write's handler sent, or the error handler if it threw, before hooks and serialization. */
-class PayloadKeeper implements Interceptor, SentPayload {
-  payload: unknown
-  readonly #reply: FastifyReply
-  #thrown: { readonly error: unknown } | undefined
-
-  constructor (reply: FastifyReply) {
-    this.#reply = reply
-  }
-
-  sends (payload: unknown): unknown {
-    // An error is not a payload; the error handler sends one next.
-    if (payload instanceof Error || (this.#thrown !== undefined && payload === this.#thrown.error)) return payload
-    releaseReply(this.#reply)
-    this.payload = payload
-    return payload
-  }
-
-  /** The handler threw an `Error` or any other value. */
-  threw (error: unknown): void {
-    this.#thrown = { error }
-  }
-}
-
-/** Invalidates before the response of a successful write is sent. */
+/** Invalidates before the response of a write is sent, and before the last byte of one that is streamed. */
 export function invalidateOnSend (route: WriteRoute): onSendAsyncHookHandler<unknown> {
   return async function apiCacheOnSend (request, reply, payload) {
-    const hasWritten = succeeded(reply.statusCode) && succeeded(statusOf(payload) ?? 200)
-    if (route.policy.strict === true) {
-      await reply[kIntent]?.end(hasWritten)
-    } else if (hasWritten) {
-      const invalidated = afterWrite(route, request, reply[kSent])
-      if (invalidated !== undefined) await invalidated
-    }
-    return payload
+    const status = statusOf(payload, reply)
+    const streamed = isStreamed(payload)
+    const write = reply[kWrite]
+    const moved = write === undefined
+      ? moveAfterSuccess(route, request, reply, status)
+      : write.responds(status, streamed)
+    // A handler that answers twice gets as little time as without the plugin.
+    if (moved !== undefined) await moved
+    if (!streamed) return payload
+    return beforeEnd(payload, lengthOf(payload, reply), () => write === undefined
+      ? moveAfterSuccess(route, request, reply, status)
+      : write.responded(status))
   }
 }
 
-/** Ends the intent of a write whose handler hijacked the reply, so that onSend hooks did not run. */
-export const endUnanswered: onResponseHookHandler = async function apiCacheOnResponse (_request, reply) {
-  // If the client disconnected, the handler may still be writing.
-  if (reply.raw.writableFinished) await reply[kIntent]?.end(true)
+/** If the handler of a strict write has not run, nothing was recorded, and nothing is written. */
+function moveAfterSuccess (
+  route: WriteRoute, request: FastifyRequest, reply: FastifyReply, status: number
+): Promise<unknown> | undefined {
+  const hasSucceeded = status >= 200 && status < 400
+  return hasSucceeded && route.policy.strict !== true ? afterWrite(route, request, reply[kRun]) : undefined
 }
 
-const succeeded = (status: number): boolean => status >= 200 && status < 400
+/** The status that leaves. Fastify puts that of a `Response` on the reply later. */
+function statusOf (payload: unknown, { statusCode }: FastifyReply): number {
+  return isResponse(payload) ? payload.status : statusCode
+}
 
-/** A `Response` has its own status, which Fastify puts on the reply later. */
-function statusOf (payload: unknown): number | undefined {
-  return Object.prototype.toString.call(payload) === '[object Response]' ? (payload as Response).status : undefined
+function lengthOf (payload: unknown, reply: FastifyReply): number | undefined {
+  const own = isResponse(payload) ? payload.headers.get('content-length') : null
+  const length = own ?? reply.getHeader('content-length')
+  return length === undefined ? undefined : Number(length)
 }

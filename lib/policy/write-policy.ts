@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
 import {
-  checkFields, isBoolean, isFunction, isText, isTextList, describeReturned, type Field, type Fields
+  checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
 /**
@@ -10,9 +10,9 @@ import {
  * function throws or returns anything else, even a promise, it is unknown what the write changed.
  * Then everything under the prefix is invalidated, and an error is logged.
  *
- * The payload is what the handler sent, before hooks and serialization. If the handler threw and an
- * error handler sends a success, it is what the error handler sent. If a hook responds before the
- * handler runs, there is no payload, and a function that fails then invalidates nothing.
+ * The payload is what the handler sent, before hooks and serialization. If the handler threw, it is
+ * what an error handler sent, if anything. If a hook responds before the handler runs, there is no
+ * payload, and a function that fails then invalidates nothing.
  */
 export type Invalidation =
   | string
@@ -27,10 +27,18 @@ interface NoReadFields {
 
 interface WriteFields {
   /**
+   * Which writes invalidate. `'success'` (default): those that respond with 2xx or 3xx. `'settled'`:
+   * all but those that respond with 4xx, so that a handler that throws, times out (`handlerTimeout`),
+   * loses its client or hijacks the reply counts as having written. If it works on behind its
+   * response, the versions are bumped once more when it has settled.
+   */
+  invalidateOn?: 'success' | 'settled'
+  /**
    * Records in the store, before the handler runs, what the write will invalidate. The cache does
-   * not serve it while the write is in progress, even if this process crashes. If it cannot be
-   * recorded, the write is refused with a 503. Functions are called before the handler, so they
-   * get only the request; if one fails, the write is refused. Default false.
+   * not serve it until the handler has settled and its response has ended, even if this process
+   * crashes. If it cannot be recorded, the write is refused with a 503. Functions are called before
+   * the handler, so they get only the request; if one fails, the write is refused. Every end but a
+   * 4xx invalidates, as with `invalidateOn: 'settled'`. Default false.
    */
   strict?: boolean
 }
@@ -49,6 +57,7 @@ const names: Field = {
 const fields = {
   invalidate: names,
   invalidateTags: names,
+  invalidateOn: oneOf('success', 'settled'),
   strict: { accepts: isBoolean, expects: 'true or false' }
 }
 
@@ -64,6 +73,9 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
       "a policy on a writing method says what it invalidates, such as { invalidate: 'user-cache' }")
   }
   if (policy.strict !== true) return
+  if (policy.invalidateOn === 'success') {
+    throw new InvalidFieldError(what, 'invalidateOn', "left out or 'settled' with strict: true", "'success'")
+  }
   for (const name of ['invalidate', 'invalidateTags'] as const) {
     const given: unknown = policy[name]
     if (typeof given === 'function' && given.length > 1) {
