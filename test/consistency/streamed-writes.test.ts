@@ -20,6 +20,8 @@ interface Import {
   readonly goOn: Gate
   /** Opened when the source has ended, whatever came of it. */
   readonly over: Gate
+  /** Opened when the response is closed, or by the test. */
+  readonly closed: Gate
 }
 
 /** Writes rows and tells about each: two, and the others when it may go on. */
@@ -78,7 +80,8 @@ async function application (t: Test, options: ApiCacheOptions, policy: Partial<W
     app.get('/rows', { config: { cache: { namespace: 'rows', expire: '1 hour' } } }, async () => rows.join(''))
     app.post('/rows', { config: { cache: { invalidate: 'rows', ...policy } } }, (_request, reply) => {
       rows = []
-      latest = { rows, goOn: gate(), over: gate() }
+      latest = { rows, goOn: gate(), over: gate(), closed: gate() }
+      reply.raw.once('close', latest.closed.open)
       return send(source(latest), reply) as never
     })
   })
@@ -140,6 +143,10 @@ for (const [what, policy] of Object.entries(policies)) {
         await served.app.apiCache.settled()
       }
       socket.destroy()
+      await served.latest().closed.opened
+      await new Promise(setImmediate)
+      await served.request('/rows')
+      await served.app.apiCache.settled()
       served.latest().goOn.open()
       await served.latest().over.opened
       const { rows } = served.latest()
@@ -180,15 +187,22 @@ each('a write whose stream fails has written when the stream has closed', async 
   }
 })
 
+/** Nothing more comes, but it does not end either. */
+async function * lingering (one: Import): AsyncGenerator<string> {
+  yield * importing(one)
+  await one.closed.opened
+}
+
 each('with a Content-Length the versions are bumped before the last byte, which the client knows as the end', async (t, options) => {
   for (const [how, send] of Object.entries(ways)) {
-    const served = await application(t, options, {}, (source, reply) => send(source, reply.header('content-length', '5')))
+    const served = await application(t, options, {}, (source, reply) => send(source, reply.header('content-length', '5')), lingering)
     const { rest } = await begun(served)
     t.equal((await served.request('/rows')).text, 'ab')
     await served.app.apiCache.settled()
     served.latest().goOn.open()
     t.equal(await rest(), 'abcde', how)
     t.equal((await served.request('/rows')).text, 'abcde', how)
+    served.latest().closed.open()
     await served.app.apiCache.settled()
     await (await served.app.apiCache.invalidate('rows')).swept
     await served.app.close()
