@@ -88,6 +88,8 @@ namespace apiCache {
   export type StoreEvent = names.StoreEvent
   export type SweepEvent = names.SweepEvent
   export type WritePolicy = names.WritePolicy
+  export type WritingNames = names.WritingNames
+  export type WritingOptions = names.WritingOptions
 }
 
 export = apiCache

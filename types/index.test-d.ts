@@ -3,7 +3,7 @@ import { Cluster, Redis } from 'ioredis'
 import { expectTypeOf } from 'expect-type'
 import apiCache, {
   type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidated, type Invalidation,
-  type Leases, type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
+  type Leases, type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, type WritingNames, type WritingOptions, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
 } from 'fastify-api-cache'
 
 const app = Fastify()
@@ -150,6 +150,13 @@ expectTypeOf(app.apiCache).toEqualTypeOf<ApiCache>()
 expectTypeOf(app.apiCache.invalidate).parameter(0).toEqualTypeOf<string | readonly string[]>()
 expectTypeOf(app.apiCache.invalidate).returns.toEqualTypeOf<Promise<Invalidated>>()
 expectTypeOf(app.apiCache.invalidateTags).returns.toEqualTypeOf<Promise<Invalidated>>()
+expectTypeOf(app.apiCache.clear).returns.toEqualTypeOf<Promise<Invalidated>>()
+expectTypeOf(app.apiCache.writing('user-cache', async () => 1)).toEqualTypeOf<Promise<number>>()
+expectTypeOf(app.apiCache.writing({ tags: ['a'] }, () => 'text', { unrecorded: 'run' })).toEqualTypeOf<Promise<string>>()
+expectTypeOf(app.apiCache.writing).parameter(0).toEqualTypeOf<WritingNames>()
+expectTypeOf(app.apiCache.writing).parameter(2).toEqualTypeOf<WritingOptions | undefined>()
+// @ts-expect-error no such choice
+app.apiCache.writing('user-cache', () => 1, { unrecorded: 'wait' })
 expectTypeOf<Invalidated>().toEqualTypeOf<{ readonly delivered: boolean, readonly swept: Promise<number> }>()
 expectTypeOf(app.apiCache.keys('user-cache')).toExtend<AsyncIterable<string>>()
 expectTypeOf(app.apiCache.stats()).toEqualTypeOf<Stats>()

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest, onSendAsyncHookHandler, RouteHandlerMethod } from 'fastify'
+import { StoreUnavailableError } from '../errors.js'
 import { namesFor } from '../policy/write-policy.js'
 import type { Intents } from '../store/contract.js'
 import { Intent } from '../write/intent.js'
@@ -48,7 +49,9 @@ export function strictHandler (route: WriteRoute, intents: Intents, handler: Rou
     const namespaces = namesFor('invalidate', policy.invalidate, request)
     const tags = namesFor('invalidateTags', policy.invalidateTags, request)
     const intent = new Intent(runtime, intents, namespaces, tags)
-    await intent.begin()
+    if (!await intent.begin()) {
+      throw new StoreUnavailableError('the write was refused, as its invalidation could not be recorded first')
+    }
     const run = reply[kRun] = new HandlerRun(reply)
     reply[kWrite] = new WriteInProgress(reply, run, runtime.background, {
       // The versions are held.

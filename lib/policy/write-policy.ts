@@ -1,5 +1,7 @@
 import type { FastifyRequest } from 'fastify'
-import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
+import {
+  InvalidFieldError, InvalidNameError, MissingFieldError, PatternNameError, TooManyNamesError
+} from '../errors.js'
 import {
   checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
@@ -18,6 +20,9 @@ export type Invalidation =
   | string
   | readonly string[]
   | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
+
+/** Most names of one invalidation: more than a body of a megabyte can name in earnest. */
+const MAX_NAMES = 100_000
 
 /** Distinguishes write policies from read policies at compile time. */
 interface NoReadFields {
@@ -64,13 +69,17 @@ const fields = {
 /**
  * Checks a write policy.
  * @param what the route, as errors name it
- * @throws UnknownFieldError, InvalidFieldError, MissingFieldError
+ * @throws UnknownFieldError, InvalidFieldError, MissingFieldError, PatternNameError, TooManyNamesError
  */
 export function checkWritePolicy (what: string, policy: WritePolicy): void {
   checkFields(what, policy, fields as unknown as Fields<WritePolicy>)
   if (policy.invalidate === undefined && policy.invalidateTags === undefined) {
     throw new MissingFieldError(what,
       "a policy on a writing method says what it invalidates, such as { invalidate: 'user-cache' }")
+  }
+  for (const name of ['invalidate', 'invalidateTags'] as const) {
+    const given = policy[name]
+    if (given !== undefined && typeof given !== 'function') namesOf(`${what}: ${name}`, given)
   }
   if (policy.strict !== true) return
   if (policy.invalidateOn === 'success') {
@@ -88,18 +97,21 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
 
 /**
  * The names that were given, without duplicates.
- * @throws InvalidNameError if one of them is not a name
+ * @throws InvalidNameError if one of them is not a name, PatternNameError, TooManyNamesError
  */
 export function namesOf (what: string, given: unknown): string[] {
   const list: unknown = typeof given === 'string' ? [given] : given
   if (!isTextList(list)) throw new InvalidNameError(what, describeReturned(given))
-  return [...new Set(list)]
+  const pattern = list.find((name) => /^\*+$/.test(name))
+  if (pattern !== undefined) throw new PatternNameError(what, pattern)
+  return different(what, list)
 }
 
 /**
  * The names that a write invalidates. Members of a list that are not names are skipped, because no
  * entry can have them.
- * @throws InvalidNameError if a function returns anything but a name or a list; what the function throws
+ * @throws InvalidNameError if a function returns anything but a name or a list, TooManyNamesError; what the
+ *   function throws
  */
 export function namesFor (
   field: string, invalidation: Invalidation | undefined, request: FastifyRequest, payload?: unknown
@@ -111,7 +123,12 @@ export function namesFor (
   if (!Array.isArray(list) || list.some((name) => name instanceof Promise)) {
     throw new InvalidNameError(field, describeReturned(given))
   }
-  return [...new Set(list.filter(isText))]
+  return different(field, list.filter(isText))
+}
+
+function different (what: string, names: readonly string[]): string[] {
+  if (names.length > MAX_NAMES) throw new TooManyNamesError(what, MAX_NAMES, names.length)
+  return [...new Set(names)]
 }
 
 /** Whether a write policy has functions, which may need the payload. */

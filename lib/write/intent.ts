@@ -1,4 +1,3 @@
-import { StoreUnavailableError } from '../errors.js'
 import type { Runtime } from '../runtime.js'
 import type { Intents } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
@@ -31,15 +30,15 @@ export class Intent {
     this.#tags = tags
   }
 
-  /** @throws StoreUnavailableError */
-  async begin (): Promise<void> {
+  /** Records the intent and renews it until its end; false if the store did not confirm it. Never rejects. */
+  async begin (): Promise<boolean> {
     if (await this.#hold()) {
       this.#renewal = setInterval(() => { void this.#hold() }, RENEWAL).unref()
-      return
+      return true
     }
     // The store may have recorded a part of it.
     void this.#runtime.background.run(this.#release(false))
-    throw new StoreUnavailableError('the write was refused, as its invalidation could not be recorded first')
+    return false
   }
 
   /** Ends the intent. The response waits for that, so that a client that has it reads what was written. */

@@ -1,5 +1,8 @@
+import Fastify from 'fastify'
 import t from 'tap'
+import apiCache from '../../index.js'
 import { eachStore } from '../support/each-store.js'
+import { gate } from '../support/gate.js'
 import { keysOf, serving, type Serving } from '../support/serving.js'
 import type { Test } from 'tap'
 import type { ApiCacheOptions } from '../../index.js'
@@ -106,6 +109,53 @@ test('settled() resolves when there is nothing left to store or to sweep', async
     await app.apiCache.settled()
     t.equal((await keysOf(app, 'users')).length, 0)
   }
+})
+
+test('clear() makes everything under the prefix old, and tells how many entries it swept', async (t, options) => {
+  const server = await filled(t, options)
+  const other = await filled(t, { ...options, prefix: 'other' })
+  const { delivered, swept } = await server.app.apiCache.clear()
+  t.equal(delivered, true)
+  t.equal(await swept, 4)
+  t.same(await keysOf(server.app, 'users'), [])
+  t.equal(server.app.apiCache.stats().swept, 4)
+  t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
+  t.same(await state(server), ['HIT', 'HIT', 'HIT', 'HIT'])
+  t.same(await state(other), ['HIT', 'HIT', 'HIT', 'HIT'])
+})
+
+test('what is being filled when clear() is called is not served after it', async (t, options) => {
+  const [asked, goOn] = [gate(), gate()]
+  let value = 1
+  const { app, request } = await serving(t, options, (app) => app.get('/', { config: { cache: { namespace: 'values', expire: 60 } } }, async () => {
+    const read = value
+    asked.open()
+    await goOn.opened
+    return String(read)
+  }))
+  const old = request('/')
+  await asked.opened
+  value = 2
+  await app.apiCache.clear()
+  goOn.open()
+  t.equal((await old).text, '1')
+  await app.apiCache.settled()
+  t.match(await request('/'), { cache: 'MISS', text: '2' })
+})
+
+t.test('a pattern for a name is a coded error that says what to call instead', async (t) => {
+  const { app } = await serving(t, { store: 'memory' }, () => {})
+  const rejects = { code: 'FST_API_CACHE_PATTERN_NAME', message: /call fastify.apiCache.clear\(\)/ }
+  for (const pattern of ['*', '**', ['users', '*']]) {
+    await t.rejects(app.apiCache.invalidate(pattern), rejects)
+    await t.rejects(app.apiCache.invalidateTags(pattern), rejects)
+    await t.rejects(app.apiCache.writing(pattern, () => t.fail('it runs')), rejects)
+  }
+  const other = Fastify()
+  await other.register(apiCache, { store: 'memory' })
+  t.throws(() => other.post('/', { config: { cache: { invalidate: '*' } } }, async () => 1), rejects)
+  t.throws(() => other.post('/', { config: { cache: { invalidateTags: ['a', '*'] } } }, async () => 1), rejects)
+  await other.close()
 })
 
 t.test('a name that is none is a coded error', async (t) => {
