@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { ApiCache } from './lib/api.js'
+import { applicationName } from './lib/application.js'
 import * as names from './lib/exports.js'
 import { watchEarlyRoutes } from './lib/fastify/early-routes.js'
 import { takePrefix } from './lib/fastify/registration.js'
@@ -29,6 +30,7 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
   checkOptions(options)
   const { prefix = 'api-cache', responseHeader = 'X-API-Cache', explain = false } = options
   const { timeout = DEFAULT_TIMEOUT, coalesceTimeout = 5_000 } = options
+  const { application = applicationName(process.argv[1], process.cwd()) } = options
   const defaults = readDefaults(options)
   const keyspace = new Keyspace(prefix)
   const log = new Log(fastify.log)
@@ -37,7 +39,9 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
     giveBack()
     throw error
   })
-  const runtime = new Runtime(store, keyspace, log, { timeout, coalesceTimeout, responseHeader, explain })
+  const runtime = new Runtime(store, keyspace, log, {
+    timeout, coalesceTimeout, responseHeader, explain, application
+  })
 
   fastify.decorate('apiCache', new ApiCache(runtime, store))
   fastify.decorateReply(kResponseStage)

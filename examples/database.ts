@@ -39,7 +39,7 @@ const INDEXES = `
   analyze;
 `
 
-/** A PostgreSQL in this process's memory, with some thousand rows. */
+/** A PostgreSQL in this process's memory, with a few thousand rows. */
 export async function openDatabase (log: FastifyBaseLogger): Promise<PGlite> {
   log.info('database: starting PostgreSQL in memory')
   const database = await PGlite.create()

@@ -1,7 +1,7 @@
 const CELLS = 16
 const CELL = 20
 
-/** An SVG of its own for every seed: a mirrored pattern in three shades of one hue. */
+/** A different SVG for each seed: a mirrored pattern in three shades of one hue. */
 export function picture (seed: number): Buffer {
   const size = CELLS * CELL
   const hue = (seed * 137) % 360

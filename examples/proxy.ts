@@ -4,21 +4,21 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import apiCache, { redisFromEnvironment, type ApiCacheOptions } from '../index.js'
 
 export interface ProxyOptions {
-  /** Where answers come from. */
+  /** The URL of the server. */
   upstream: string
-  /** Send an answer once all of it has arrived, rather than as it arrives. */
+  /** Send a response when all of it has arrived, instead of streaming it. */
   buffered?: boolean
-  /** What is said to the plugin beside this proxy's own defaults. */
+  /** Options of the plugin, besides this proxy's own. */
   cache?: ApiCacheOptions
 }
 
 type ReplyOptions = NonNullable<FastifyHttpProxyOptions['replyOptions']>
 
-/** Methods that change nothing (RFC 9110 section 9.2.1), beside GET and HEAD. */
+/** Safe methods (RFC 9110 section 9.2.1) besides GET and HEAD. */
 const SAFE = ['OPTIONS']
 const WRITING = ['POST', 'PUT', 'PATCH', 'DELETE', 'M-SEARCH']
 
-/** Everything below one second segment of the path is made old by one write: /users/42/posts by /users/42. */
+/** The second segment of the path: a write to /users/42 also invalidates /users/42/posts. */
 const namespace = ({ url }: FastifyRequest): string => url.split(/[/?]/, 3)[2] || 'top'
 
 /** A shared cache in front of an HTTP server. */
@@ -33,7 +33,7 @@ export async function buildProxy ({ upstream, buffered = false, cache = {} }: Pr
   })
 
   const replyOptions: ReplyOptions = {
-    // Whether to try again is for the client to say.
+    // The client decides whether to retry.
     retryDelay: () => null,
     ...(buffered ? { onResponse: sendWhole } : {})
   }
@@ -50,7 +50,7 @@ const sendWhole: ReplyOptions['onResponse'] = (_request, reply, { stream }) => {
 
 async function start (): Promise<void> {
   const { UPSTREAM, HOST = '127.0.0.1', PORT = '8080', BUFFERED } = process.env
-  if (UPSTREAM === undefined) throw new Error('UPSTREAM names the server to stand before, such as http://127.0.0.1:8000')
+  if (UPSTREAM === undefined) throw new Error('UPSTREAM must be the URL of the upstream server, such as http://127.0.0.1:8000')
   const redis = redisFromEnvironment()
   const app = await buildProxy({
     upstream: UPSTREAM,

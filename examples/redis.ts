@@ -1,7 +1,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { redisFromEnvironment } from '../index.js'
 
-/** The Redis that the environment names, or else one that answers at the usual address, or else none. */
+/** The Redis that the environment names; otherwise one at the usual address, if it answers. */
 export async function findRedis (): Promise<string | RedisOptions | undefined> {
   const named = redisFromEnvironment()
   if (named !== undefined) return named

@@ -1,4 +1,4 @@
-/** What several routes say about their requests and answers. */
+/** Parts of the schemas of several routes. */
 
 const MAX_ID = 2_147_483_647
 
@@ -25,15 +25,15 @@ export const listOf = <Item>(items: Item) => ({ type: 'array', items }) as const
 
 /**
  * The parameters of a query. Defaults are filled in and other parameters removed before the cache
- * is asked: `/users`, `/users?skip=0&limit=100` and `/users?from=mail` are one entry.
+ * lookup: `/users`, `/users?skip=0&limit=100` and `/users?from=mail` share one entry.
  */
 export const query = <Properties extends object>(properties: Properties) =>
   ({ type: 'object', properties, additionalProperties: false })
 
-/** An answer with all of these properties. */
+/** A response with all of these properties. */
 export const answer = <Properties extends object>(properties: Properties) =>
   ({ type: 'object', required: Object.keys(properties), properties })
 
-/** A body with all of these properties and no other. */
+/** A request body with all of these properties and no others. */
 export const body = <Properties extends object>(properties: Properties) =>
   ({ ...answer(properties), additionalProperties: false })

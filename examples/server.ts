@@ -12,10 +12,10 @@ import { posts } from './routes/posts.js'
 import { users } from './routes/users.js'
 import { answer } from './schemas.js'
 
-// The compiler leaves the page where it is: beside the sources.
+// The compiler does not copy the page, so it is served from the sources.
 const PAGE = join(__dirname, '../../examples/page')
 
-/** Two lines for each request would bury the others; errors are still told. */
+/** Two lines for each request would hide the others; errors are still logged. */
 class FewerLines extends LogController {
   override incomingRequest (): void {}
   override requestCompleted (...what: Parameters<LogController['requestCompleted']>): void {
@@ -28,9 +28,9 @@ async function start (): Promise<void> {
   const { HOST = '127.0.0.1', PORT = '3000' } = process.env
   const app = Fastify({ logger: true, logController: new FewerLines() })
 
-  // Before every route: those that it never met are not cached.
+  // Before all routes: routes that were declared earlier are not cached. All names of this host share one response.
   const redis = await findRedis()
-  await app.register(apiCache, redis === undefined ? { store: 'memory' } : { redis })
+  await app.register(apiCache, { host: false, ...(redis === undefined ? { store: 'memory' } : { redis }) })
 
   const database = await openDatabase(app.log)
   app.addHook('onClose', async () => { await database.close() })

@@ -19,7 +19,7 @@ export interface Stats extends Counters {
   filling: number
 }
 
-/** What a write outside of a route makes old: namespaces, or namespaces and tags. */
+/** What a write outside of routes invalidates: namespaces, or namespaces and tags. */
 export type WritingNames = string | readonly string[] | {
   readonly namespaces?: string | readonly string[]
   readonly tags?: string | readonly string[]
@@ -28,7 +28,7 @@ export type WritingNames = string | readonly string[] | {
 export interface WritingOptions {
   /**
    * What to do if the store cannot record the intent: `'refuse'` (default) rejects before `run` is
-   * called, `'run'` calls it all the same, and invalidates afterwards.
+   * called, `'run'` calls it anyway, and invalidates afterwards.
    */
   readonly unrecorded?: 'refuse' | 'run'
 }
@@ -70,7 +70,7 @@ export class ApiCache {
   /**
    * Runs a write outside of a route, such as a transaction or an import. While it is at work its
    * namespaces and tags are held: no process serves or fills their entries. When it has settled they
-   * are invalidated, whatever came of it. If this process dies meanwhile, they are invalidated, too.
+   * are invalidated, whatever its outcome is, also if this process crashes meanwhile.
    * @returns what `run` returns
    * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
    */
@@ -83,7 +83,7 @@ export class ApiCache {
     const isRecorded = await intent?.begin() === true
     if (!isRecorded && unrecorded === 'refuse') {
       throw new StoreUnavailableError('writing() did not begin, as its intent could not be recorded; ' +
-        "to run all the same and invalidate afterwards, pass { unrecorded: 'run' }")
+        "to run anyway and invalidate afterwards, pass { unrecorded: 'run' }")
     }
     try {
       return await run()

@@ -23,7 +23,7 @@ export const NestRouteError = createError<[route: string]>(
   "guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
   "or give its policy serveFrom: 'onRequest' if it is open to all", 500)
 
-/** A write whose policy never met the plugin: it would leave in the cache what it makes old. */
+/** A write route that was declared before the plugin was loaded: it would invalidate nothing. */
 export const EarlyRouteError = createError<[route: string]>(
   'FST_API_CACHE_EARLY_ROUTE',
   '%s was declared before the plugin was loaded and would invalidate nothing; ' +
@@ -45,7 +45,7 @@ export const UnsafeRedisError = createError<[reason: string]>(
 export const UnexpectedReplyError = createError<[command: string, got: string]>(
   'FST_API_CACHE_UNEXPECTED_REPLY',
   'the reply to %s is %s, which confirms nothing; ' +
-  'give the plugin a client on which nobody uses MULTI or changes replies', 500)
+  'give the plugin a client that no other code uses for MULTI or wraps to change replies', 500)
 
 /** A method of `fastify.apiCache`, or a function of a write policy, got something that is not a name. */
 export const InvalidNameError = createError<[what: string, got: string]>(

@@ -20,6 +20,11 @@ export interface ApiCacheOptions extends ReadDefaults {
   store?: 'redis' | 'memory' | CacheStore
   /** The first part of every key; default `'api-cache'`. */
   prefix?: string
+  /**
+   * The name of this application; default: the name in its package.json. Applications with the same
+   * prefix do not use each other's entries.
+   */
+  application?: string
   /** The name of the response header that says HIT or MISS, or false for none; default `'X-API-Cache'`. */
   responseHeader?: string | false
   /** Milliseconds that a store operation may delay a request; default 500. */
@@ -62,6 +67,7 @@ const fields: Fields<ApiCacheOptions> = {
     accepts: (value) => isText(value) && /^[\w.:@/-]{1,64}$/.test(value),
     expects: 'up to 64 letters, digits and _ . : @ / -'
   },
+  application: { accepts: isText, expects: 'the name of the application' },
   responseHeader: {
     accepts: (value) => value === false || (isText(value) && /^[\w!#$%&'*+.^`|~-]+$/.test(value)),
     expects: 'the name of a header or false'

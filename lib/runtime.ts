@@ -22,6 +22,8 @@ export interface RuntimeOptions {
   readonly coalesceTimeout: number
   readonly responseHeader: string | false
   readonly explain: boolean
+  /** The name of the application, as far as it has one. */
+  readonly application: string | undefined
 }
 
 /** What the routes of one registration share. */
@@ -44,10 +46,12 @@ export class Runtime {
   readonly responseHeader: string | false
   /** Whether the decision about each request on a cached route is explained. */
   readonly explains: boolean
+  /** What entries of this application name as their application. */
+  readonly application: string | undefined
 
   constructor (
     store: CacheStore, keyspace: Keyspace, log: Log,
-    { timeout, coalesceTimeout, responseHeader, explain }: RuntimeOptions
+    { timeout, coalesceTimeout, responseHeader, explain, application }: RuntimeOptions
   ) {
     this.keyspace = keyspace
     this.log = log
@@ -65,6 +69,7 @@ export class Runtime {
     this.leases = store.leases && new LeasedFills(this.store, store.leases, keyspace, coalesceTimeout)
     this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain
+    this.application = application
   }
 
   /** Waits for background work, up to a limit, and delivers pending bumps. Then no call reaches the store any more. */

@@ -1,6 +1,6 @@
-// Makes a fresh clone ready: node_modules as the lock file says and, for each
-// name given, a program the tests drive. It runs before anything is installed,
-// so it depends on Node alone.
+// Prepares a fresh clone: installs node_modules from the lock file and, for each
+// given name, a program that the tests use. It runs before anything is installed,
+// so it depends only on Node.
 import { existsSync, readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -48,8 +48,8 @@ function lockedPackages (file) {
   return packages
 }
 
-// npm keeps a lock file of what it has really installed; times would tell a
-// fresh checkout from an old one no better than chance.
+// npm keeps a lock file of what is installed. File times would not show whether
+// a fresh checkout is current.
 function modulesAreCurrent () {
   const installedLock = 'node_modules/.package-lock.json'
   if (!existsSync(installedLock)) return false
@@ -63,14 +63,14 @@ function installModules () {
   if (!run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'])) fail('npm ci failed')
 }
 
-// The variable comes first: whoever sets it wants that one and no other.
+// The variable comes first: if it is set, no other program is used.
 function find ({ commands, variable }) {
   const named = process.env[variable]
   if (named === undefined) return commands.map(onPath).find(Boolean)
-  return onPath(named) ?? fail(`${variable} is ${named}, which is no program`)
+  return onPath(named) ?? fail(`${variable} is ${named}, which is not a program`)
 }
 
-// The words that make a command run as root, or undefined where this user may not.
+// The words that make a command run as root, or undefined if this user may not.
 function asRoot () {
   if (process.getuid?.() === 0) return []
   return spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0 ? ['sudo', '-n'] : undefined
@@ -82,7 +82,7 @@ function install ({ packages }) {
   const { root, commands } = managers[name]
   const prefix = root ? asRoot() : []
   if (prefix === undefined) return say(`${name} needs root, and sudo asks for a password`)
-  // An update that could not reach every source may still know the package.
+  // The package may be found even if the update could not reach every source.
   commands.forEach((command, index) => {
     const last = index === commands.length - 1
     const [program, ...args] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', ...command, ...(last ? packages[name] : [])]

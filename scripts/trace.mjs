@@ -4,7 +4,7 @@
 //   npm run trace -- redis     the same on a Redis of its own
 //   npm run trace -- -v        with the functions
 //
-// It runs a copy of the build in which each function tells when it is entered.
+// It runs a copy of the build in which each function reports when it is entered.
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -17,7 +17,7 @@ const copy = join(built, 'trace')
 const verbose = process.argv.includes('-v')
 const redis = process.argv.includes('redis')
 
-/** The JavaScript of one file, in which each function with a name of its own or of its place tells when it is entered. */
+/** The JavaScript of one file, in which each function with a name, its own or that of its place, reports when it is entered. */
 function instrumented (file, source) {
   const tree = ts.createSourceFile(file, source, ts.ScriptTarget.ES2022, true)
   const insertions = []

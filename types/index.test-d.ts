@@ -19,6 +19,9 @@ app.register(apiCache)
 app.register(apiCache, {})
 app.register(apiCache, { prefix: 'api-cache', responseHeader: 'X-API-Cache', timeout: 500, coalesceTimeout: 5_000 })
 app.register(apiCache, { responseHeader: false })
+app.register(apiCache, { application: 'shop' })
+// @ts-expect-error a name is a text
+app.register(apiCache, { application: false })
 app.register(apiCache, { redis: new Redis() })
 app.register(apiCache, { redis: new Cluster([]) })
 app.register(apiCache, { redis: 'redis://127.0.0.1' })
@@ -26,7 +29,7 @@ app.register(apiCache, { redis: { host: '127.0.0.1', port: 6379 } })
 app.register(apiCache, { store: 'memory', memory: { maxBytes: 1024, maxEntries: 10 } })
 app.register(apiCache, { store: 'redis', redisNamespace: 'cache' })
 app.register(apiCache, { store })
-app.register(apiCache, { expire: '15m', scope: 'shared', query: ['skip'], ignoreQuery: ['utm_*'], vary: ['accept-language'], maxBytes: 1024, statuses: [200, 404] })
+app.register(apiCache, { expire: '15m', scope: 'shared', query: ['skip'], ignoreQuery: ['utm_*'], vary: ['accept-language'], host: false, revision: '3f2a1b', maxBytes: 1024, statuses: [200, 404] })
 // @ts-expect-error options of node-redis
 app.register(apiCache, { redis: { url: 'redis://127.0.0.1' } })
 app.register(apiCache, { guards: 'hooks' })
@@ -60,7 +63,7 @@ const read = (cache: ReadPolicy): FastifyInstance => app.get('/', { config: { ca
 read({ namespace: 'user-cache' })
 read({ namespace: 'user-cache', expire: ONE_DAY_IN_SECONDS })
 read({ namespace: 'user-cache', expire: '1 day' })
-read({ namespace: 'user-cache', scope: 'anonymous', serveFrom: 'onRequest' })
+read({ namespace: 'user-cache', scope: 'anonymous', host: true, revision: '3f2a1b', serveFrom: 'onRequest' })
 read({ namespace: 'user-cache', tags: ['one'], when: () => true })
 app.get<{ Params: { id: string } }>('/:id', { config: { cache: oneDay({ namespace: 'user-cache' }) } }, handler)
 app.get('/', {
@@ -105,6 +108,8 @@ app.get('/', { config: { cache: { namespace: 'user-cache', expire: new Date() } 
 app.get('/', { config: { cache: { namespace: 'user-cache', scope: 'private' } } }, handler)
 // @ts-expect-error no such place
 app.get('/', { config: { cache: { namespace: 'user-cache', serveFrom: 'preHandler' } } }, handler)
+// @ts-expect-error a revision is a text
+read({ namespace: 'user-cache', revision: 1 })
 // @ts-expect-error statuses are numbers
 app.get('/', { config: { cache: { namespace: 'user-cache', statuses: ['200'] } } }, handler)
 // @ts-expect-error reading or writing, not both

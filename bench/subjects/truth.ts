@@ -14,7 +14,7 @@ function truth (name: string, title: string, tier: Tier): Subject {
     async start ({ redisUrl }, counters) {
       const app = Fastify()
       await app.register(fastifyRedis, { url: redisUrl })
-      await app.register(apiCache, tier)
+      await app.register(apiCache, { ...tier, host: false })
       app.get('/truth', { config: { cache: oneDay({ namespace: 'truth' }) } }, async () => {
         counters.handlerRuns++
         return Number(await app.redis.get('number'))

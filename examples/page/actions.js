@@ -1,6 +1,6 @@
 /* global location, PerformanceObserver */
 
-/** What the page can ask the server for. */
+/** The requests that the page can send. */
 
 export const READS = [
   { label: 'Users', url: '/users?limit=100&skip=0' },
@@ -18,13 +18,13 @@ export const WRITES = [
   { label: 'Rename user', method: 'PATCH', url: '/users/42', body: () => ({ handle: `user-0042-${some()}` }) },
   { label: 'Add post', method: 'POST', url: '/posts', body: () => ({ authorId: 42, title: `Post ${some()}`, body: 'Every lantern finds the harbour.' }) },
   { label: 'Add comment', method: 'POST', url: '/posts/7/comments', body: () => ({ authorId: 42, body: 'This bridge remembers another clock.' }) },
-  { label: 'Rename nobody', method: 'PATCH', url: '/users/999999', body: () => ({ handle: 'nobody' }) },
+  { label: 'Rename missing user', method: 'PATCH', url: '/users/999999', body: () => ({ handle: 'nobody' }) },
   { label: 'Redraw image', method: 'PUT', url: '/images/7', body: () => ({ pattern: 1 + Math.floor(Math.random() * 1_000_000) }) }
 ]
 
 /**
- * Milliseconds from the next request for this URL to the last byte of its answer, as the browser's
- * network stack takes them: a clock in this page would also count the page's own drawing.
+ * Milliseconds from the next request for this URL to the last byte of its response, measured by the
+ * browser's network stack: a clock in this page would also count the time to draw the page.
  */
 function timeOf (url) {
   const { href } = new URL(url, location)
@@ -40,14 +40,14 @@ function timeOf (url) {
 
 export async function send ({ method = 'GET', url, body }) {
   const headers = {
-    // `no-store` keeps the browser's own cache out, so that every request reaches the server. By
-    // itself it would also ask the server for a fresh answer (`Cache-Control: no-cache`); this
-    // says instead that a stored one will do.
+    // `no-store` bypasses the browser's own cache, so that every request reaches the server. It
+    // would also send `Cache-Control: no-cache`, which bypasses the server's cache; this header
+    // accepts a stored response instead.
     'cache-control': 'max-age=31536000',
     ...(body && { 'content-type': 'application/json' })
   }
   const time = timeOf(url)
-  // Cookies that other servers of this host left behind would make it a request with credentials.
+  // Cookies from other servers on this host would make it a request with credentials.
   const response = await fetch(url, { method, headers, cache: 'no-store', credentials: 'omit', body: body && JSON.stringify(body()) })
   const content = await response.blob()
   return {

@@ -46,7 +46,7 @@ async function showCache () {
   const { stats, keys } = await readCache()
   const { hits, misses } = stats
   const facts = {
-    store: stats.available ? stats.store : `${stats.store} (away)`,
+    store: stats.available ? stats.store : `${stats.store} (unavailable)`,
     HIT: hits,
     MISS: misses,
     'hit rate': hits + misses === 0 ? '–' : `${Math.round(100 * hits / (hits + misses))} %`,
@@ -70,7 +70,7 @@ function inShort (exchanges) {
   return `${first.method} ${decodeURIComponent(first.url)}: ${first.cache ?? first.status}, ${middle}.`
 }
 
-/** One click: its requests one after another, then what they changed. */
+/** Handles one click: sends its requests one after another, then shows what they changed. */
 async function run (requests) {
   const exchanges = []
   for (const request of requests) {
@@ -90,7 +90,7 @@ let queue = Promise.resolve()
 function button (label, hint, requests) {
   const made = element('button', { type: 'button' }, label, element('small', { title: hint }, hint))
   made.addEventListener('click', () => {
-    queue = queue.then(() => run(requests)).catch((error) => { place('outcome').textContent = `That failed: ${error.message}` })
+    queue = queue.then(() => run(requests)).catch((error) => { place('outcome').textContent = `The request failed: ${error.message}` })
   })
   return made
 }

@@ -14,7 +14,7 @@ export function median (numbers) {
 
 const inWords = (value) => value === undefined ? 'none yet' : `${value.toFixed(1)} ms`
 
-/** `3.4×`, `34×`; nothing while one of the two is missing. */
+/** Such as `3.4×` or `34×`; empty while one of the two is missing. */
 export function factor ({ miss, hit }) {
   if (miss === undefined || hit === undefined) return ''
   const times = miss / Math.max(hit, 0.1)
@@ -22,7 +22,7 @@ export function factor ({ miss, hit }) {
 }
 
 /**
- * Two bars for each row on one scale that begins at zero, and by how much they differ.
+ * Two bars for each row on one scale that begins at zero, and the factor between them.
  * @param {Array<{ url: string, miss?: number, hit?: number }>} rows medians in milliseconds
  * @param {number} width in pixels
  */

@@ -3,12 +3,12 @@ import { listOf } from '../schemas.js'
 
 const NAMESPACES = ['user-cache', 'post-cache', 'image-cache'] as const
 
-/** What the cache holds and has done, for the page to show. */
+/** The keys and counters of the cache, for the page. */
 export async function cache (app: FastifyInstance): Promise<void> {
   app.get('/cache/keys', {
     schema: { response: { 200: { type: 'object', additionalProperties: listOf({ type: 'string' }) } } }
   }, async () => {
-    // What an invalidation left behind is swept after its response.
+    // The sweep of an invalidation runs after its response.
     await app.apiCache.settled()
     const keys: Record<string, string[]> = {}
     for (const namespace of NAMESPACES) {

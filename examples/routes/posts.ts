@@ -20,7 +20,7 @@ const text = {
 const listed = { id, title: text.title, createdAt: dateTime, authorId: id, author: { type: 'string' }, comments: { type: 'integer' } } as const
 const comment = answer({ id, author: { type: 'string' }, body: text.body, createdAt: dateTime })
 
-/** The most discussed first; with `search`, of those that have its words. */
+/** The most discussed posts first; with `search`, only posts that contain its words. */
 const LIST = `
   select p.id, p.title, p.created_at as "createdAt", u.id as "authorId", u.handle as author, count(c.id)::int as comments
   from posts p join users u on u.id = p.author_id left join comments c on c.post_id = p.id
@@ -41,7 +41,7 @@ const ONE = `
   from posts p join users u on u.id = p.author_id
   where p.id = $1`
 
-/** Users are listed with their number of posts and the latest one. */
+/** Users are listed with their number of posts and their latest post. */
 const invalidate = ['post-cache', 'user-cache']
 
 export async function posts (app: FastifyInstance, { database }: { database: PGlite }): Promise<void> {

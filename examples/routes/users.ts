@@ -33,7 +33,7 @@ const ONE = `
   from users u
   where u.id = $1`
 
-/** Posts show their authors' handles: what changes a user makes both namespaces old. */
+/** Posts show their authors' handles, so a change to a user invalidates both namespaces. */
 const invalidate = ['user-cache', 'post-cache']
 
 export async function users (app: FastifyInstance, { database }: { database: PGlite }): Promise<void> {

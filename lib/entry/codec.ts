@@ -14,7 +14,7 @@ import { residentSince, type BodyKind, type Entry, type StoredHeaders } from './
  *
  * An entry with another format number is a MISS.
  */
-const FORMAT = 0x46414302
+const FORMAT = 0x46414303
 const HEAD_AT = 12
 /** The position of the checksum and the head's length. Together with the key they identify one fill. */
 export const CHECKSUM_AT = 4
@@ -25,11 +25,13 @@ const MAX_HEADERS = 1_000
 const MAX_VARY = 100
 /** Statuses that are never stored, because they do not carry the whole response. */
 const PARTIAL = new Set<unknown>([206, 304])
-const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty']
+const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty', 'stream', 'web-stream', 'response']
 
 type Head = [
   versions: Record<string, string>,
   route: string,
+  /** Empty for none. */
+  application: string,
   status: number,
   kind: number,
   storedAt: number,
@@ -37,17 +39,21 @@ type Head = [
   deleteAt: number,
   initialAge: number,
   headers: StoredHeaders,
-  removedHeaders: readonly string[],
-  vary?: readonly string[]
+  more?: More
 ]
+
+/** What not every entry has. */
+type More = Pick<Entry, 'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary'>
 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
   const parts: Head = [
-    entry.versions, entry.route, entry.status, KINDS.indexOf(entry.kind),
-    entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers, entry.removedHeaders ?? []
+    entry.versions, entry.route, entry.application ?? '', entry.status, KINDS.indexOf(entry.kind),
+    entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
   ]
-  if (entry.vary !== undefined) parts.push(entry.vary)
+  const { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary } = entry
+  const more: More = { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary }
+  if (Object.values(more).some((field) => field !== undefined)) parts.push(more)
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
   const bodyAt = HEAD_AT + headBytes
@@ -70,13 +76,17 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
-  const [versions, route, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders, vary] = head
+  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more] = head
   return {
     route,
+    application: application === '' ? undefined : application,
     versions,
     status,
     headers,
-    removedHeaders: removedHeaders.length === 0 ? undefined : removedHeaders,
+    defaultHeaders: more?.defaultHeaders,
+    removedHeaders: more?.removedHeaders,
+    extendedHeaders: more?.extendedHeaders,
+    responseHeaders: more?.responseHeaders,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
     text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
@@ -84,7 +94,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     staleAt,
     deleteAt,
     initialAge,
-    vary,
+    vary: more?.vary,
     residentSince: residentSince(storedAt)
   }
 }
@@ -116,13 +126,32 @@ function parseHead (text: string): Head | undefined {
 /** The checksum only proves that nothing was damaged. Anybody can write a valid one, so each field is checked. */
 function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
-  const [versions, route, status, kind, ...rest] = head as unknown[]
-  const [storedAt, staleAt, deleteAt, initialAge, headers, removed, vary] = rest
-  return isVersions(versions) && typeof route === 'string' && isWholeStatus(status) &&
+  const [versions, route, application, status, kind, ...rest] = head as unknown[]
+  const [storedAt, staleAt, deleteAt, initialAge, headers, more] = rest
+  return isVersions(versions) && isTexts([route, application]) && isWholeStatus(status) &&
     isKind(kind) && areTimes(storedAt, staleAt, deleteAt) && isSeconds(initialAge) &&
-    isHeaders(headers) && isNames(removed, MAX_HEADERS) && removed.every((name) => isStorableHeader(name, '')) &&
-    (vary === undefined || isNames(vary, MAX_VARY))
+    isHeaders(headers) && (more === undefined || isMore(more))
 }
+
+function isMore (value: unknown): value is More {
+  return isRecord(value) && Object.entries(value).every(([name, field]) => MORE[name]?.(field) === true)
+}
+
+const MORE: Readonly<Record<string, (value: unknown) => boolean>> = {
+  defaultHeaders: isHeaders,
+  removedHeaders: areHeaderNames,
+  extendedHeaders: (value) => isRecord(value) && areHeaderNames(Object.keys(value)) &&
+    Object.entries(value).every(([name, texts]) => isExtension(name, texts)),
+  responseHeaders: areHeaderNames,
+  vary: (value) => isNames(value, MAX_VARY)
+}
+
+function areHeaderNames (value: unknown): boolean {
+  return isNames(value, MAX_HEADERS) && value.every((name) => isStorableHeader(name, ''))
+}
+
+const isExtension = (name: string, texts: unknown): boolean =>
+  isTexts(texts) && texts.length === 2 && isStorableHeader(name, texts.join(''))
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

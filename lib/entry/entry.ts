@@ -1,19 +1,29 @@
+import type { Extension } from '../http/headers.js'
+
 /** Header values by name; names are in lower case. */
 export type StoredHeaders = Readonly<Record<string, string | string[]>>
 
-/** The type of the body when the handler sent it. On a HIT, hooks get the same type. */
-export type BodyKind = 'text' | 'bytes' | 'empty'
+/** As what the handler sent the body. On a HIT, hooks get the same. */
+export type BodyKind = 'text' | 'bytes' | 'empty' | 'stream' | 'web-stream' | 'response'
 
 /** One stored response. All times are milliseconds since 1970. */
 export interface Entry {
   /** The route that filled it. Two routes may produce the same key, but never share an entry. */
   readonly route: string
+  /** The application that filled it. Applications with one prefix by mistake do not share entries. */
+  readonly application?: string | undefined
   /** The versions it was filled under, by their keys. It is valid only while all of them are current. */
   readonly versions: Readonly<Record<string, string>>
   readonly status: number
   readonly headers: StoredHeaders
-  /** Headers that earlier hooks had set and the handler removed. */
+  /** Headers that the handler removed, if earlier hooks have set them. */
   readonly removedHeaders?: readonly string[] | undefined
+  /** Headers of earlier hooks that the handler extended, with the text before and after the hook's value. */
+  readonly extendedHeaders?: Readonly<Record<string, Extension>> | undefined
+  /** For a body that was sent as a `Response`: the headers that it brought. */
+  readonly responseHeaders?: readonly string[] | undefined
+  /** Headers that the cache adds if neither the handler nor a hook has set them: Date and, for a body, ETag. */
+  readonly defaultHeaders?: StoredHeaders | undefined
   readonly kind: BodyKind
   readonly body: Buffer
   /** The body as a string, if it was a string and has been decoded already. */

@@ -1,4 +1,5 @@
 import { finished, pipeline, Transform, type Readable } from 'node:stream'
+import { isNodeStream, isResponse, isWebStream } from './payload.js'
 
 /** Called when a body has ended, and awaited before the response does. Never rejects. */
 export type Ended = () => Promise<unknown> | undefined
@@ -6,9 +7,6 @@ export type Ended = () => Promise<unknown> | undefined
 /** Whether a payload is sent while it is produced. */
 export const isStreamed = (payload: unknown): boolean =>
   isNodeStream(payload) || isWebStream(payload) || (isResponse(payload) && isStreamed(payload.body))
-
-export const isResponse = (payload: unknown): payload is Response =>
-  Object.prototype.toString.call(payload) === '[object Response]'
 
 /**
  * The same streamed payload, but its last byte leaves after `ended`. If the body fails or the client
@@ -69,9 +67,3 @@ function lastChunk (length: number | undefined): (chunk: Chunk) => boolean {
     return left <= 0
   }
 }
-
-const has = (payload: unknown, method: string): boolean =>
-  typeof payload === 'object' && payload !== null && typeof (payload as Record<string, unknown>)[method] === 'function'
-
-const isNodeStream = (payload: unknown): payload is Readable => has(payload, 'pipe')
-const isWebStream = (payload: unknown): payload is ReadableStream => has(payload, 'getReader')

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import type { FastifyReply } from 'fastify'
 import type { SentPayload } from '../write/write-route.js'
-import { interceptSend, releaseReply, type Interceptor } from './intercept-send.js'
+import { interceptSend, releaseReply, type Interceptor } from './intercept-reply.js'
 
 /**
  * What the handler of a write has sent, or the error handler if it threw, before hooks and

@@ -9,12 +9,13 @@ import { kFound, kResponseStage } from './state.js'
 /** For `serveFrom: 'onRequest'`: serves a HIT before parsing, validation and later hooks. */
 export function serveOnRequest (route: CachedRoute): onRequestAsyncHookHandler {
   return async function apiCacheOnRequest (request, reply) {
-    const found = await lookup(route, request)
+    const exchange = { route, request, reply }
+    const found = await lookup(exchange)
     if (found.outcome !== 'hit') {
       request[kFound] = found
       return
     }
-    const payload = sendEntry({ route, request, reply }, found)
+    const payload = sendEntry(exchange, found)
     return payload === reply ? reply : reply.send(payload)
   }
 }
@@ -28,6 +29,11 @@ export const onPayload: preSerializationHookHandler<unknown> = function apiCache
   } catch (error) {
     done(error as Error)
   }
+}
+
+export const watch: onSendHookHandler<unknown> = function apiCacheWatch (_request, reply, payload, done) {
+  reply[kResponseStage]?.watch?.(payload)
+  done(null, payload)
 }
 
 export const onSend: onSendHookHandler<unknown> = function apiCacheOnSend (_request, reply, payload, done) {

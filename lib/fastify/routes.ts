@@ -8,10 +8,10 @@ import { cachedRoute } from '../read/cached-route.js'
 import type { Runtime } from '../runtime.js'
 import type { WriteRoute } from '../write/write-route.js'
 import { markApplied } from './early-routes.js'
-import { addLast } from './last-hook.js'
+import { addLast, addOnSend } from './last-hook.js'
 import { isReading, isWriting } from './methods.js'
 import { isOfNest } from './nest.js'
-import { onError, onPayload, onSend, serveOnRequest } from './read-hooks.js'
+import { onError, onPayload, onSend, serveOnRequest, watch } from './read-hooks.js'
 import { invalidateOnSend, runHandler, settledHandler, strictHandler } from './write-hooks.js'
 
 /** What all routes of one registration are given. */
@@ -56,7 +56,7 @@ function applyReadPolicy (
   if (policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(cached))
   if (policy.coalesce === 'fleet') runtime.leases?.listen()
   addLast(route, 'preSerialization', onPayload)
-  addLast(route, 'onSend', onSend)
+  addOnSend(route, { watch, last: onSend })
   addLast(route, 'onError', onError)
 }
 

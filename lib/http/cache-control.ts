@@ -5,6 +5,7 @@ export interface CacheControl {
   readonly noStore: boolean
   readonly noCache: boolean
   readonly private: boolean
+  readonly mustUnderstand: boolean
   readonly onlyIfCached: boolean
   readonly maxAge: number | undefined
   readonly sMaxAge: number | undefined
@@ -12,7 +13,9 @@ export interface CacheControl {
 }
 
 /** Other directives are ignored, so that a long header takes no memory. */
-const UNDERSTOOD = new Set(['no-store', 'no-cache', 'private', 'only-if-cached', 'max-age', 's-maxage', 'min-fresh'])
+const UNDERSTOOD = new Set([
+  'no-store', 'no-cache', 'private', 'must-understand', 'only-if-cached', 'max-age', 's-maxage', 'min-fresh'
+])
 
 /** One directive: a name, an optional value (a token or a quoted string), and anything invalid after it. */
 const DIRECTIVE = /([^\s,="]+)(?:=("(?:[^"\\]|\\.)*"|[^\s,]*))?[^,]*/g
@@ -24,6 +27,7 @@ const NOTHING: CacheControl = {
   noStore: false,
   noCache: false,
   private: false,
+  mustUnderstand: false,
   onlyIfCached: false,
   maxAge: undefined,
   sMaxAge: undefined,
@@ -43,6 +47,7 @@ export function cacheControl (value: HeaderValue): CacheControl {
     noStore: given.has('no-store'),
     noCache: given.has('no-cache'),
     private: given.has('private'),
+    mustUnderstand: given.has('must-understand'),
     onlyIfCached: given.has('only-if-cached'),
     maxAge: seconds(given.get('max-age')),
     sMaxAge: seconds(given.get('s-maxage')),

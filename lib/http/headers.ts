@@ -48,30 +48,72 @@ export function listOf (value: HeaderValue): readonly string[] {
   return textOf(value)!.toLowerCase().split(',').map((member) => member.trim()).filter((member) => member !== '')
 }
 
-/** How a reply's headers changed, as far as the change may be stored. */
+/** Text around the value that a hook sets for a header. */
+export type Extension = readonly [before: string, after: string]
+
+/** What a handler did to a reply's headers, as far as it may be stored. */
 export interface HeaderDifference {
-  /** Headers that were set or changed. */
+  /** Headers that it set. */
   readonly set: Record<string, string | string[]>
-  /** Headers that were removed. */
+  /** Headers that it removed, whether or not this request's hooks had set them. */
   readonly removed: string[] | undefined
+  /** Headers of hooks that it extended: each request's hooks set a value of their own. */
+  readonly extended: Record<string, Extension> | undefined
 }
 
-export function storableDifference (before: Headers, after: Headers): HeaderDifference {
+/** The headers that a handler is known to have set or removed; names in lower case. */
+export interface HeaderCalls {
+  readonly set: ReadonlySet<string>
+  readonly removed: ReadonlySet<string>
+}
+
+/**
+ * What a handler did to a reply's headers. A difference of `before` and `after` shows most of it; a
+ * header that was set to the value it had, or removed without being there, only shows in the calls.
+ */
+export function storableDifference (before: Headers, after: Headers, calls: HeaderCalls): HeaderDifference {
   const dropped = new Set(listOf(after.connection))
   const set: Record<string, string | string[]> = {}
+  let extended: Record<string, Extension> | undefined
   for (const name of Object.keys(after)) {
     const value = after[name]
-    if (value === undefined || dropped.has(name) || sameValue(before[name], value)) continue
+    // The Content-Type is known apart from the other headers: Fastify adds one and completes it.
+    if (value === undefined || name === 'content-type' || dropped.has(name)) continue
+    if (sameValue(before[name], value) && !calls.set.has(name)) continue
     const stored = Array.isArray(value) ? value.map(String) : String(value)
-    if (isStorableHeader(name, stored)) set[name] = stored
+    if (!isStorableHeader(name, stored)) continue
+    const extension = extensionOf(before[name], stored)
+    if (extension === undefined) set[name] = stored
+    else (extended ??= {})[name] = extension
   }
+  return { set, removed: removedOf(before, after, calls), extended }
+}
+
+function removedOf (before: Headers, after: Headers, calls: HeaderCalls): string[] | undefined {
   let removed: string[] | undefined
-  for (const name of Object.keys(before)) {
-    if (after[name] !== undefined || before[name] === undefined || !isStorableHeader(name, '')) continue
-    removed ??= []
-    removed.push(name)
+  for (const name of new Set([...Object.keys(before), ...calls.removed])) {
+    const isRemoved = after[name] === undefined && (before[name] !== undefined || calls.removed.has(name))
+    if (isRemoved && isStorableHeader(name, '')) (removed ??= []).push(name)
   }
-  return { set, removed }
+  return removed
+}
+
+/** The text around an earlier value, if the new value holds it as whole members of a list or of directives. */
+function extensionOf (earlier: HeaderValue, value: string | string[]): Extension | undefined {
+  if (earlier === undefined || earlier === '' || Array.isArray(earlier) || Array.isArray(value)) return undefined
+  const text = String(earlier)
+  const at = value.indexOf(text)
+  if (at === -1 || text.length === value.length) return undefined
+  const extension: Extension = [value.slice(0, at), value.slice(at + text.length)]
+  const isWhole = /(?:^|[,;]\s*)$/.test(extension[0]) && /^(?:\s*[,;]|$)/.test(extension[1])
+  return isWhole ? extension : undefined
+}
+
+/** A header that a handler extended, around the value that this request's hooks set. */
+export function extend (value: HeaderValue, [before, after]: Extension): string {
+  const fresh = textOf(value)
+  if (fresh !== undefined && fresh !== '') return before + fresh + after
+  return (before + after).replace(/^[\s,;]+|[\s,;]+$/g, '')
 }
 
 function sameValue (a: HeaderValue, b: HeaderValue): boolean {

@@ -1,15 +1,23 @@
 import type { CacheControl } from './cache-control.js'
 import { listOf, type Headers } from './headers.js'
 
+/** The statuses whose meaning for caches is defined (RFC 9110 section 15, RFC 6585, RFC 7725). */
+const UNDERSTOOD = new Set([
+  200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410,
+  411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511
+])
+
 /**
  * Why a response may not be stored; undefined if it may (RFC 9111 section 3). A response with
  * `no-cache` is not stored either, because this cache does not revalidate.
  */
-export function refusalToStore (headers: Headers, directives: CacheControl): string | undefined {
+export function refusalToStore (status: number, headers: Headers, directives: CacheControl): string | undefined {
   if (headers['set-cookie'] !== undefined) return 'set-cookie'
   if (directives.noStore) return 'no-store'
   if (directives.private) return 'private'
   if (directives.noCache) return 'no-cache'
+  // Section 5.2.2.3.
+  if (directives.mustUnderstand && !UNDERSTOOD.has(status)) return 'must-understand'
   if (headers.vary !== undefined && listOf(headers.vary).includes('*')) return 'vary-any'
   if (headers.trailer !== undefined) return 'trailer'
   if (String(headers['content-type']).startsWith('text/event-stream')) return 'event-stream'

@@ -3,7 +3,7 @@ import fresh from 'fresh'
 import { textOf, type HeaderValue, type RequestHeaders } from './headers.js'
 
 /** A strong validator for the bytes (RFC 9110 section 8.8.3). */
-export function etagOf (body: Buffer): string {
+export function etagOf (body: string | Uint8Array): string {
   return `"${hash('sha1', body, 'base64url')}"`
 }
 

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import { canonicalQuery, canonicalValue, escape, type IsText } from './canonical.js'
 import type { Keyspace } from './keyspace.js'
+import { originPart } from './origin.js'
+import { revisionPart } from './revision.js'
 import { routePath } from './route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
@@ -21,6 +23,8 @@ export interface CacheKey {
   readonly text: string
   /** For a variant: the key without the headers that select it. */
   readonly base?: CacheKey
+  /** For a variant: the request headers that select it. */
+  readonly vary?: readonly string[]
 }
 
 /** @param unwatched the request itself, if `request` is a proxy that notes which parts are read */
@@ -37,13 +41,6 @@ export function routeName ({ url, constraints }: Pick<RouteOptions, 'url' | 'con
   return `GET ${url}${constraintsOf(constraints)}`
 }
 
-/** The request headers that are part of a route's keys. */
-export function varyOf (
-  policy: CompiledReadPolicy, { constraints }: Pick<RouteOptions, 'constraints'>
-): readonly string[] {
-  return constraints?.host instanceof RegExp ? [...new Set([...policy.vary, 'host'])] : policy.vary
-}
-
 /** Makes the function that computes the key of a route's requests. All work on options happens here, once. */
 export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace: Keyspace): KeyOf {
   const schema = policy.serveFrom === 'handler'
@@ -51,10 +48,9 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     : undefined
   const isTextInQuery = textsOf(schema?.querystring ?? schema?.query)
   const path = routePath(route.url, textsOf(schema?.params))
-  const constraints = constraintsOf(route.constraints)
-  const vary = varyOf(policy, route)
   const fixedNamespace = typeof policy.namespace === 'string' ? inNamespace(keyspace, policy.namespace) : undefined
-  const { tags } = policy
+  const { tags, vary } = policy
+  let constant: string | undefined
   const fixedTags = typeof tags === 'function' ? undefined : [...new Set(tags)].map((tag) => keyspace.tag(tag))
   const fixedVersions = fixedNamespace && fixedTags && [fixedNamespace.version, ...fixedTags]
 
@@ -62,10 +58,9 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     const { scope } = policy
     if (scope === 'anonymous' && (hasCredentials(request) || cameWithCredentials(unwatched))) return CREDENTIALS
     try {
-      let identity = policy.key !== undefined
-        ? escape(text('key', policy.key(request)))
-        : defaultIdentity(request)
-      identity += constraints
+      let identity = readablePart(request)
+      if (policy.host) identity += originPart(request)
+      identity += constantPart(request)
       if (typeof scope === 'function') identity += ` scope=${escape(text('scope', scope(request)))}`
       for (const name of vary) identity += headerPart(request, name)
       const { namespace, entries, version } = fixedNamespace ??
@@ -82,7 +77,14 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     return listed.map((tag) => keyspace.tag(tag))
   }
 
-  function defaultIdentity (request: FastifyRequest): string {
+  /** Made when the first request comes, because shared schemas may be added until the server is ready. */
+  function constantPart (request: FastifyRequest): string {
+    constant ??= constraintsOf(route.constraints) + revisionPart(policy, route.schema, request)
+    return constant
+  }
+
+  function readablePart (request: FastifyRequest): string {
+    if (policy.key !== undefined) return escape(text('key', policy.key(request)))
     const query = canonicalQuery(request.query, policy.keepsParameter, isTextInQuery)
     return query === '' ? `GET ${path(request.params)}` : `GET ${path(request.params)}?${query}`
   }
@@ -90,6 +92,16 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
 
 /** Headers with credentials. Keys contain only a hash of them, because keys are visible in Redis and in logs. */
 export const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization'])
+
+const sources = new WeakMap<object, string>()
+
+/** The key of a response whose bytes this serializer makes: two with different code share no entry. */
+export function serializedKey (key: CacheKey, serializer: (payload: unknown) => unknown, keyspace: Keyspace): CacheKey {
+  const source = sources.get(serializer) ?? hashed(serializer.toString()).slice(0, 8)
+  sources.set(serializer, source)
+  const part = ` serializer=${source}`
+  return { ...key, key: keyspace.entry(key.key, part), text: key.text + part }
+}
 
 /** The part of a key for one request header. A missing header differs from an empty one. */
 export function headerPart ({ headers }: FastifyRequest, name: string): string {

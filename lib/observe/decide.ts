@@ -1,5 +1,4 @@
-import type { FastifyReply } from 'fastify'
-import { appended, hitStatus, serialized, type CacheStatus, type Forwarded } from '../http/cache-status.js'
+import { hitStatus, serialized, type CacheStatus, type Forwarded } from '../http/cache-status.js'
 import type { CacheKey } from '../key/cache-key.js'
 import type { Exchange } from '../read/exchange.js'
 import type { Decision } from './events.js'
@@ -44,11 +43,6 @@ export function publishDecision ({ route, request, reply }: Exchange, decided: D
 function cacheStatusOf ({ outcome, forwarded: fwd, detail, collapsed, stored, ttl }: Decision): CacheStatus {
   if (outcome !== 'hit') return { fwd, stored, detail }
   return collapsed ? { fwd: 'uri-miss', collapsed, ttl } : { hit: true, ttl }
-}
-
-/** Adds a member to the response's Cache-Status, behind those of caches that are nearer to the origin. */
-export function addCacheStatus (reply: FastifyReply, member: string): void {
-  reply.header('cache-status', appended(reply.getHeader('cache-status'), member))
 }
 
 /** `no-store` is the request's own wish; every other bypass is the cache's choice. */

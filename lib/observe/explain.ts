@@ -120,7 +120,7 @@ export class Explanation {
     const [, part, name] = match
     const { key, keepsParameter } = this.#explainer.policy
     switch (part) {
-      case 'header': return this.#vary!.includes(name!)
+      case 'header': return this.#vary!.includes(name!) || this.#isHost(name!, value)
       case 'cookie': return covered.has('header cookie')
       case 'path parameter': return key === undefined
       default: return key === undefined && keepsParameter?.(name!) !== false
@@ -133,14 +133,22 @@ export class Explanation {
       case 'request.session': return covered.has('header cookie')
       case 'request.body': return value === undefined
       case 'request.host':
-      case 'request.hostname': return this.#coversHost()
+      case 'request.hostname':
+      case 'request.port': return this.#coversHost()
     }
     // A property such as request.user is empty for all requests without credentials.
     const isEmpty = value === undefined || value === null
     return isEmpty && covered.has('header cookie') && covered.has('header authorization')
   }
 
+  /** Whether a header is only another way to read the host that the key holds. */
+  #isHost (name: string, value: unknown): boolean {
+    const isHost = name === 'host' || name === ':authority'
+    return isHost && this.covered.has('request.host') && value === this.#request.host
+  }
+
   #coversHost (): boolean {
+    if (this.covered.has('request.host')) return true
     const isForwarded = this.#request.headers['x-forwarded-host'] !== undefined
     return this.covered.has('header host') && (!isForwarded || this.covered.has('header x-forwarded-host'))
   }

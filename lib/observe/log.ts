@@ -80,6 +80,13 @@ export class Log implements Listener {
       'await app.register(apiCache) before declaring routes')
   }
 
+  /** Once: the applications go on meeting. */
+  otherApplication (application: string | undefined, other: string | undefined): void {
+    if (!this.#isDue('other application', Infinity)) return
+    this.#log.warn({ application, other }, 'api cache: another application has the same prefix on this store, and ' +
+      "they replace each other's entries; give each its own 'prefix', or both the same 'application' if they are one")
+  }
+
   /** With `explain: true`: the decision about a request, and why. */
   explanation (log: FastifyBaseLogger, result: 'HIT' | 'MISS', explanation: object): void {
     log.info(explanation, `api cache: ${result}`)

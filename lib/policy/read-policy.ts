@@ -3,7 +3,7 @@ import { MissingFieldError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS, toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
 import {
-  checkFields, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
+  checkFields, isBoolean, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
@@ -26,6 +26,16 @@ export interface ReadDefaults {
   ignoreQuery?: readonly string[]
   /** Request headers that are part of the key; default: none. */
   vary?: readonly string[]
+  /**
+   * Whether scheme and host of the request, as Fastify knows them, are part of the key; default
+   * true. `false`: one answer for all hosts.
+   */
+  host?: boolean
+  /**
+   * The release that shapes the responses, such as a commit. Entries of another one are not used;
+   * a write invalidates those of all. What a response schema and a policy change is noticed without it.
+   */
+  revision?: string
   /** Largest body in bytes that is stored; default 1 MiB. */
   maxBytes?: number
   /** The statuses that may be stored; default `[200]`. */
@@ -48,7 +58,7 @@ export interface ReadDefaults {
 export interface ReadPolicy extends ReadDefaults {
   /** The group that a write invalidates. */
   namespace: string | ((request: FastifyRequest) => string)
-  /** Replaces method, path and query in the key; `scope` and `vary` still apply. */
+  /** Replaces method, path and query in the key; `host`, `scope` and `vary` still apply. */
   key?: (request: FastifyRequest) => string
   /**
    * Names for finer invalidation: a list or a function. A function of the request is called before
@@ -66,19 +76,26 @@ export interface ReadPolicy extends ReadDefaults {
 
 /** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
-  Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
-  Pick<ReadPolicy, 'key' | 'when'> & {
+  Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'host' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
+  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & {
     /** The tags that are known from the request. */
     readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
     /** The tags that are known from the payload only. */
     readonly payloadTags: ((request: FastifyRequest, payload: unknown) => string[]) | undefined
     readonly expire: number
     readonly clientCacheControl: string
+    /** Whether `clientCacheControl` lets clients reuse a response without asking. */
+    readonly clientMayReuse: boolean
+    /** The request headers that tell callers apart, for Vary. */
+    readonly callersVary: readonly string[]
     readonly vary: readonly string[]
     readonly statuses: ReadonlySet<number>
     readonly keepsParameter: ((name: string) => boolean) | undefined
     readonly obeysRequest: boolean
   }
+
+/** The request headers by which Fastify applications usually know their callers. */
+const CREDENTIALS = ['authorization', 'cookie']
 
 const DEFAULT_MAX_BYTES = 1024 * 1024
 
@@ -104,6 +121,8 @@ export const defaultsFields: Fields<ReadDefaults> = {
     accepts: (value) => isTextList(value) && value.every((name) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== '*'),
     expects: 'a list of header names'
   },
+  revision: { accepts: isText, expects: 'a non-empty string such as a commit' },
+  host: { accepts: isBoolean, expects: 'true, or false for one answer for all hosts' },
   maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
   statuses: {
     accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isStorableStatus),
@@ -147,15 +166,19 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
       "a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin")
   }
   const {
-    namespace, expire, query, ignoreQuery, requestDirectives, key, when, scope = 'anonymous', clientExpire = 0,
-    vary = [], statuses = [200], maxBytes = DEFAULT_MAX_BYTES, serveFrom = 'handler', coalesce = 'process', tags = []
+    namespace, expire, query, ignoreQuery, requestDirectives, key, when, revision, scope = 'anonymous',
+    clientExpire = 0, vary = [], host = true, statuses = [200], maxBytes = DEFAULT_MAX_BYTES,
+    serveFrom = 'handler', coalesce = 'process', tags = []
   } = merged
+  const varyNames = [...new Set(vary.map((name) => name.toLowerCase()))].sort()
   return {
     namespace,
     scope,
     expire: toSeconds(expire)!,
-    clientCacheControl: clientCacheControl(scope, clientExpire),
-    vary: [...new Set(vary.map((name) => name.toLowerCase()))].sort(),
+    ...forClients(scope, clientExpire, varyNames),
+    vary: varyNames,
+    host,
+    revision,
     statuses: new Set(statuses),
     maxBytes,
     keepsParameter: parameterFilter(query, ignoreQuery),
@@ -168,7 +191,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
   }
 }
 
-/** A function that declares the payload is called after the handler; the length of a function tells. */
+/** A function that declares the payload is called after the handler. The function's length shows it. */
 function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadPolicy, 'tags' | 'payloadTags'> {
   const usesPayload = typeof tags === 'function' && tags.length >= 2
   return usesPayload
@@ -176,10 +199,16 @@ function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadP
     : { tags: tags as CompiledReadPolicy['tags'], payloadTags: undefined }
 }
 
-/** An entry for one user must not be shared by the caches between us and the client either. */
-function clientCacheControl (scope: ReadPolicy['scope'], clientExpire: Duration): string {
+/** What clients are told. An entry for one user must not be shared by the caches between us and the client either. */
+function forClients (
+  scope: ReadPolicy['scope'], clientExpire: Duration, vary: readonly string[]
+): Pick<CompiledReadPolicy, 'clientCacheControl' | 'clientMayReuse' | 'callersVary'> {
   const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
-  return typeof scope === 'function' ? `private, ${freshness}` : freshness
+  return {
+    clientCacheControl: typeof scope === 'function' ? `private, ${freshness}` : freshness,
+    clientMayReuse: clientExpire !== 0,
+    callersVary: scope === 'shared' ? vary : [...new Set([...vary, ...CREDENTIALS])]
+  }
 }
 
 function parameterFilter (

@@ -21,7 +21,7 @@ export type Invalidation =
   | readonly string[]
   | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
 
-/** Most names of one invalidation: more than a body of a megabyte can name in earnest. */
+/** Most names of one invalidation: more than a request body of a megabyte can hold. */
 const MAX_NAMES = 100_000
 
 /** Distinguishes write policies from read policies at compile time. */
@@ -34,7 +34,7 @@ interface WriteFields {
   /**
    * Which writes invalidate. `'success'` (default): those that respond with 2xx or 3xx. `'settled'`:
    * all but those that respond with 4xx, so that a handler that throws, times out (`handlerTimeout`),
-   * loses its client or hijacks the reply counts as having written. If it works on behind its
+   * loses its client or hijacks the reply counts as having written. If it continues after its
    * response, the versions are bumped once more when it has settled.
    */
   invalidateOn?: 'success' | 'settled'
@@ -42,8 +42,8 @@ interface WriteFields {
    * Records in the store, before the handler runs, what the write will invalidate. The cache does
    * not serve it until the handler has settled and its response has ended, even if this process
    * crashes. If it cannot be recorded, the write is refused with a 503. Functions are called before
-   * the handler, so they get only the request; if one fails, the write is refused. Every end but a
-   * 4xx invalidates, as with `invalidateOn: 'settled'`. Default false.
+   * the handler, so they get only the request; if one fails, the write is refused. Every outcome but
+   * a 4xx invalidates, as with `invalidateOn: 'settled'`. Default false.
    */
   strict?: boolean
 }
@@ -75,7 +75,7 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
   checkFields(what, policy, fields as unknown as Fields<WritePolicy>)
   if (policy.invalidate === undefined && policy.invalidateTags === undefined) {
     throw new MissingFieldError(what,
-      "a policy on a writing method says what it invalidates, such as { invalidate: 'user-cache' }")
+      "a policy on a writing method must say what it invalidates, such as { invalidate: 'user-cache' }")
   }
   for (const name of ['invalidate', 'invalidateTags'] as const) {
     const given = policy[name]
@@ -90,7 +90,7 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
     if (typeof given === 'function' && given.length > 1) {
       throw new InvalidFieldError(what, name,
         'a function of the request alone, as a strict write calls it before its handler runs',
-        'one that declares the payload, too')
+        'one that also takes the payload')
     }
   }
 }

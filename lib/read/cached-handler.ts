@@ -21,7 +21,7 @@ export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod):
     // A handler that returns nothing sends the response itself.
     const run = (): unknown => handler.call(this, request, reply) ?? reply
 
-    const found = await find(route, request)
+    const found = await find(exchange)
     if (found.outcome === 'hit') return sendEntry(exchange, found)
     if (isOnlyIfCached(route, request)) return refuseOnlyIfCached(exchange, found)
     if (found.outcome === 'bypass' || request.method !== 'GET') return passThrough(exchange, found, run)
@@ -33,10 +33,11 @@ export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod):
   }
 }
 
-function find (route: CachedRoute, request: FastifyRequest): MaybePromise<Found> {
+function find (exchange: Exchange): MaybePromise<Found> {
+  const { request } = exchange
   // With `attachValidation` the handler responds to invalid requests itself.
   if (request.validationError != null) return bypassFor('validation')
-  return request[kFound] ?? lookup(route, request)
+  return request[kFound] ?? lookup(exchange)
 }
 
 /** RFC 9111 section 5.2.1.7. */

@@ -1,5 +1,5 @@
 import type { RouteOptions } from 'fastify'
-import { keyOf, routeName, varyOf } from '../key/cache-key.js'
+import { keyOf, routeName } from '../key/cache-key.js'
 import { Explainer } from '../observe/explain.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import type { Runtime } from '../runtime.js'
@@ -17,7 +17,7 @@ export function cachedRoute (policy: CompiledReadPolicy, route: RouteOptions, ru
     policy,
     runtime,
     keyOf: explainer?.noting(key) ?? key,
-    variants: new Variants(keyspace, varyOf(policy, route)),
+    variants: new Variants(keyspace, policy.vary),
     explainer
   }
 }

@@ -1,15 +1,18 @@
+import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Entry, StoredHeaders } from '../entry/entry.js'
+import { isResponse } from '../fastify/payload.js'
 import { hasOtherOnSendHooks, putHeaders } from '../fastify/private-state.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
-import { appended } from '../http/cache-status.js'
-import type { HeaderValue } from '../http/headers.js'
-import { etagOf } from '../http/validators.js'
+import { extend, textOf, type HeaderValue } from '../http/headers.js'
 import { publishDecision } from '../observe/decide.js'
-import { conditioned } from './conditions.js'
+import { withoutStream } from './conditions.js'
 import type { Exchange, Hit } from './exchange.js'
-import { completed, type ResponseStage } from './response-stage.js'
+import { discard } from './fill/capture.js'
+import { Outgoing } from './outgoing.js'
+import { addDefaults, announce, unwrapped, type ResponseStage } from './response-stage.js'
+import { isWhole } from './whole.js'
 
 /** Up to this length Node sends a string faster than bytes, in one write with the headers. */
 const SHORT_TEXT = 2_048
@@ -21,43 +24,37 @@ const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'applicatio
  * has been sent. Hooks may change what they get, so it is never part of the entry itself.
  */
 export function sendEntry (exchange: Exchange, hit: Hit): unknown {
-  const payload = prepare(exchange, hit)
-  return payload === undefined ? exchange.reply.send() : payload
-}
-
-function prepare (exchange: Exchange, hit: Hit): unknown {
   const { request, reply } = exchange
   const { entry } = hit
-  if (reply.raw.statusCode !== entry.status) reply.code(entry.status)
-  if (entry.removedHeaders !== undefined) {
-    for (const name of entry.removedHeaders) reply.removeHeader(name)
-  }
-  putHeaders(reply, headersFor(exchange, hit))
+  for (const name of entry.removedHeaders ?? []) reply.removeHeader(name)
+  const headers = headersFor(entry, reply)
+  // Fastify puts status and headers of a `Response` on the reply after all hooks.
+  const isResponse = entry.kind === 'response' && hasOtherOnSendHooks(request)
+  const payload = isResponse ? responseOf(entry, headers) : payloadFor(exchange, entry)
+  if (!isResponse && reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  putHeaders(reply, headers)
 
-  let payload: unknown
-  if (entry.kind !== 'empty') {
-    const whole = entry.kind === 'text' ? entry.text ?? entry.body.toString() : entry.body
-    payload = conditioned(request, reply, whole, entry.body)
-    if (payload === entry.body && hasOtherOnSendHooks(request)) payload = Buffer.from(entry.body)
-    // The stored body is serialized already, and its type is complete.
-    if (typeof payload === 'string' && isChangedBySend(reply, entry.headers['content-type'])) {
-      serializeOnce(reply, payload, payload)
-    }
-  }
-  reply[kResponseStage] = new HitStage(exchange, entry, payload)
-  return payload
+  reply[kResponseStage] = new HitStage(exchange, hit, payload)
+  return payload === undefined ? reply.send() : payload
 }
 
-function headersFor (exchange: Exchange, { entry, key, age, freshness, collapsed }: Hit): Record<string, HeaderValue> {
-  const { route: { runtime: { responseHeader } }, reply } = exchange
-  const headers = copied(entry.headers)
-  const status = publishDecision(exchange, {
-    outcome: 'hit', collapsed, key, ttl: freshness, age, bytes: entry.body.length
-  })
-  headers.age = age
-  headers['cache-status'] = appended(headers['cache-status'] ?? reply.getHeader('cache-status'), status)
-  if (responseHeader !== false) headers[responseHeader] = 'HIT'
-  return headers
+function headersFor (entry: Entry, reply: FastifyReply): Record<string, HeaderValue> {
+  const { headers, defaultHeaders, extendedHeaders } = entry
+  const copy = copied(headers)
+  const type = defaultHeaders?.['content-type']
+  if (type !== undefined && !reply.hasHeader('content-type')) copy['content-type'] = type
+  for (const name in extendedHeaders) copy[name] = extend(reply.getHeader(name), extendedHeaders[name]!)
+  return copy
+}
+
+/** The stored `Response`; takes the headers that it brought from `headers`. */
+function responseOf ({ status, body, responseHeaders = [] }: Entry, headers: Record<string, HeaderValue>): Response {
+  const own = new Headers()
+  for (const name of responseHeaders) {
+    for (const value of [headers[name] ?? []].flat()) own.append(name, String(value))
+    delete headers[name]
+  }
+  return new Response(body.length === 0 ? null : Buffer.from(body), { status, headers: own })
 }
 
 function copied (stored: StoredHeaders): Record<string, HeaderValue> {
@@ -70,49 +67,90 @@ function copied (stored: StoredHeaders): Record<string, HeaderValue> {
   return headers
 }
 
-/** A stored response while hooks run. */
-class HitStage implements ResponseStage {
-  readonly #exchange: Exchange
-  readonly #entry: Entry
-  /** The payload that hooks get. */
-  readonly #sent: unknown
-  readonly #sentStatus: number
-  readonly #isTyped: boolean
-
-  constructor (exchange: Exchange, entry: Entry, sent: unknown) {
-    this.#exchange = exchange
-    this.#entry = entry
-    this.#sent = sent
-    this.#sentStatus = exchange.reply.raw.statusCode
-    this.#isTyped = entry.headers['content-type'] !== undefined || exchange.reply.hasHeader('content-type')
+/** What hooks get: the same kind of payload as from the handler. If there are none, the cheapest to send. */
+function payloadFor ({ request, reply }: Exchange, entry: Entry): unknown {
+  const { kind, body } = entry
+  if (kind === 'empty') return undefined
+  if (kind === 'text') {
+    const text = entry.text ?? body.toString()
+    // The stored body is serialized already, and its type is complete.
+    const type = entry.headers['content-type'] ?? entry.defaultHeaders?.['content-type']
+    if (isChangedBySend(reply, type)) serializeOnce(reply, text, text)
+    return text
   }
-
-  onError (): void {
-    takeBack(this.#exchange, this.#entry)
-  }
-
-  onSend (payload: unknown): unknown {
-    const { reply } = this.#exchange
-    const status = reply.raw.statusCode
-    if (status !== this.#sentStatus && status >= 400) takeBack(this.#exchange, this.#entry)
-    // The response had no Content-Type, but Fastify adds one to strings and bytes.
-    if (!this.#isTyped && DEFAULT_TYPES.has(reply.getHeader('content-type'))) reply.removeHeader('content-type')
-    if (payload !== this.#sent || status !== this.#entry.status) {
-      return completed(reply, this.#entry.headers['content-encoding'], payload)
-    }
-    // Hooks got a string, as on a MISS. If they did not change it, its bytes are cheaper to send.
-    return typeof payload === 'string' && payload.length > SHORT_TEXT ? this.#entry.body : payload
+  if (!hasOtherOnSendHooks(request)) return body
+  switch (kind) {
+    case 'stream': return Readable.from([Buffer.from(body)], { objectMode: false })
+    case 'web-stream': return new Blob([body]).stream()
+    default: return Buffer.from(body)
   }
 }
 
-/** Removes the headers of the stored response: an error is sent instead. */
-function takeBack ({ route: { policy, runtime }, reply }: Exchange, { kind, body, headers }: Entry): void {
-  for (const name of ['age', 'date', 'cache-status', 'content-range']) reply.removeHeader(name)
-  removeIfOurs(reply, 'cache-control', headers['cache-control'] === policy.clientCacheControl)
-  removeIfOurs(reply, 'etag', kind !== 'empty' && headers.etag === etagOf(body))
-  if (runtime.responseHeader !== false) reply.header(runtime.responseHeader, 'MISS')
+/** A stored response while hooks run. */
+class HitStage implements ResponseStage {
+  readonly #exchange: Exchange
+  readonly #hit: Hit
+  /** What hooks get; the body of a `Response`. */
+  readonly #sent: unknown
+  readonly #cacheStatus: string
+  readonly #isTyped: boolean
+  /** The status that hooks find on the reply. */
+  readonly #replyStatus: number
+  readonly #outgoing: Outgoing
+  #hasFailed = false
 
-  function removeIfOurs (reply: FastifyReply, name: string, isOurs: boolean): void {
-    if (isOurs && reply.getHeader(name) === headers[name]) reply.removeHeader(name)
+  constructor (exchange: Exchange, hit: Hit, payload: unknown) {
+    const { request, reply } = exchange
+    const { entry: { body, defaultHeaders }, collapsed, key, freshness, age } = hit
+    this.#exchange = exchange
+    this.#hit = hit
+    this.#sent = isResponse(payload) ? payload.body : payload
+    this.#cacheStatus = publishDecision(exchange, {
+      outcome: 'hit', collapsed, key, ttl: freshness, age, bytes: body.length
+    })
+    this.#replyStatus = reply.statusCode
+    this.#isTyped = reply.hasHeader('content-type')
+    this.#outgoing = new Outgoing(request, reply, { payload: this.#sent, body, etag: textOf(defaultHeaders?.etag) })
+  }
+
+  onError (): void {
+    this.#hasFailed = true
+  }
+
+  watch (payload: unknown): void {
+    this.#outgoing.watch(payload)
+  }
+
+  onSend (given: unknown): unknown {
+    const { reply } = this.#exchange
+    // Fastify adds a Content-Type to strings and bytes.
+    if (!this.#isTyped && DEFAULT_TYPES.has(reply.getHeader('content-type'))) reply.removeHeader('content-type')
+    const payload = withoutStream(reply, given)
+    const left = this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
+    if (left !== given) discard(given)
+    return left
+  }
+
+  /** Whether something other than the stored response is sent. */
+  #failed (): boolean {
+    const { route: { runtime }, reply } = this.#exchange
+    const status = reply.statusCode
+    if (!this.#hasFailed && (status === this.#replyStatus || status < 400)) return false
+    if (runtime.responseHeader !== false) reply.header(runtime.responseHeader, 'MISS')
+    return true
+  }
+
+  /** All hooks have run: completes the response. */
+  #leave (payload: unknown): unknown {
+    const { route: { policy }, reply } = this.#exchange
+    const { entry, age } = this.#hit
+    addDefaults(reply, policy, entry.defaultHeaders)
+    reply.header('age', age)
+    announce(this.#exchange, 'HIT', this.#cacheStatus)
+    const { body } = entry
+    // Hooks got what they get on a MISS. A stream that they did not change is not read.
+    const isOwnStream = payload === this.#sent && payload !== undefined && payload !== null && !isWhole(payload)
+    const left = this.#outgoing.complete(isOwnStream ? body : payload, true)
+    return typeof left === 'string' && left === this.#sent && left.length > SHORT_TEXT ? body : left
   }
 }

@@ -1,45 +1,57 @@
-import type { FastifyRequest } from 'fastify'
 import { agesOf, type Entry } from '../entry/entry.js'
+import { serializerOf } from '../fastify/serializer.js'
 import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
 import { accepts, requestDirectives } from '../http/request-directives.js'
-import type { CacheKey } from '../key/cache-key.js'
+import { serializedKey, type CacheKey } from '../key/cache-key.js'
 import type { Lookup, MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
-import { bypassFor, type CachedRoute, type Found, type Miss } from './exchange.js'
+import { bypassFor, type CachedRoute, type Exchange, type Found, type Miss } from './exchange.js'
 import { areCurrent, payloadTagsOf } from './payload-tags.js'
 
+/** Why an entry is not used that another application filled. */
+const OTHER_APPLICATION = 'other-application'
+
 /** Finds the entry for a request, or says why there is none. */
-export function lookup (route: CachedRoute, request: FastifyRequest): MaybePromise<Found> {
-  const { runtime, policy, variants } = route
+export function lookup (exchange: Exchange): MaybePromise<Found> {
+  const { route: { runtime, policy, variants, keyOf, name }, request, reply } = exchange
   const directives = policy.obeysRequest ? requestDirectives(request.headers) : undefined
   if (directives?.noStore === true) return bypassFor('no-store')
-  const key = route.keyOf(request)
+  const key = keyOf(request)
   if ('bypass' in key) {
-    if ('fault' in key) runtime.log.policyFault(request.log, route.name, key.fault)
+    if ('fault' in key) runtime.log.policyFault(request.log, name, key.fault)
     return bypassFor(key.bypass)
   }
-  return find(route, request, variants.known.size === 0 ? key : variants.select(key, request), directives)
+  // A serializer that a hook chose makes the bytes. Only the policy can say what it was chosen by.
+  const serializer = serializerOf(reply)
+  if (serializer === undefined) return find(exchange, variants.select(key, request, reply), directives)
+  if (policy.vary.length === 0) return bypassFor('serializer')
+  const serialized = serializedKey(key, serializer, runtime.keyspace)
+  return find(exchange, variants.select(serialized, request, reply), directives)
 }
 
 /** The same for a request that has waited for another process. */
-export function lookupAgain (route: CachedRoute, request: FastifyRequest, key: CacheKey): Promise<Found> {
-  return find(route, request, key, undefined)
+export function lookupAgain (exchange: Exchange, key: CacheKey): Promise<Found> {
+  return find(exchange, key, undefined)
 }
 
 async function find (
-  route: CachedRoute, request: FastifyRequest, key: CacheKey, directives: CacheControl | undefined
+  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
 ): Promise<Found> {
-  const { store, bumps } = route.runtime
+  const { route, request } = exchange
+  const { store, bumps, log, application } = route.runtime
   const looked = await store.lookup(key.key, key.versions)
   if (bumps.blocks(key.versions)) return bypassFor('invalidating')
   if (looked === UNAVAILABLE) return bypassFor('unavailable')
 
   const found = evaluate(route, key, looked, directives)
+  if (found.outcome === 'miss' && found.detail === OTHER_APPLICATION) {
+    log.otherApplication(application, looked.entry?.application)
+  }
   if (found.outcome !== 'hit') return found
   const { vary } = found.entry
   // An entry that only names headers leads to a variant. `evaluate` refuses a variant that does so again.
-  if (vary !== undefined) return await find(route, request, route.variants.learn(key, vary, request), directives)
+  if (vary !== undefined) return await find(exchange, route.variants.learn(key, vary, request), directives)
   // All versions of the key are among the entry's. Usually it has no others.
   if (Object.keys(found.entry.versions).length === key.versions.length) return found
   const tags = payloadTagsOf(found.entry, key.versions)
@@ -55,6 +67,7 @@ function evaluate (
 ): Found {
   const miss = (forwarded: Forwarded, detail?: string): Miss => ({ outcome: 'miss', forwarded, detail, key, versions })
   if (entry === undefined || (entry.vary !== undefined && key.base !== undefined)) return miss('uri-miss')
+  if (entry.application !== route.runtime.application) return miss('uri-miss', OTHER_APPLICATION)
   if (entry.route !== route.name) return miss('uri-miss', 'other-route')
   if (!isFilledUnder(entry, key.versions, versions)) return miss('stale', 'invalidated')
   const { age, freshness } = agesOf(entry)

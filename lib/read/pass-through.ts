@@ -1,30 +1,29 @@
 import { kResponseStage } from '../fastify/state.js'
-import { addCacheStatus, publishDecision } from '../observe/decide.js'
+import { publishDecision } from '../observe/decide.js'
 import type { Bypass, Exchange, Miss } from './exchange.js'
+import { announce } from './response-stage.js'
 
 /** Runs the handler without the cache: its response is not stored. */
 export function passThrough (exchange: Exchange, found: Miss | Bypass, run: () => unknown): unknown {
-  announce(exchange, found)
+  publish(exchange, found)
   return run()
 }
 
 /** Answers 504 to a request with `only-if-cached` (RFC 9111 section 5.2.1.7). */
 export function refuseOnlyIfCached (exchange: Exchange, found: Miss | Bypass): unknown {
-  announce(exchange, found.outcome === 'miss' ? { outcome: 'bypass', reason: 'miss' } : found)
+  publish(exchange, found.outcome === 'miss' ? { outcome: 'bypass', reason: 'miss' } : found)
   return exchange.reply.code(504).send()
 }
 
 /** Publishes that the cache has no part in this response; it says so once all hooks have run. */
-function announce (exchange: Exchange, found: Miss | Bypass): void {
-  const { route: { runtime }, reply } = exchange
-  if (runtime.responseHeader !== false) reply.header(runtime.responseHeader, 'MISS')
+function publish (exchange: Exchange, found: Miss | Bypass): void {
   const status = publishDecision(exchange, found.outcome === 'bypass'
     ? { outcome: 'bypass', detail: found.reason }
     // A HEAD: its response has no body that could be stored.
     : { outcome: 'miss', forwarded: found.forwarded, detail: 'head', key: found.key })
-  reply[kResponseStage] = {
+  exchange.reply[kResponseStage] = {
     onSend (payload) {
-      addCacheStatus(reply, status)
+      announce(exchange, 'MISS', status)
       return payload
     }
   }

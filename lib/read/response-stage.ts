@@ -1,7 +1,11 @@
 import type { FastifyReply } from 'fastify'
-import { textOf } from '../http/headers.js'
-import { weakened } from '../http/validators.js'
-import { discard } from './fill/capture.js'
+import type { StoredHeaders } from '../entry/entry.js'
+import { isResponse } from '../fastify/payload.js'
+import { cacheControl } from '../http/cache-control.js'
+import { appended } from '../http/cache-status.js'
+import { listOf, textOf } from '../http/headers.js'
+import type { CompiledReadPolicy } from '../policy/read-policy.js'
+import type { Exchange } from './exchange.js'
 
 /** What the plugin's hooks after the handler of a cached route do to one response. */
 export interface ResponseStage {
@@ -9,23 +13,50 @@ export interface ResponseStage {
   onPayload?(payload: unknown): void
   /** Called for an error, before the error handler. */
   onError?(): void
+  /** Gets the payload between the application's onSend hooks. */
+  watch?(payload: unknown): void
   /** Called after all other hooks; returns the payload to send. */
   onSend(payload: unknown): unknown
 }
 
-/**
- * Completes a response of a cached route after all hooks: makes its ETag weak if a hook encoded the
- * body, and removes the body of a 304 or 416.
- */
-export function completed (reply: FastifyReply, encodingBefore: unknown, payload: unknown): unknown {
-  if (reply.getHeader('content-encoding') !== encodingBefore) {
-    const etag = textOf(reply.getHeader('etag'))
-    if (etag !== undefined) reply.header('etag', weakened(etag))
+/** Puts status and headers of a `Response` on the reply, as Fastify does when it sends one; returns its body. */
+export function unwrapped (reply: FastifyReply, payload: unknown): unknown {
+  // Fastify refuses one that was read already.
+  if (!isResponse(payload) || payload.bodyUsed) return payload
+  reply.code(payload.status)
+  for (const [name, value] of payload.headers) reply.header(name, value)
+  return payload.body
+}
+
+/** Adds what a stored response says to clients, where neither the handler nor a hook has said it. */
+export function addDefaults (reply: FastifyReply, policy: CompiledReadPolicy, { date }: StoredHeaders = {}): void {
+  if (date !== undefined && !reply.hasHeader('date')) reply.header('date', date)
+  if (!reply.hasHeader('cache-control') && !reply.hasHeader('expires')) {
+    reply.header('cache-control', policy.clientCacheControl)
+    if (policy.clientMayReuse) addVary(reply, policy.callersVary)
+  } else if (mayBeReused(reply)) {
+    addVary(reply, policy.callersVary)
   }
-  if (reply.statusCode !== 304 && reply.statusCode !== 416) return payload
-  discard(payload)
-  reply.removeHeader('content-type')
-  reply.removeHeader('content-encoding')
-  reply.removeHeader('content-length')
-  return null
+}
+
+/** Whether clients and the caches before them may reuse the response without asking. */
+function mayBeReused (reply: FastifyReply): boolean {
+  const { noStore, noCache } = cacheControl(reply.getHeader('cache-control'))
+  return !noStore && !noCache
+}
+
+/** Names in Vary what tells callers apart, for the caches between this one and the client (RFC 9110 section 12.5.5). */
+function addVary (reply: FastifyReply, names: readonly string[]): void {
+  const given = reply.getHeader('vary')
+  const listed = listOf(given)
+  if (listed.includes('*')) return
+  const missing = names.filter((name) => !listed.includes(name))
+  if (missing.length > 0) reply.header('vary', [textOf(given), ...missing].filter(Boolean).join(', '))
+}
+
+/** Tells in the response what the cache did. */
+export function announce ({ route, reply }: Exchange, outcome: 'HIT' | 'MISS', cacheStatus: string): void {
+  const { responseHeader } = route.runtime
+  if (responseHeader !== false) reply.header(responseHeader, outcome)
+  reply.header('cache-status', appended(reply.getHeader('cache-status'), cacheStatus))
 }

@@ -1,13 +1,20 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
-import { listOf, textOf, type Headers } from '../http/headers.js'
+import { listOf, type HeaderValue } from '../http/headers.js'
 import { headerPart, type CacheKey } from '../key/cache-key.js'
 import type { Keyspace } from '../key/keyspace.js'
 
 /** Most keys for which the headers are remembered. */
 const MAX_KEYS = 10_000
+/** Most request headers that a stored response may vary on. */
+const MAX_NAMES = 16
 /** Shared by all responses that do not vary. */
-export const NO_NAMES: readonly string[] = []
+const NO_NAMES: readonly string[] = []
+/**
+ * What hooks name in Vary because of headers or a coding that they add on each HIT anew. The stored
+ * body does not depend on them, unless the handler names them itself.
+ */
+const OF_HOOKS = new Set(['origin', 'accept-encoding'])
 
 /**
  * The variants of a route's responses, selected by the request headers that Vary nominates
@@ -16,7 +23,7 @@ export const NO_NAMES: readonly string[] = []
  */
 export class Variants {
   /** The request headers that select a variant, by base key. */
-  readonly known = new LRUCache<string, readonly string[]>({ max: MAX_KEYS })
+  readonly #known = new LRUCache<string, readonly string[]>({ max: MAX_KEYS })
   readonly #keyspace: Keyspace
   /** Request headers that are part of every key of this route. */
   readonly #inKey: readonly string[]
@@ -26,31 +33,47 @@ export class Variants {
     this.#inKey = inKey
   }
 
-  /** The request headers that the handler's Vary nominates, without those that only hooks set or that every key has. */
-  nominated ({ vary }: Headers, before: Headers): readonly string[] {
-    if (textOf(vary) === textOf(before.vary)) return NO_NAMES
-    return [...new Set(listOf(vary))].filter((name) => !this.#inKey.includes(name)).sort()
+  /**
+   * The request headers that select a variant of a response, from its Vary.
+   * @param byHandler those that the handler itself nominated
+   */
+  nominated (vary: HeaderValue, byHandler: readonly string[] = NO_NAMES): readonly string[] {
+    if (vary === undefined) return NO_NAMES
+    const names = listOf(vary).filter((name) =>
+      name !== '*' && !this.#inKey.includes(name) && (!OF_HOOKS.has(name) || byHandler.includes(name)))
+    return names.length === 0 ? NO_NAMES : [...new Set(names)].sort()
   }
 
-  /** The key of the variant for a request; the base key if no headers are remembered. */
-  select (key: CacheKey, request: FastifyRequest): CacheKey {
+  /** Why a response that varies on these may not be stored. */
+  refusalFor (names: readonly string[]): string | undefined {
+    return names.length > MAX_NAMES ? 'vary' : undefined
+  }
+
+  /** The key of the variant for a request, by what is remembered and what hooks have put into Vary already. */
+  select (key: CacheKey, request: FastifyRequest, reply: FastifyReply): CacheKey {
     const base = key.base ?? key
-    const names = this.known.get(base.key)
-    return names === undefined ? base : this.#variant(base, names, request)
+    const known = this.#known.size === 0 ? undefined : this.#known.get(base.key)
+    const early = this.nominated(reply.getHeader('vary'))
+    return this.#variant(base, union(known ?? NO_NAMES, early), request)
   }
 
   /** Remembers what the responses under a key vary on (usually nothing); the key of the variant for the request. */
   learn (key: CacheKey, names: readonly string[], request: FastifyRequest): CacheKey {
     const base = key.base ?? key
-    if (names.length > 0) this.known.set(base.key, names)
-    else if (this.known.size > 0) this.known.delete(base.key)
-    return this.#variant(base, names, request)
+    const all = union(key.vary ?? NO_NAMES, names)
+    if (all.length > 0) this.#known.set(base.key, all)
+    return this.#variant(base, all, request)
   }
 
   #variant (base: CacheKey, names: readonly string[], request: FastifyRequest): CacheKey {
     if (names.length === 0) return base
     let variants = ' vary:'
     for (const name of names) variants += headerPart(request, name)
-    return { ...base, key: this.#keyspace.entry(base.key, variants), text: base.text + variants, base }
+    return { ...base, key: this.#keyspace.entry(base.key, variants), text: base.text + variants, base, vary: names }
   }
+}
+
+function union (a: readonly string[], b: readonly string[]): readonly string[] {
+  if (a.length === 0 || b.length === 0) return a.length === 0 ? b : a
+  return [...new Set([...a, ...b])].sort()
 }

@@ -66,7 +66,7 @@ export class Deadlines {
   /** The promise's result. @throws if it does not settle in time */
   within<T> (promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const deadline = this.start(() => { reject(new Error('no answer in time')) })
+      const deadline = this.start(() => { reject(new Error('timed out')) })
       promise.then(resolve, reject).finally(() => { deadline.release() })
     })
   }

@@ -1,7 +1,7 @@
 import type { Redis, RedisOptions } from 'ioredis'
 import { describe, isFunction, isObject } from '../policy/fields.js'
-import type { RedisClient } from './redis/topology.js'
 import { isPromise } from './contract.js'
+import type { RedisClient } from './redis/topology.js'
 
 /** Whether a value is a client or Cluster of ioredis, or of a package with the same API, such as iovalkey. */
 export function isClient (value: unknown): value is RedisClient {
@@ -10,7 +10,7 @@ export function isClient (value: unknown): value is RedisClient {
   return typeof status === 'string' && isObject(options) && isFunction(mgetBuffer) && isFunction(duplicate)
 }
 
-const NO_URL = "a string that is no redis:// or rediss:// URL; write 'redis://localhost:6379', or { path } for a socket"
+const NO_URL = "a string that is not a redis:// or rediss:// URL; write 'redis://localhost:6379', or { path } for a socket"
 
 /** What is wrong with a value of the option `redis`, as an error shows it; undefined if it is valid. */
 export function faultOf (value: unknown): string | undefined {
@@ -24,7 +24,7 @@ export function faultOf (value: unknown): string | undefined {
 export function describeClient (value: unknown): string {
   if (typeof value === 'string') return 'a string'
   if (!isObject(value)) return describe(value)
-  if (isPromise(value)) return 'a promise, to be awaited first'
+  if (isPromise(value)) return 'a promise; await it first'
   const client = otherClient(value)
   if (client !== undefined) return client
   if (isPlain(value)) return describe(value)
@@ -34,18 +34,18 @@ export function describeClient (value: unknown): string {
 /** The name of a Redis client that the plugin does not support; undefined for anything else. */
 function otherClient (value: object): string | undefined {
   const { mGet, mget, sendCommand, isPipeline } = value as Partial<Record<string, unknown>>
-  if (isFunction(mGet) && isFunction(sendCommand)) return 'a client of node-redis (the package redis)'
-  if (isPipeline === true) return 'a pipeline of ioredis'
-  return isFunction(mget) ? 'a client of another package than ioredis' : undefined
+  if (isFunction(mGet) && isFunction(sendCommand)) return 'a node-redis client (package redis)'
+  if (isPipeline === true) return 'an ioredis pipeline'
+  return isFunction(mget) ? 'a client that is not from ioredis' : undefined
 }
 
 /** Options of other libraries, and what to write instead. ioredis would ignore them and connect to localhost. */
 const FOREIGN = new Map([
-  ['url', 'hand in the URL itself'],
+  ['url', 'pass the URL itself'],
   ['socket', 'write host and port, or path'],
   ['database', 'write db'],
-  ['nodes', 'hand in new Cluster(nodes) of ioredis'],
-  ['rootNodes', 'hand in new Cluster(nodes) of ioredis']
+  ['nodes', 'pass new Cluster(nodes) of ioredis'],
+  ['rootNodes', 'pass new Cluster(nodes) of ioredis']
 ])
 
 /** Options that tell ioredis where to connect. */

@@ -21,7 +21,7 @@ const DELIVERING: ReadonlySet<Operation> = new Set<Operation>(['bump', 'begin in
  */
 const HALF: ReadonlySet<Operation> = new Set<Operation>(['lookup', 'versions', 'ensure', 'take lease', 'ping'])
 /** If an operation fails after more milliseconds than this, the breaker opens, so that other requests do not wait. */
-const PROMPT = 50
+const QUICK_FAILURE = 50
 
 export interface GuardedStoreOptions {
   /** Milliseconds that an operation may take. */
@@ -139,8 +139,8 @@ export class GuardedStore {
       let expired = false
       const deadline = (HALF.has(operation) ? this.#halfDeadlines : this.#deadlines).start(() => {
         expired = true
-        this.#publish({ state: 'failed', operation, reason: 'ran out of time' })
-        this.#breaker.open(`${operation} ran out of time`)
+        this.#publish({ state: 'failed', operation, reason: 'timed out' })
+        this.#breaker.open(`${operation} timed out`)
         resolve(UNAVAILABLE)
       })
       answer.then((value) => {
@@ -157,7 +157,7 @@ export class GuardedStore {
 
   #failed (operation: Operation, error: unknown, milliseconds: number): Unavailable {
     this.#publish({ state: 'failed', operation, error })
-    if (milliseconds > PROMPT) this.#breaker.open(`${operation} failed after ${Math.round(milliseconds)} ms`)
+    if (milliseconds > QUICK_FAILURE) this.#breaker.open(`${operation} failed after ${Math.round(milliseconds)} ms`)
     return UNAVAILABLE
   }
 

@@ -120,7 +120,7 @@ export class LocalTier implements CacheStore {
 
   async #fetch (key: string, names: readonly string[]): Promise<Lookup> {
     const found = await this.#store.lookup(key, names)
-    // One of unknown age is the store's to end: here its lifetime would begin anew.
+    // An entry from the future has an unknown age. Only the store ends it: here its lifetime would begin again.
     if (found.entry === undefined || isFromFuture(found.entry)) this.#entries.delete(key)
     else this.#entries.add(key, found.entry)
     return found

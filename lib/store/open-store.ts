@@ -59,8 +59,8 @@ function behindLocalTier (store: CacheStore, { local }: ApiCacheOptions, keyspac
 /** Longest time in milliseconds between two attempts of the plugin's own connection. */
 const MAX_RETRY = 250
 
-/** Fails fast: a command that cannot be sent now is useless later, and closing must not wait for a hung server. */
-const IMPATIENT: RedisOptions = {
+/** A command that cannot be sent now is useless later, and closing must not wait for a hung server. */
+const FAIL_FAST: RedisOptions = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   disconnectTimeout: 200,
@@ -78,7 +78,7 @@ async function open (store: RedisStore, timeout: number, log: Log): Promise<Redi
 }
 
 function connect (redis: string | RedisOptions, log: Log): Redis {
-  const client = typeof redis === 'string' ? new Redis(redis, IMPATIENT) : new Redis({ ...IMPATIENT, ...redis })
+  const client = typeof redis === 'string' ? new Redis(redis, FAIL_FAST) : new Redis({ ...FAIL_FAST, ...redis })
   // Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs.
   let reported = false
   client.on('error', (err: Error) => {
@@ -97,9 +97,9 @@ function registeredClient (fastify: FastifyInstance, namespace: string | undefin
   if (decorated === undefined || decorated === null || isClient(decorated)) return decorated ?? undefined
   const names = Object.entries(decorated).filter(([, client]) => isClient(client)).map(([name]) => `'${name}'`)
   throw new NoRedisError(names.length > 0
-    ? `@fastify/redis has the namespaces ${names.join(', ')} only: name one as redisNamespace, or write store: 'memory'`
-    : `fastify.redis is no ioredis client but ${describeClient(decorated)}: ` +
-      "hand one in as redis, or write store: 'memory'")
+    ? `@fastify/redis has only the namespaces ${names.join(', ')}: set redisNamespace to one, or write store: 'memory'`
+    : `fastify.redis is not an ioredis client but ${describeClient(decorated)}: ` +
+      "pass one as redis, or write store: 'memory'")
 }
 
 function clientOfNamespace (decorated: unknown, namespace: string): RedisClient {
@@ -107,5 +107,5 @@ function clientOfNamespace (decorated: unknown, namespace: string): RedisClient 
   if (isClient(client)) return client
   throw new NoRedisError(client === undefined
     ? `redisNamespace: @fastify/redis has no namespace '${namespace}'; register it before this plugin`
-    : `redisNamespace: '${namespace}' of @fastify/redis is no ioredis client but ${describeClient(client)}`)
+    : `redisNamespace: '${namespace}' of @fastify/redis is not an ioredis client but ${describeClient(client)}`)
 }

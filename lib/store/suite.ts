@@ -76,7 +76,10 @@ const cases: Record<string, Case> = {
       entryOf({ kind: 'empty', body: Buffer.alloc(0), status: 404 }),
       entryOf({ body: Buffer.alloc(1024 * 1024, 'large') }),
       entryOf({ headers: { link: ['</a>', '</b>'], 'content-type': 'text/plain; charset=utf-8' } }),
-      entryOf({ removedHeaders: ['x-removed'] }),
+      entryOf({ application: 'shop' }),
+      entryOf({ removedHeaders: ['x-removed'], extendedHeaders: { vary: ['', ', accept'] } }),
+      entryOf({ kind: 'response', responseHeaders: ['content-type'] }),
+      entryOf({ kind: 'stream', defaultHeaders: { etag: '"a"' } }),
       entryOf({ initialAge: 7, ...lasting(31_536_000), route: 'GET /users/:id' }),
       entryOf({ staleAt: Date.now() + 30_000 }),
       entryOf({ vary: ['accept', 'accept-language'], kind: 'empty', body: Buffer.alloc(0) })
@@ -104,7 +107,7 @@ const cases: Record<string, Case> = {
     for (const key of keys) assert.equal(String((await store.lookup(key, [])).entry?.body), key)
   },
 
-  async 'an entry is kept until its deleteAt at the most' (store, prefix) {
+  async 'an entry is kept at most until its deleteAt' (store, prefix) {
     const [short, long] = [`${prefix}|a:GET /short`, `${prefix}|a:GET /long`]
     await store.set(short, entryOf({ ...lasting(1) }))
     await store.set(long, entryOf({}))
@@ -113,14 +116,14 @@ const cases: Record<string, Case> = {
     assert.notEqual((await store.lookup(long, [])).entry, undefined)
   },
 
-  async 'versions tells the versions in the order asked for, undefined where there is none' (store, prefix) {
+  async 'versions returns versions in the order of the names, undefined for those that do not exist' (store, prefix) {
     const [a, b, none] = [`${prefix}!version:a`, `${prefix}!version:b`, `${prefix}!version:none`]
     const [tokenA, tokenB] = [await bumped(store, a), await bumped(store, b)]
     assert.notEqual(tokenA, tokenB)
     assert.deepEqual([...await store.versions([b, none, a])], [tokenB, undefined, tokenA])
   },
 
-  async 'ensure creates the versions that are missing and leaves the others as they are' (store, prefix) {
+  async 'ensure creates missing versions and leaves the others as they are' (store, prefix) {
     const [there, missing] = [`${prefix}!version:there`, `${prefix}!version:missing`]
     const before = await bumped(store, there)
     const ensured = await store.ensure([missing, there], 'token-fresh')
@@ -130,7 +133,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual([...await store.versions([missing, there])], ensured)
   },
 
-  async 'of many that ensure a version at the same time one wins, and all are told which' (store, prefix) {
+  async 'of many concurrent calls of ensure one creates the version, and all return it' (store, prefix) {
     const version = `${prefix}!version:a`
     const callers = Array.from({ length: 20 }, (_, caller) => `token-${caller}`)
     const ensured = await Promise.all(callers.map(async (fresh) => await store.ensure([version], fresh)))
@@ -139,7 +142,7 @@ const cases: Record<string, Case> = {
     for (const [token] of ensured) assert.equal(token, current)
   },
 
-  async 'bump replaces versions whatever they were, and takes names of versions that do not exist' (store, prefix) {
+  async 'bump replaces all given versions, also if some do not exist' (store, prefix) {
     const versions = [`${prefix}!version:a`, `${prefix}!tag:none`, `${prefix}!version:b`, `${prefix}!tag:c`]
     await store.ensure([versions[0]!, versions[2]!, versions[3]!], 'token-old')
     const before = await store.versions(versions)
@@ -157,7 +160,7 @@ const cases: Record<string, Case> = {
     versions.forEach((_, index) => { assertNew(after[index], before[index]) })
   },
 
-  async 'a bump leaves every other version alone' (store, prefix) {
+  async 'a bump does not change any other version' (store, prefix) {
     const others = [`${prefix}!version:ab`, `${prefix}!tag:a`]
     await store.ensure(others, 'token-other')
     const before = await store.versions(others)
@@ -165,7 +168,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual([...await store.versions(others)], [...before])
   },
 
-  async 'a confirmed bump is what every later lookup, versions and ensure sees' (store, prefix) {
+  async 'every lookup, versions and ensure after a confirmed bump sees it' (store, prefix) {
     const version = `${prefix}!version:a`
     const seen = new Set<string | undefined>([undefined, ...await store.ensure([version], 'token')])
     for (let round = 0; round < 50; round++) {
@@ -175,13 +178,13 @@ const cases: Record<string, Case> = {
         store.versions([version]),
         store.ensure([version], 'token-ensured')
       ])
-      assert.ok(!seen.has(ensured[0]), 'the version from before is there still')
+      assert.ok(!seen.has(ensured[0]), 'the version from before still exists')
       assert.deepEqual([lookup.versions[0], current[0]], [ensured[0], ensured[0]])
       seen.add(ensured[0])
     }
   },
 
-  async 'no ensure that meets a bump brings back what was before' (store, prefix) {
+  async 'an ensure during a bump never restores the version before' (store, prefix) {
     for (let round = 0; round < 50; round++) {
       const version = `${prefix}!version:${round}`
       const [old] = await store.ensure([version], 'token-old')
@@ -217,7 +220,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual(await list(store.keys(`${prefix}!version:`)), [...versions, `${prefix}!version:ensured`].sort())
   },
 
-  async 'keys lists a version that is held, too, as what it was before may come back' (store, prefix) {
+  async 'keys also lists a held version, because it may be restored' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const [held, other] = [`${prefix}!version:held`, `${prefix}!version:other`]
@@ -267,7 +270,7 @@ const cases: Record<string, Case> = {
     assert.notEqual(asked, 0)
   },
 
-  async 'a version that is held counts as none, and nobody can ensure it until its writer has ended' (store, prefix) {
+  async 'a held version counts as missing, and cannot be ensured until its writer has ended' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const [held, missing, other] = [`${prefix}!version:held`, `${prefix}!version:missing`, `${prefix}!version:other`]
@@ -281,7 +284,7 @@ const cases: Record<string, Case> = {
     assert.notEqual((await store.ensure([missing], 'token-missing'))[0], CLOSED)
   },
 
-  async 'a held version of writers that have not written is what it was before, once all have ended' (store, prefix) {
+  async 'a held version is restored when all its writers have ended and none has written' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const version = `${prefix}!version:a`
@@ -294,7 +297,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual([...await store.versions([version])], [before])
   },
 
-  async 'a held version of which one writer has written is a new one, once all have ended' (store, prefix) {
+  async 'a held version is replaced when all its writers have ended and one has written' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const version = `${prefix}!version:a`
@@ -307,7 +310,7 @@ const cases: Record<string, Case> = {
     assertNew((await store.versions([version]))[0], before)
   },
 
-  async 'a bump of a held version leaves it held, and what was before never comes back' (store, prefix) {
+  async 'a bump of a held version leaves it held, and the version before is never restored' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const version = `${prefix}!version:a`
@@ -319,7 +322,7 @@ const cases: Record<string, Case> = {
     assertNew((await store.versions([version]))[0], before)
   },
 
-  async 'a writer can renew its intent, without an effect on those of others' (store, prefix) {
+  async 'a writer can renew its intent, without an effect on the intents of others' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const [renewed, expiring] = [`${prefix}!version:renewed`, `${prefix}!version:expiring`]
@@ -336,7 +339,7 @@ const cases: Record<string, Case> = {
     assert.deepEqual([...await store.versions([renewed])], [before])
   },
 
-  async 'a hold ends with its time, and what was before never comes back' (store, prefix) {
+  async 'a hold expires, and the version before is never restored' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
     const [version, shared] = [`${prefix}!version:a`, `${prefix}!version:shared`]
@@ -353,7 +356,7 @@ const cases: Record<string, Case> = {
     assertNew((await store.versions([shared]))[0], sharedBefore)
   },
 
-  async 'a lease has one holder at a time, until it gives it back or the time is over' (store, prefix) {
+  async 'a lease has one holder at a time, until it is released or expires' (store, prefix) {
     const leases = partOf('leases', store.leases, ['take', 'release', 'subscribe'])
     if (leases === undefined) return
     const key = `${prefix}!lease:a`
@@ -381,7 +384,7 @@ const cases: Record<string, Case> = {
     assert.equal(await leases.take(prolonged, 'another', 60_000), false)
   },
 
-  async 'a lease that is given back is told to those who have subscribed' (store, prefix) {
+  async 'subscribers get news of a released lease' (store, prefix) {
     const leases = partOf('leases', store.leases, ['take', 'release', 'subscribe'])
     if (leases === undefined) return
     const key = `${prefix}!lease:a`
@@ -428,9 +431,19 @@ function lasting (seconds: number): Pick<Entry, 'storedAt' | 'staleAt' | 'delete
   return { storedAt, staleAt, deleteAt: staleAt }
 }
 
+/** The optional fields of an entry. */
+const ABSENT = {
+  defaultHeaders: undefined,
+  removedHeaders: undefined,
+  extendedHeaders: undefined,
+  responseHeaders: undefined,
+  vary: undefined
+}
+
 function entryOf (fields: Partial<Entry>): Entry {
   return {
     route: 'GET /',
+    application: undefined,
     versions: {},
     status: 200,
     headers: { 'content-type': 'application/json; charset=utf-8' },
@@ -438,8 +451,7 @@ function entryOf (fields: Partial<Entry>): Entry {
     body: Buffer.from('{}'),
     ...lasting(60),
     initialAge: 0,
-    removedHeaders: undefined,
-    vary: undefined,
+    ...ABSENT,
     ...fields
   }
 }
@@ -449,7 +461,7 @@ function assertEntry (found: Entry | undefined, expected: Entry): void {
   const { body, text, residentSince, ...rest } = found
   const { body: expectedBody, ...expectedRest } = expected
   const versions = { ...rest.versions }
-  assert.deepEqual({ removedHeaders: undefined, vary: undefined, ...rest, versions }, expectedRest)
+  assert.deepEqual({ ...ABSENT, ...rest, versions }, expectedRest)
   assert.ok(body.equals(expectedBody), 'the body differs')
   if (text !== undefined) assert.equal(text, expectedBody.toString())
 }

@@ -63,7 +63,7 @@ for (const [kind, source] of Object.entries(kinds)) {
     return { sources, origin }
   }
 
-  t.test(`500 requests that a 304 answers leave no source of ${kind} open`, async (t) => {
+  t.test(`500 requests that are answered with 304 leave no source of ${kind} open`, async (t) => {
     const { sources, origin } = await route(t)
     const statuses = new Set<number>()
     for (let batch = 0; batch < 10; batch++) {
@@ -77,14 +77,14 @@ for (const [kind, source] of Object.entries(kinds)) {
     await sources.allClosed()
   })
 
-  t.test(`a hook that throws away ${kind} leaves no source open`, async (t) => {
+  t.test(`a hook that discards ${kind} leaves no source open`, async (t) => {
     const { sources, origin } = await route(t, (app) => { app.addHook('onSend', async () => 'something else') })
     t.equal((await ask(`${origin}/`)).text, 'something else')
     await sources.allClosed()
     t.equal(sources.opened, 1)
   })
 
-  t.test(`a hook that refuses ${kind} leaves no source open`, async (t) => {
+  t.test(`a hook that fails instead of sending ${kind} leaves no source open`, async (t) => {
     const { sources, origin } = await route(t, (app) => { app.addHook('onSend', async () => { throw new Error('refused') }) })
     t.equal((await ask(`${origin}/`)).status, 500)
     await sources.allClosed()
@@ -105,7 +105,7 @@ for (const [kind, source] of Object.entries(kinds)) {
     }
   })
 
-  t.test(`a client that goes away while it reads ${kind} leaves no source open`, async (t) => {
+  t.test(`a client that disconnects while it reads ${kind} leaves no source open`, async (t) => {
     const { sources, origin } = await route(t)
     const response = await open(`${origin}/`)
     await once(response, 'data')
@@ -115,7 +115,7 @@ for (const [kind, source] of Object.entries(kinds)) {
   })
 }
 
-t.test('a stream that a 304 answers and that ends soon is stored all the same', async (t) => {
+t.test('a stream that ends soon is stored, even if the request is answered with 304', async (t) => {
   let runs = 0
   const { ask } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) => {
     runs++

@@ -72,7 +72,7 @@ for (const [kind, payload] of Object.entries(kinds)) {
     t.equal(runs, 1)
   })
 
-  t.test(`${kind} over maxBytes passes whole, and is not stored`, async (t) => {
+  t.test(`${kind} over maxBytes is sent whole, but not stored`, async (t) => {
     const plain = await listening(t, Fastify(), declare(() => payload(12)))
     const expected = await ask(`${plain.origin}/`)
     t.ok(expected.bytes.length > cache.maxBytes)
@@ -88,7 +88,7 @@ for (const [kind, payload] of Object.entries(kinds)) {
     t.equal(app.apiCache.stats().stored, 0)
   })
 
-  t.test(`${kind} whose client went away is whole for the next`, async (t) => {
+  t.test(`${kind} whose client disconnected is whole for the next client`, async (t) => {
     const { app, origin } = await serving(t, { store: 'memory' }, declare(() => payload(9)))
     const first = await open(`${origin}/`)
     first.destroy()
@@ -123,7 +123,7 @@ const failing: Record<string, () => unknown> = {
 }
 
 for (const [kind, payload] of Object.entries(failing)) {
-  t.test(`${kind} that fails on the way leaves nothing`, async (t) => {
+  t.test(`${kind} that fails while it is sent leaves no entry`, async (t) => {
     let fails = true
     const { app, origin } = await serving(t, { store: 'memory' }, declare(() => fails ? payload() : 'well'))
     await t.rejects(ask(`${origin}/`))
@@ -148,7 +148,7 @@ t.test('a stream that ends before its Content-Length is not stored', async (t) =
   t.equal(app.apiCache.stats().stored, 0)
 })
 
-t.test('bytes are stored as they were when they were sent', async (t) => {
+t.test('bytes are stored as they were when the handler sent them', async (t) => {
   const bytes = Buffer.from('before')
   const { app, origin } = await serving(t, { store: 'memory' }, declare(() => bytes))
   await ask(`${origin}/`)
@@ -157,7 +157,7 @@ t.test('bytes are stored as they were when they were sent', async (t) => {
   t.equal((await ask(`${origin}/`)).text, 'before')
 })
 
-test('a serializer may write all its answers to one Buffer', async (t, options) => {
+test('a serializer may write all its output to one Buffer', async (t, options) => {
   const shared = Buffer.alloc(6)
   const { app, request } = await serving(t, options, (app) => app.get<{ Params: { name: string } }>('/:name', { config: { cache } }, async ({ params }, reply) => {
     reply.type('application/x-own').serializer(() => {

@@ -26,7 +26,7 @@ function scribble (reply: FastifyReply, payload: unknown): void {
 }
 
 for (const [kind, handler] of Object.entries(handlers)) {
-  test(`what a hook does to the headers and the bytes of ${kind} changes nobody else's answer`, async (t, options) => {
+  test(`a hook that changes the headers and bytes of ${kind} does not affect other responses`, async (t, options) => {
     const { ask } = await asking(t, (app) => {
       app.addHook('onSend', async (request, reply, payload) => {
         if (request.headers['x-scribble'] !== undefined) scribble(reply, payload)
@@ -46,7 +46,7 @@ for (const [kind, handler] of Object.entries(handlers)) {
     t.equal((await ask('/')).text, BYTES.toString())
   })
 
-  test(`a hook that changes a part of ${kind} on a MISS changes nothing that is stored`, async (t, options) => {
+  test(`a hook that changes a range of ${kind} on a MISS does not change what is stored`, async (t, options) => {
     const { ask } = await asking(t, (app) => {
       app.addHook('onSend', async (request, reply, payload) => {
         if (request.headers.range !== undefined) scribble(reply, payload)
@@ -60,7 +60,7 @@ for (const [kind, handler] of Object.entries(handlers)) {
   })
 }
 
-test('requests that share one fill, or one lookup, each get an answer of their own', async (t, options) => {
+test('requests that share one fill, or one lookup, each get their own copy of the response', async (t, options) => {
   const { origin, app } = await concurrently(options)
   t.teardown(() => app.close())
   const wanted = [BYTES.toString(), LINKS.join(', ')]
@@ -92,7 +92,7 @@ test('requests that share one fill, or one lookup, each get an answer of their o
   }
 })
 
-test('what a handler does to its payload after it was sent changes nothing that is stored', async (t, options) => {
+test('a handler that changes its payload after sending it does not change what is stored', async (t, options) => {
   const payload = { rows: ['row'] }
   const bytes = Buffer.from('bytes')
   const { ask } = await asking(t, (app) => {

@@ -25,7 +25,7 @@ async function * produce (first: Promise<void>, last: Promise<void>): AsyncGener
 }
 
 for (const [kind, stream] of Object.entries(slow)) {
-  t.test(`the first chunk of ${kind} is there within 50 ms, long before the last`, async (t) => {
+  t.test(`the first chunk of ${kind} arrives within 50 ms, long before the last`, async (t) => {
     let [begun, first, last] = [gate(), gate(), gate()]
     const { origin } = await serving(t, memory, (app) => app.get('/:try', { config }, async () => {
       begun.open()
@@ -77,7 +77,7 @@ for (const [kind, stream] of Object.entries(endless)) {
     await once(response, 'close')
   })
 
-  t.test(`${kind} of 200 MiB passes with memory flat`, async (t) => {
+  t.test(`${kind} of 200 MiB is sent with constant memory`, async (t) => {
     let left = Number(process.env['STREAM_MEBIBYTES'] ?? 200)
     const expected = left * MEBIBYTE.length
     const { app, origin } = await serving(t, memory, (app) => app.get('/', { config }, async () => stream(() => left-- > 0 ? MEBIBYTE : undefined)))
@@ -97,7 +97,7 @@ for (const [kind, stream] of Object.entries(endless)) {
   })
 }
 
-t.test('a client that goes away frees the source of a stream', async (t) => {
+t.test('when a client disconnects, the source of its stream is closed', async (t) => {
   const source = new PassThrough()
   const { origin } = await serving(t, memory, (app) => app.get('/', { config }, async () => source))
   source.write('begun')
@@ -108,7 +108,7 @@ t.test('a client that goes away frees the source of a stream', async (t) => {
   t.ok(source.destroyed)
 })
 
-t.test('an event stream is left alone', async (t) => {
+t.test('an event stream is not stored', async (t) => {
   const source = new PassThrough()
   let runs = 0
   const { app, origin } = await serving(t, memory, (app) => app.get('/', { config }, async (_request, reply) => {
@@ -130,7 +130,7 @@ t.test('an event stream is left alone', async (t) => {
   t.equal(app.apiCache.stats().stored, 0)
 })
 
-t.test('a hijacked reply is left alone, and nobody waits for it', async (t) => {
+t.test('a hijacked reply is not stored, and no request waits for it', async (t) => {
   let runs = 0
   const { app, origin } = await serving(t, memory, (app) => app.get('/', { config }, async (_request, reply) => {
     runs++
@@ -148,7 +148,7 @@ t.test('a hijacked reply is left alone, and nobody waits for it', async (t) => {
   t.equal(app.apiCache.stats().filling, 0)
 })
 
-t.test('what a handler writes to reply.raw is left alone', async (t) => {
+t.test('what a handler writes to reply.raw is not stored', async (t) => {
   let runs = 0
   const { app, origin } = await serving(t, memory, (app) => app.get('/', { config }, (_request, reply) => {
     runs++
@@ -158,7 +158,7 @@ t.test('what a handler writes to reply.raw is left alone', async (t) => {
   t.equal(app.apiCache.stats().stored, 0)
 })
 
-t.test('an upgrade never meets the cache', async (t) => {
+t.test('an upgrade bypasses the cache', async (t) => {
   const { app, origin } = await serving(t, memory, (app) => app.get('/', { config }, async () => 'no upgrade'))
   app.server.on('upgrade', (_request, socket) => { socket.end('HTTP/1.1 101 Switching Protocols\r\nupgrade: own\r\nconnection: upgrade\r\n\r\n') })
   const upgrading = request(`${origin}/`, { headers: { connection: 'upgrade', upgrade: 'own' } }).end()
@@ -168,7 +168,7 @@ t.test('an upgrade never meets the cache', async (t) => {
   t.equal(app.apiCache.stats().misses, 0)
 })
 
-t.test('an answer with trailers arrives with them, and is not stored', async (t) => {
+t.test('a response with trailers arrives with them, and is not stored', async (t) => {
   const { app, origin } = await serving(t, memory, (app) => app.get('/', { config }, async (_request, reply) => {
     reply.trailer('x-sum', async () => '42')
     return 'body'

@@ -36,7 +36,7 @@ function arrivals (app: FastifyInstance): (count: number) => Promise<void> {
 
 const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => make(index))
 
-each('of 500 concurrent cold callers one runs the handler, and all get what it answered', async (t, options) => {
+each('of 500 concurrent requests with an empty cache one runs the handler, and all get its response', async (t, options) => {
   let runs = 0
   const { app, request } = await serving(t, options, (app) => {
     app.get('/things', { config: { cache: shared } }, async () => {
@@ -52,7 +52,7 @@ each('of 500 concurrent cold callers one runs the handler, and all get what it a
   t.equal(app.apiCache.stats().filling, 0)
 })
 
-each('callers that come while an entry is on its way to the store run no handler', async (t, options) => {
+each('requests that arrive while an entry is being stored do not run the handler', async (t, options) => {
   let runs = 0
   const { request } = await serving(t, options, (app) => {
     app.get('/things', { config: { cache: shared } }, async () => ({ run: ++runs }))
@@ -61,7 +61,7 @@ each('callers that come while an entry is on its way to the store run no handler
   t.equal(runs, 1)
 })
 
-each('50 concurrent callers of a private answer that takes 100 ms each get their own, in the time of two', async (t, options) => {
+each('50 concurrent requests for a private response that takes 100 ms get one each, in the time of two', async (t, options) => {
   let runs = 0
   const { request } = await serving(t, options, (app) => {
     app.get('/mine', { config: { cache: shared } }, async (_request, reply) => {
@@ -78,7 +78,7 @@ each('50 concurrent callers of a private answer that takes 100 ms each get their
   t.ok(took < 1_000, `${took} ms: not one after the other`)
 })
 
-each('a key whose answer was nobody else\'s is not waited for again for a moment', async (t, options) => {
+each('after a response that cannot be shared, requests for its key do not wait for a while', async (t, options) => {
   let running = 0
   const both = gate()
   const { request } = await serving(t, options, (app) => {
@@ -109,7 +109,7 @@ const unshared: Record<string, (reply: FastifyReply, run: number) => unknown> = 
 }
 
 for (const [what, answer] of Object.entries(unshared)) {
-  each(`those who waited for an answer that is no use to them run their own together: ${what}`, async (t, options) => {
+  each(`requests that waited for a response that they cannot use run the handler in parallel: ${what}`, async (t, options) => {
     let runs = 0
     const first = gate()
     const allOthers = gate()
@@ -133,7 +133,7 @@ for (const [what, answer] of Object.entries(unshared)) {
   })
 }
 
-each('when the client of the one who fills goes away, one of those who wait takes over', async (t, options) => {
+each('if the client of the filling request disconnects, a waiting request takes over', async (t, options) => {
   let runs = 0
   const started = gate()
   let haveArrived!: (count: number) => Promise<void>
@@ -156,7 +156,7 @@ each('when the client of the one who fills goes away, one of those who wait take
   t.ok(answers.every(({ text }) => text === '{"run":2}'))
 })
 
-each('nobody waits longer than coalesceTimeout for one that hangs, and those who come later do not wait for it at all', async (t, options) => {
+each('no request waits longer than coalesceTimeout for a fill that hangs, and later ones do not wait for it at all', async (t, options) => {
   let runs = 0
   const started = gate()
   const { request, origin } = await serving(t, { ...options, coalesceTimeout: LEASE }, (app) => {
@@ -181,7 +181,7 @@ each('nobody waits longer than coalesceTimeout for one that hangs, and those who
   leader.destroy()
 })
 
-each('a stream reaches its own client only, and those who waited answer for themselves before it ends', async (t, options) => {
+each('a stream is only sent to its own client, and waiting requests run the handler before it ends', async (t, options) => {
   const streams: Readable[] = []
   const { request, origin } = await serving(t, options, (app) => {
     app.get('/things', { config: { cache: shared } }, async (_request, reply) => {

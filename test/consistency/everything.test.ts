@@ -43,7 +43,7 @@ async function warm (t: Test, { app, request }: Serving, paths: readonly string[
 
 const PATHS = ['/namespace/a', '/namespace/b', '/request/a', '/payload/a']
 
-each('everything is old after a write of which nobody knows what it made old', async (t, options) => {
+each('everything is invalidated if it is unknown what a write made stale', async (t, options) => {
   const server = await valued(t, options)
   for (let round = 1; round <= 3; round++) {
     await warm(t, server, PATHS)
@@ -53,7 +53,7 @@ each('everything is old after a write of which nobody knows what it made old', a
   }
 })
 
-each('that is so for thousands of namespaces', async (t, options) => {
+each('thousands of namespaces are all invalidated', async (t, options) => {
   const server = await valued(t, options)
   for (let index = 0; index < 2_500; index++) await server.app.inject(`/namespace/namespace-${index}`)
   await server.app.apiCache.settled()
@@ -63,7 +63,7 @@ each('that is so for thousands of namespaces', async (t, options) => {
   for (const path of paths) t.match(await server.request(path), { cache: 'MISS', text: /"value":1/ })
 })
 
-each('what a strict write holds meanwhile does not come back when that write has failed', async (t, options) => {
+each('a version that a strict write holds meanwhile is not restored if that write fails', async (t, options) => {
   const [begun, goOn] = [gate(), gate()]
   let value = 0
   const { app, request } = await serving(t, options, (app) => {
@@ -99,7 +99,7 @@ for (const [tier, local] of Object.entries({ 'without a local tier': false, 'wit
   })
 }
 
-t.test('the groups of tags are bumped first and together, then every version, and never a lease', async (t) => {
+t.test('tag groups are bumped first and together, then every version, but no lease', async (t) => {
   const bumps: string[][] = []
   const store = new class extends FullStore {
     override async bump (names: readonly string[], fresh: string): Promise<void> {
@@ -138,7 +138,7 @@ class GatedStore extends FullStore {
   }
 }
 
-t.test('writes that come while everything moves share one more pass, and wait for it', async (t) => {
+t.test('writes that arrive while everything is being bumped share one more pass, and wait for it', async (t) => {
   const store = new GatedStore()
   const { app, request, written } = await valued(t, { store })
   let answered = 0
@@ -159,7 +159,7 @@ t.test('writes that come while everything moves share one more pass, and wait fo
   t.equal(app.apiCache.stats().pending, 0)
 })
 
-t.test('however many responses wait while everything moves, the store is asked for one ping at a time', async (t) => {
+t.test('however many responses wait while everything is bumped, the store gets one ping at a time', async (t) => {
   const store = new class extends GatedStore {
     pings = 0
     unanswered = 0
@@ -181,7 +181,7 @@ t.test('however many responses wait while everything moves, the store is asked f
   t.equal(app.apiCache.stats().pending, 0)
 })
 
-t.test('a response waits for some seconds at most; what has not moved by then is bypassed here until it has', async (t) => {
+t.test('a response waits for a few seconds at most; versions that are not bumped by then are bypassed in this process until they are', async (t) => {
   const store = new GatedStore()
   const lines: LogLine[] = []
   const server = await valued(t, { store }, lines)
@@ -199,7 +199,7 @@ t.test('a response waits for some seconds at most; what has not moved by then is
   await warm(t, server, PATHS)
 })
 
-t.test('a pass that takes too long does not stand for what became old after it began', async (t) => {
+t.test('a pass that takes too long does not count for invalidations that came after it began', async (t) => {
   const store = new class extends GatedStore {
     refuses = false
     answersPings = true
@@ -227,7 +227,7 @@ t.test('a pass that takes too long does not stand for what became old after it b
   t.equal(store.passes, 2)
 })
 
-t.test('a Redis that hangs before everything moves holds no response for long, and is told later', async (t) => {
+t.test('a Redis that hangs before everything is bumped delays no response for long, and gets the bumps later', async (t) => {
   await redisCli(redis().port, 'FLUSHALL')
   const there = await valued(t, inRedis(redis()))
   const here = await valued(t, { redis: redis().url, timeout: 300 })
@@ -245,7 +245,7 @@ t.test('a Redis that hangs before everything moves holds no response for long, a
   for (const path of PATHS) t.equal((await there.request(path)).cache, 'MISS', path)
 })
 
-t.test('a Redis that hangs while everything moves holds no response for long, and is told later', async (t) => {
+t.test('a Redis that hangs while everything is bumped delays no response for long, and gets the bumps later', async (t) => {
   await redisCli(redis().port, 'FLUSHALL')
   const there = await valued(t, inRedis(redis()))
   const proxy = await startProxy(redis().port)

@@ -15,7 +15,7 @@ t.beforeEach(() => client.flushall())
 const ask = (servers: readonly ServerProcess[], count: number, path: string): Array<Promise<Seen>> =>
   Array.from({ length: count }, (_, index) => see(servers[index % servers.length]!.hello.origin + path))
 
-t.test('of 500 concurrent cold callers of four processes one runs the handler', async (t) => {
+t.test('of 500 concurrent requests to four processes with an empty cache one runs the handler', async (t) => {
   const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', takes: 100 })
   const answers = await Promise.all(ask(servers, 500, '/things'))
   t.equal(await counters.get('runs'), 1)
@@ -23,7 +23,7 @@ t.test('of 500 concurrent cold callers of four processes one runs the handler', 
   t.equal(answers.filter(({ cache }) => cache === 'MISS').length, 1)
 })
 
-t.test('without it each of four processes runs the handler', async (t) => {
+t.test("without coalesce: 'fleet' each of four processes runs the handler", async (t) => {
   const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'process', takes: 300 })
   await Promise.all(ask(servers, 500, '/things'))
   t.equal(await counters.get('runs'), 4)
@@ -37,7 +37,7 @@ t.test('a fill that takes longer than a term of the lease is still the only one'
   t.equal(await counters.get('runs'), 1)
 })
 
-t.test('when the process that fills is killed, one of the others takes over before anybody has waited for the whole timeout', async (t) => {
+t.test('when the process that fills is killed, another takes over before any request has waited for the whole timeout', async (t) => {
   const coalesceTimeout = 4_000
   const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', coalesceTimeout })
   const [leader, ...others] = servers as [ServerProcess, ...ServerProcess[]]
@@ -55,7 +55,7 @@ t.test('when the process that fills is killed, one of the others takes over befo
   t.ok(took < coalesceTimeout, `${took} ms`)
 })
 
-t.test('nobody waits longer than coalesceTimeout for a process that hangs', async (t) => {
+t.test('no request waits longer than coalesceTimeout for a process that hangs', async (t) => {
   const coalesceTimeout = 1_000
   const { servers } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', coalesceTimeout })
   const [leader, other] = servers as [ServerProcess, ServerProcess]
@@ -68,7 +68,7 @@ t.test('nobody waits longer than coalesceTimeout for a process that hangs', asyn
   t.ok(took < coalesceTimeout + 1_000, `${took.toFixed(0)} ms`)
 })
 
-t.test('callers of an answer that nobody else may have run their own in all processes together', async (t) => {
+t.test('requests for a response that cannot be shared run the handler at once in all processes', async (t) => {
   const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', takes: 1_000 })
   const began = performance.now()
   const answers = await Promise.all(ask(servers, 50, '/private'))
@@ -80,7 +80,7 @@ t.test('callers of an answer that nobody else may have run their own in all proc
   t.ok(took < 3_500, `${took} ms`)
 })
 
-t.test('a caller that came after a write is not given what another process began to fill before it', async (t) => {
+t.test('a request that came after a write does not get what another process began to fill before it', async (t) => {
   for (const tags of [undefined, 'request', 'payload'] as const) {
     await client.flushall()
     const { servers } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', tags })
@@ -95,7 +95,7 @@ t.test('a caller that came after a write is not given what another process began
   }
 })
 
-t.test('where nothing is told of a lease, those who wait ask for it now and then', async (t) => {
+t.test('if no news of a lease arrives, waiting requests try to take it from time to time', async (t) => {
   const { servers, counters } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', coalesceTimeout: 2_000, takes: 300 })
   // Every subscription ends, again and again.
   const deaf = setInterval(() => { client.client('KILL', 'TYPE', 'PUBSUB').catch(() => {}) }, 5)
@@ -105,7 +105,7 @@ t.test('where nothing is told of a lease, those who wait ask for it now and then
   t.equal(await counters.get('runs'), 1)
 })
 
-t.test('where Redis has no lease to give, each process fills for itself', async (t) => {
+t.test('if Redis cannot give a lease, each process fills for itself', async (t) => {
   await client.config('SET', 'maxmemory', '1')
   t.teardown(() => client.config('SET', 'maxmemory', '0'))
   const { servers, counters } = await startProcesses(t, 2, { redis: redis().url, coalesce: 'fleet', takes: 50 })
@@ -123,7 +123,7 @@ t.test('a memory store coalesces within its process', async (t) => {
   t.equal(runs, 1)
 })
 
-t.test('only a server that needs it listens, on a connection that ends with it', async (t) => {
+t.test('only a server that needs leases subscribes, on a connection that it closes', async (t) => {
   const connections = async (): Promise<number> => Number(/^pubsub_clients:(\d+)/m.exec(await client.info())?.[1] ??
     String(await client.client('LIST')).split('\n').filter((line) => /\bsub=1\b/.test(line)).length)
   for (const [coalesce, expected] of [['process', 0], ['fleet', 1]] as const) {

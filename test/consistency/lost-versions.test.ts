@@ -47,7 +47,7 @@ for (const [what, { lose, remain }] of Object.entries(losses)) {
   })
 
   for (const write of ['/namespace', '/tags']) {
-    t.test(`after ${write} no loss of ${what} brings back an entry from before, were it written again`, async (t) => {
+    t.test(`after ${write} no loss of ${what} makes an earlier entry valid again, even if it is written again`, async (t) => {
       const { app, request, value } = await things(t)
       for (const path of PATHS) await request(path)
       await app.apiCache.settled()

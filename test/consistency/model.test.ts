@@ -11,7 +11,7 @@ for (const payloadTags of [false, true]) {
   for (const [sameProcess, holding] of [[false, false], [true, false], [false, true], [true, true]] as const) {
     const what = `${payloadTags ? 'a tag of the payload' : 'a namespace'}, readers in ${sameProcess ? 'one process' : 'two processes'}` +
       (holding ? ', one writer holds' : '')
-    t.test(`no order of the steps of two readers, two writers, a crash, and a lost key or a bump that is done twice makes a read stale: ${what}`, async (t) => {
+    t.test(`no order of the steps of two readers, two writers, a crash, and a lost key or a repeated bump makes a read stale: ${what}`, async (t) => {
       const { states, counterexample } = run({ payloadTags, sameProcess, holding })
       t.comment(`${states} states`)
       t.equal(counterexample, undefined)
@@ -42,7 +42,7 @@ const faults: Record<Fault, Omit<Scenario, 'fault'>> = {
 }
 
 for (const [fault, scenario] of Object.entries(faults) as Array<[Fault, Omit<Scenario, 'fault'>]>) {
-  t.test(`a stale read is found where ${fault}`, async (t) => {
+  t.test(`the model finds a stale read if ${fault}`, async (t) => {
     const { counterexample } = run({ ...scenario, fault })
     t.not(counterexample, undefined)
     t.comment([...counterexample?.steps ?? [], counterexample?.wrong].join(' | '))

@@ -11,7 +11,7 @@ const settings = (given: Partial<RaceSettings>): RaceSettings =>
   ({ store: 'redis', seed: randomInt(2 ** 31), reads: 15_000, writes: 900, servers: 3, clients: 60, outages: 0, ...given })
 
 for (const store of ['redis', 'memory', 'local', 'tracked'] as const) {
-  t.test(`no read returns less than what was acknowledged before it began, with the ${store} store, while servers die and versions get lost`, async (t) => {
+  t.test(`no read returns less than what was acknowledged before it began, with the ${store} store, while servers crash and versions are lost`, async (t) => {
     const played = settings({ store })
     const result = await race(played)
     t.comment(report(played, result))
@@ -22,7 +22,7 @@ for (const store of ['redis', 'memory', 'local', 'tracked'] as const) {
   })
 }
 
-t.test('the same race finds stale reads once versions are no longer compared', async (t) => {
+t.test('the same race finds stale reads if versions are not compared', async (t) => {
   const played = settings({ broken: 'versions', reads: 3_000, writes: 200 })
   const result = await race(played)
   t.comment(report(played, result))
@@ -30,7 +30,7 @@ t.test('the same race finds stale reads once versions are no longer compared', a
 })
 
 for (const [store, what, outages] of [['redis', 'Redis', 3], ['cluster', 'a master of a Cluster', 2]] as const) {
-  t.test(`no read of a process that knows of a write is older, and all are answered, while ${what} is killed, hangs, restarts or drops connections`, async (t) => {
+  t.test(`no process serves a read that is older than a write it knows of, and all requests are answered, while ${what} is killed, hangs, restarts or drops connections`, async (t) => {
     const played = settings({ store, reads: 10_000, writes: 700, outages })
     const result = await race(played)
     t.comment(report(played, result))
@@ -42,7 +42,7 @@ for (const [store, what, outages] of [['redis', 'Redis', 3], ['cluster', 'a mast
   })
 }
 
-t.test('the same race finds stale reads once a delivery that failed counts as one', async (t) => {
+t.test('the same race finds stale reads if a failed delivery counts as successful', async (t) => {
   // Where Redis comes back empty nothing is stale: about one run in six finds nothing, so it has several.
   let found = 0
   for (let run = 0; run < 6 && found === 0; run++) {
@@ -65,7 +65,7 @@ t.test('a read is stale when it returned less than a write that ended before it 
   t.same(staleReads([call('read', 3, 4, 2), write]), [])
 })
 
-t.test('a read is stale against the greatest write that was acknowledged, not the latest', async (t) => {
+t.test('a read is compared with the greatest acknowledged write, not the latest', async (t) => {
   const greatest = call('write', 1, 2, 2)
   const read = call('read', 5, 6, 1)
   t.same(staleReads([call('write', 1, 3, 1), greatest, read]), [{ read, write: greatest }])
@@ -78,14 +78,14 @@ t.test('a read is not stale against a write that ended while it ran, was not ans
   t.same(staleReads([call('write', 1, 2, 1), call('read', 3, 5)]), [])
 })
 
-t.test('a write that is not delivered yet binds its own process only', async (t) => {
+t.test('an undelivered write only affects reads of its own process', async (t) => {
   const write = call('write', 1, 2, 1, 'a', { pending: 1 })
   const read = call('read', 5, 6, 0)
   t.same(staleReads([write, read]), [{ read, write }])
   t.same(staleReads([write, call('read', 5, 6, 0, 'a', { server: '2' })]), [])
 })
 
-t.test('a write that was delivered later binds the others from when its process was seen to have delivered it', async (t) => {
+t.test('a write that was delivered later affects other processes from when its process was seen to have delivered it', async (t) => {
   const write = call('write', 1, 2, 1, 'a', { pending: 1 })
   const stillPending = call('read', 3, 4, 1, 'b', { pending: 1 })
   const begunBefore = call('read', 1, 4, 1, 'b', { pending: 0 })
@@ -96,7 +96,7 @@ t.test('a write that was delivered later binds the others from when its process 
   t.same(staleReads([write, call('read', 3, 7.5, 1, 'b', { pending: 0 }), read]), [])
 })
 
-t.test('a store that promises no better may lag behind the writes of other processes', async (t) => {
+t.test('a store without that guarantee may lag behind the writes of other processes', async (t) => {
   const write = call('write', 1, 2, 1, 'a', { pending: 0 })
   const [own, soon, late] = [call('read', 5, 6, 0), call('read', 5, 6, 0, 'a', { server: '2' }), call('read', 15, 16, 0, 'a', { server: '2' })]
   t.same(staleReads([write, own], 10), [{ read: own, write }])

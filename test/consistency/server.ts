@@ -29,7 +29,7 @@ async function main (settings: ServerSettings): Promise<void> {
   const { redis, countersPort, tags, coalesce, coalesceTimeout, takes = 0 } = settings
   const counters = await Counters.open(countersPort)
   const app = Fastify()
-  await app.register(apiCache, { redis, timeout: 5_000, scope: 'shared', expire: '1h', coalesce, coalesceTimeout })
+  await app.register(apiCache, { redis, host: false, timeout: 5_000, scope: 'shared', expire: '1h', coalesce, coalesceTimeout })
 
   app.get('/things', { config: { cache: { namespace: 'things', ignoreQuery: ['slow'], tags: TAGS[tags ?? 'none'] } } }, async (request) => {
     await counters.increment('runs')

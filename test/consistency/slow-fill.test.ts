@@ -23,7 +23,7 @@ const policies = {
 }
 
 for (const [what, { read, write }] of Object.entries(policies)) {
-  each(`what a fill read before a write is never served after it, however late it lands: ${what}`, async (t, options) => {
+  each(`what a fill read before a write is never served after it, however late the fill ends: ${what}`, async (t, options) => {
     let value = 1
     const reading = gate()
     const goOn = gate()
@@ -87,7 +87,7 @@ class SlowStore extends MapStore {
 }
 
 for (const [what, { read, write }] of Object.entries(policies)) {
-  t.test(`an entry that is on its way to the store is given to those who came before a write only: ${what}`, async (t) => {
+  t.test(`an entry that is being stored is only served to requests from before a write: ${what}`, async (t) => {
     let value = 1
     const store = new SlowStore()
     const { request } = await serving(t, { store, timeout: 10_000 }, (app) => {
@@ -105,7 +105,7 @@ for (const [what, { read, write }] of Object.entries(policies)) {
 }
 
 for (const tags of [undefined, 'request', 'payload'] as const) {
-  t.test(`what one process read before another one wrote is served by neither after that: ${tags === undefined ? 'a namespace' : `a tag of the ${tags}`}`, async (t) => {
+  t.test(`what one process read before a write of another is served by neither after it: ${tags === undefined ? 'a namespace' : `a tag of the ${tags}`}`, async (t) => {
     await redisCli(redis().port, 'FLUSHALL')
     const { servers } = await startProcesses(t, 2, { redis: redis().url, tags })
     const [one, two] = servers as [ServerProcess, ServerProcess]

@@ -11,7 +11,7 @@ const each = eachStore()
 const redis = fileRedis()
 const shared = { namespace: 'things', expire: '1h', scope: 'shared' } as const
 
-each('a tag makes old what carries it, and nothing else, whether a list, the request or the payload names it', async (t, options) => {
+each('a tag invalidates the entries that have it, and nothing else, whether it comes from a list, the request or the payload', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => {
     app.get('/list', { config: { cache: { ...shared, tags: ['red', 'large'] } } }, async () => ({ ok: true }))
     app.get('/request/:color', { config: { cache: { ...shared, tags: (request) => [(request.params as { color: string }).color] } } }, async () => ({ ok: true }))
@@ -36,7 +36,7 @@ each('a tag makes old what carries it, and nothing else, whether a list, the req
   t.same(await seen(), ['HIT', 'HIT', 'HIT', 'HIT', 'HIT'])
 })
 
-each('an entry may carry a hundred tags, and each of them makes it old', async (t, options) => {
+each('an entry may have a hundred tags, and each of them invalidates it', async (t, options) => {
   const tags = Array.from({ length: 100 }, (_, index) => `tag-${index}`)
   const { app, request } = await serving(t, options, (app) => {
     app.get('/request', { config: { cache: { ...shared, tags } } }, async () => ({ tags }))
@@ -62,8 +62,8 @@ class Unswept extends MemoryStore {
   }
 }
 
-t.test('an entry from before its route named other tags, one of them twice, is old with its own tags too', async (t) => {
-  const store = { store: new Unswept() }
+t.test('an entry from before its route got other tags, one of them twice, is also invalidated by its own tags', async (t) => {
+  const store = { store: new Unswept(), host: false }
   const declaring = (tags: ReadPolicy['tags']) => (app: FastifyInstance): unknown =>
     app.get('/', { config: { cache: { ...shared, tags } } }, async () => ({ ok: true }))
   const before = await serving(t, store, declaring((_request, _payload) => ['red', 'large']))
@@ -118,7 +118,7 @@ t.test('the response to a write waits for one round trip, however many namespace
   }
 })
 
-t.test('before a tag is bumped, its group is, which fills watch that do not know their tags yet', async (t) => {
+t.test('the group of a tag is bumped before the tag, for fills that do not know their tags yet', async (t) => {
   const bumped: string[] = []
   const store = new class extends MapStore {
     override async bump (names: readonly string[], fresh: string): Promise<void> {

@@ -20,7 +20,7 @@ interface Database {
   readonly begun: Gate
   /** Awaited by handlers that are to take their time. */
   readonly goOn: Gate
-  /** Opened by handlers that nobody else can see the end of. */
+  /** Opened by handlers when they have committed. */
   readonly committed: Gate
 }
 
@@ -62,7 +62,7 @@ async function answersAgain (t: Test, { app, request }: Serving, text: string): 
 
 const refused = (statusCode: number): Error => Object.assign(new Error('no'), { statusCode })
 
-/** Ends of which nobody knows what they have written. */
+/** Outcomes that do not tell what was written. */
 const unknown: Record<string, (database: Database) => Handler> = {
   'commits and throws': (database) => async () => {
     database.value = 2
@@ -101,8 +101,8 @@ const refusals: Record<string, Handler> = {
   'throws one at once': () => { throw refused(400) },
   'sends one in a callback': (_request, reply) => { setImmediate(() => { reply.send(refused(404)) }) },
   'answers a Response of 403': async () => new Response('no', { status: 403 }),
-  'finds no such thing': (_request, reply) => { reply.callNotFound() },
-  'throws what the error handler answers with 418': async () => { throw new Error('teapot') }
+  'calls callNotFound': (_request, reply) => { reply.callNotFound() },
+  'throws an error that the error handler answers with 418': async () => { throw new Error('teapot') }
 }
 
 const policies: Record<string, Partial<WritePolicy>> = {
@@ -126,7 +126,7 @@ for (const [kind, policy] of Object.entries(policies)) {
     })
   }
 
-  each(`a write ${kind} that the application refuses leaves the cache as it is`, async (t, options) => {
+  each(`a write ${kind} invalidates nothing if the application refuses it`, async (t, options) => {
     for (const [how, handler] of Object.entries(refusals)) {
       const served = await application(t, options, policy, () => handler, teapots)
       const { status } = await served.request('/value', { method: 'POST' })
@@ -209,7 +209,7 @@ for (const [kind, policy] of Object.entries(policies)) {
     }
   }
 
-  each(`a write ${kind} that works on after it has answered is old again when it has settled`, async (t, options) => {
+  each(`a write ${kind} that continues after its response invalidates again when it has settled`, async (t, options) => {
     const served = await application(t, options, policy, (database) => async (_request, reply) => {
       reply.send('soon')
       await database.goOn.opened
@@ -246,7 +246,7 @@ for (const [kind, policy] of Object.entries(policies)) {
   })
 }
 
-each('a write without more words invalidates nothing when it throws, times out or answers 500', async (t, options) => {
+each('a write without invalidateOn or strict invalidates nothing when it throws, times out or responds with 500', async (t, options) => {
   for (const [how, handler] of Object.entries(unknown)) {
     const served = await application(t, options, {}, handler)
     t.ok((await served.request('/value', { method: 'POST' })).status >= 500)
@@ -267,7 +267,7 @@ each('a hook that fails before the handler has written nothing', async (t, optio
   }
 })
 
-each('a function of a settled write gets what the handler sent, also behind a timeout, and undefined where it threw', async (t, options) => {
+each('a function of a settled write gets what the handler sent, also after a timeout, and undefined if the handler threw', async (t, options) => {
   const told: unknown[] = []
   const policy: WritePolicy = {
     invalidate: (_request, payload) => {
@@ -290,7 +290,7 @@ each('a function of a settled write gets what the handler sent, also behind a ti
   t.same(told, [{ id: 7 }])
 })
 
-t.test('a strict write cannot leave an unknown outcome out', async (t) => {
+t.test("invalidateOn is checked, and 'success' is refused for a strict write", async (t) => {
   const app = Fastify()
   await app.register(apiCache, { store: 'memory' })
   const declare = (cache: unknown): unknown => app.post('/', { config: { cache: cache as WritePolicy } }, async () => 'done')

@@ -10,7 +10,7 @@ const WRITES = 40
 
 const redis = fileRedis()
 
-t.test('the response to a write waits for the same, however many keys Redis holds', async (t) => {
+t.test('the response to a write takes the same time and commands, however many keys Redis holds', async (t) => {
   const client = new Redis(redis().url)
   t.teardown(() => { client.disconnect() })
   const { app, request } = await serving(t, { redis: redis().url }, (app) => {

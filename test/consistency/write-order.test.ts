@@ -48,7 +48,7 @@ class SlowStore extends MapStore {
 }
 
 for (const [what, answer] of Object.entries(answers)) {
-  t.test(`nothing of the response leaves before the version has been bumped: ${what}`, async (t) => {
+  t.test(`no part of the response is sent before the version has been bumped: ${what}`, async (t) => {
     const store = new SlowStore()
     let responded = false
     const { request } = await serving(t, { store, timeout: 10_000 }, (app) => {
@@ -77,7 +77,7 @@ for (const [what, answer] of Object.entries(answers)) {
 
 const each = eachStore()
 
-each('whatever way a write answers, the next read sees what it wrote', async (t, options) => {
+each('however a write sends its response, the next read sees what it wrote', async (t, options) => {
   let value = 0
   const { request } = await serving(t, options, (app) => {
     app.get('/things', { config: { cache: cached } }, async () => ({ value }))
@@ -97,7 +97,7 @@ each('whatever way a write answers, the next read sees what it wrote', async (t,
   }
 })
 
-each('a write that failed leaves every entry where it was', async (t, options) => {
+each('a failed write invalidates no entry', async (t, options) => {
   const { request } = await serving(t, options, (app) => {
     app.get('/things', { config: { cache: { ...cached, tags: ['thing'] } } }, async () => ({ ok: true }))
     for (const [index, answer] of Object.values(failures).entries()) {
@@ -111,7 +111,7 @@ each('a write that failed leaves every entry where it was', async (t, options) =
   }
 })
 
-each('a write that no route let in leaves every entry where it was', async (t, options) => {
+each('a write that was refused before its handler invalidates no entry', async (t, options) => {
   const { request } = await serving(t, options, (app) => {
     app.get('/things', { config: { cache: cached } }, async () => ({ ok: true }))
     app.post('/guarded', {
@@ -142,7 +142,7 @@ each('PUT, PATCH and DELETE invalidate as POST does', async (t, options) => {
   }
 })
 
-each('a write that names several namespaces makes all of them old, and no other', async (t, options) => {
+each('a write that names several namespaces invalidates all of them, and no other', async (t, options) => {
   const { request } = await serving(t, options, (app) => {
     for (const namespace of ['a', 'b', 'c']) {
       app.get(`/${namespace}`, { config: { cache: { ...cached, namespace } } }, async () => ({ ok: true }))
@@ -154,7 +154,7 @@ each('a write that names several namespaces makes all of them old, and no other'
   t.same([(await request('/a')).cache, (await request('/b')).cache, (await request('/c')).cache], ['MISS', 'MISS', 'HIT'])
 })
 
-t.test('functions see the request and the payload before it became bytes', async (t) => {
+t.test('functions get the request and the payload before serialization', async (t) => {
   const seen: unknown[] = []
   const { request } = await serving(t, { store: 'memory' }, (app) => {
     const write = {
@@ -174,7 +174,7 @@ t.test('functions see the request and the payload before it became bytes', async
   t.same(seen, ['1', { id: 7 }, '2', null, '3', 'done'])
 })
 
-t.test('a function that names nothing invalidates nothing, and after one that fails everything is old', async (t) => {
+t.test('a function that returns nothing invalidates nothing, and one that fails invalidates everything', async (t) => {
   const { request } = await serving(t, { store: 'memory' }, (app) => {
     app.get('/things', { config: { cache: cached } }, async () => ({ ok: true }))
     app.post('/none', { config: { cache: { invalidate: () => [] } } }, async () => ({ ok: true }))
@@ -187,7 +187,7 @@ t.test('a function that names nothing invalidates nothing, and after one that fa
   t.equal((await request('/things')).cache, 'MISS')
 })
 
-t.test('a response that a handler has taken into its own hands goes out without an invalidation, which the handler can ask for', async (t) => {
+t.test('a response that a handler hijacks is sent without an invalidation, which the handler can call itself', async (t) => {
   const app = Fastify()
   await app.register(apiCache, { store: 'memory' })
   t.teardown(() => app.close())

@@ -69,7 +69,7 @@ for (const [order, register] of Object.entries(orders)) {
     })
   }
 
-  t.test(`a strong ETag is weak where @fastify/compress ${order} encoded the bytes, and a 304 is had with both`, async (t) => {
+  t.test(`a strong ETag becomes weak if @fastify/compress ${order} encoded the bytes, and both give a 304`, async (t) => {
     const get = await app(t, register, handlers['an object']!)
     for (const state of ['MISS', 'HIT']) {
       const encoded = await get({ 'accept-encoding': 'gzip' })
@@ -85,7 +85,7 @@ for (const [order, register] of Object.entries(orders)) {
     }
   })
 
-  t.test(`a range is one of the plain bytes with @fastify/compress ${order}`, async (t) => {
+  t.test(`a range selects bytes of the uncompressed body with @fastify/compress ${order}`, async (t) => {
     const get = await app(t, register, handlers['an object']!)
     await get()
     const part = await get({ range: 'bytes=0-9', 'accept-encoding': 'gzip' })

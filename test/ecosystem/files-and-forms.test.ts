@@ -43,7 +43,7 @@ t.test('a file that @fastify/static sends in a handler is stored whole, with its
   t.equal((await ask(`${origin}/`, { range: 'bytes=2-4' })).text, '234')
 })
 
-t.test('files that @fastify/static serves by itself are left alone', async (t) => {
+t.test('files that @fastify/static serves on its own are not cached', async (t) => {
   const root = await temporaryFolder(t)
   await writeFile(join(root, 'file.txt'), '0123456789')
   const app = await cachingApp()
@@ -67,7 +67,7 @@ async function proxy (t: Test, base: string): Promise<{ app: FastifyInstance, or
   return await listening(t, app, () => app.get('/', { config }, (_request, reply) => reply.from('/')))
 }
 
-t.test('an upstream that closes early is a failure for the client, and leaves nothing', async (t) => {
+t.test('if an upstream closes early, the request fails, and nothing is stored', async (t) => {
   let well = false
   const { app, origin } = await proxy(t, await upstream(t, (_request, response) => {
     if (well) {
@@ -86,7 +86,7 @@ t.test('an upstream that closes early is a failure for the client, and leaves no
   t.equal(cached(headers), 'MISS')
 })
 
-t.test('a chunked upstream that closes early leaves nothing', async (t) => {
+t.test('if a chunked upstream closes early, nothing is stored', async (t) => {
   const { app, origin } = await proxy(t, await upstream(t, (_request, response) => {
     response.write('01234', () => { response.destroy() })
   }))
@@ -95,7 +95,7 @@ t.test('a chunked upstream that closes early leaves nothing', async (t) => {
   t.equal(app.apiCache.stats().stored, 0)
 })
 
-t.test('what @fastify/swagger tells of a route is the same with a policy and without', async (t) => {
+t.test('@fastify/swagger describes a route in the same way with a policy and without', async (t) => {
   const documents = await Promise.all([true, false].map(async (withPolicy) => {
     const app = await cachingApp()
     t.teardown(() => app.close())
@@ -116,7 +116,7 @@ t.test('what @fastify/swagger tells of a route is the same with a policy and wit
   t.ok(documents[0]!.paths!['/{id}'])
 })
 
-t.test('an upload through @fastify/multipart is whole, and makes old what it should', async (t) => {
+t.test('an upload through @fastify/multipart is whole, and invalidates what it should', async (t) => {
   const app = await cachingApp()
   await app.register(multipart)
   let stored = 'none'
@@ -136,7 +136,7 @@ t.test('an upload through @fastify/multipart is whole, and makes old what it sho
   t.equal(cached(headers), 'MISS')
 })
 
-t.test('mercurius is left alone', async (t) => {
+t.test('mercurius is not affected', async (t) => {
   const app = await cachingApp()
   let runs = 0
   await app.register(mercurius, { schema: 'type Query { runs: Int }', resolvers: { Query: { runs: () => ++runs } } })

@@ -114,7 +114,7 @@ const REFUSED: Record<string, { declared: Declared, start?: Starting, route: str
 }
 
 for (const [what, { declared, start, route }] of Object.entries(REFUSED)) {
-  t.test(`a policy for reading on ${what} is refused at boot, with an error that says why`, async (t) => {
+  t.test(`a read policy on ${what} is refused at boot, with an error that says why`, async (t) => {
     await t.rejects(starting(t, memory, { ...declared, read: cache }, start), {
       code: 'FST_API_CACHE_NEST_ROUTE',
       message: `${route} is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; guard it with Fastify hooks and register the plugin with guards: 'hooks', or give its policy serveFrom: 'onRequest' if it is open to all`
@@ -122,7 +122,7 @@ for (const [what, { declared, start, route }] of Object.entries(REFUSED)) {
   })
 }
 
-t.test('a handler that NestJS made is recognized by itself, whoever declares its route', async (t) => {
+t.test('a handler made by NestJS is recognized, whatever code declares its route', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(apiCache, memory)
@@ -143,7 +143,7 @@ t.test('looking for NestJS leaves the settings of stack traces as they are', asy
   t.strictSame(after, [mine.stackTraceLimit, mine.prepareStackTrace])
 })
 
-test('routes of Fastify beside those of NestJS are served', async (t, options) => {
+test('Fastify routes of a NestJS application are cached', async (t, options) => {
   const { fastify, request } = await starting(t, options, {}, {
     async after (app, fastify) {
       fastify.get('/plain/:id', { config: { cache } }, async ({ params }) => (params as { id: string }).id)
@@ -161,7 +161,7 @@ test('routes of Fastify beside those of NestJS are served', async (t, options) =
   t.match(await request('/cats', KEY), { status: 200, cache: null })
 })
 
-test("with guards: 'hooks' a route of NestJS is served, and a hook guards each HIT", async (t, options) => {
+test("with guards: 'hooks' a route of NestJS is cached, and a hook guards each HIT", async (t, options) => {
   const { fastify, request, runs } = await starting(t, { ...options, guards: 'hooks' }, { path: ':id', read: cache, write: { invalidate: 'nest' } }, {
     after: (_app, fastify) => fastify.addHook('preHandler', async (request, reply) => {
       if (!knows(request)) return reply.code(401).send({ refused: true })
@@ -180,7 +180,7 @@ test("with guards: 'hooks' a route of NestJS is served, and a hook guards each H
   t.equal((await request('/cats/7', KEY)).cache, 'MISS')
 })
 
-test("a route of NestJS with serveFrom: 'onRequest' is served, as it says that it is open to all", async (t, options) => {
+test("a route of NestJS with serveFrom: 'onRequest' is cached, because that means that it is open to everyone", async (t, options) => {
   const { fastify, request } = await starting(t, options, { read: { ...cache, serveFrom: 'onRequest' } })
   t.match(await request('/cats'), { status: 403, cache: 'MISS' })
   t.match(await request('/cats', KEY), { status: 200, cache: 'MISS' })
@@ -195,7 +195,7 @@ const WRITES: Record<string, WritePolicy> = {
 }
 
 for (const [what, write] of Object.entries(WRITES)) {
-  test(`${what} of NestJS invalidates when it succeeds, and not when its guard refuses it or it fails`, async (t, options) => {
+  test(`${what} of NestJS invalidates if it succeeds, but not if its guard refuses it or it fails`, async (t, options) => {
     const { fastify, request } = await starting(t, options, { write }, {
       after: (_app, fastify) => fastify.get('/plain', { config: { cache } }, async () => 'plain')
     })

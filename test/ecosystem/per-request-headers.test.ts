@@ -29,7 +29,7 @@ for (const order of ['before', 'after']) {
     t.equal(preflight.status, 204)
   })
 
-  t.test(`@fastify/helmet registered ${order} the cache gives each answer a nonce of its own`, async (t) => {
+  t.test(`@fastify/helmet registered ${order} the cache gives each response its own nonce`, async (t) => {
     const app = Fastify()
     if (order === 'before') await app.register(helmet, { enableCSPNonces: true })
     await app.register(apiCache, { store: 'memory' })

@@ -120,7 +120,7 @@ const rows: string[] = []
 
 for (const [name, neighbour] of Object.entries(NEIGHBOURS)) {
   for (const order of ['before', 'after'] as const) {
-    test(`beside ${name}, registered ${order} the plugin, each user gets its own answer and each header is fresh`, async (t, options) => {
+    test(`with ${name}, registered ${order} the plugin, each user gets its own response and each header is fresh`, async (t, options) => {
       rows.push(`${name} | ${order} | ${options.store ?? 'redis'} | ${await beside(t, options, neighbour, order)}`)
     })
   }
@@ -177,7 +177,7 @@ async function beside (t: Test, options: ApiCacheOptions, neighbour: Neighbour, 
   return `${requests} | ${owned} | ${hits} | ${fresh ?? perUser ? freshHeaders : '-'} | ${refused.length > 0 ? refusals : '-'}`
 }
 
-test('a rate limit counts HITs and refuses beyond it', async (t, options) => {
+test('a rate limit counts HITs and refuses those above it', async (t, options) => {
   for (const order of ['before', 'after']) {
     const app = Fastify()
     const limit = (): unknown => app.register(rateLimit, { max: 5, timeWindow: '1 hour' })
@@ -196,7 +196,7 @@ test('a rate limit counts HITs and refuses beyond it', async (t, options) => {
   }
 })
 
-test('a token that has expired is refused although its answer is stored', async (t, options) => {
+test('an expired token is refused although the response is stored', async (t, options) => {
   const app = Fastify()
   await app.register(apiCache, options)
   await app.register(jwt, { secret: 'of the test' })
@@ -212,7 +212,7 @@ test('a token that has expired is refused although its answer is stored', async 
   t.match(await request('/', bearer(now - 3_600)), { status: 401, cache: null })
 })
 
-test('a session that the handler changes makes its answer nobody else\'s', async (t, options) => {
+test('a response is not stored if the handler changes the session', async (t, options) => {
   const app = Fastify()
   await app.register(apiCache, options)
   await app.register(cookie)

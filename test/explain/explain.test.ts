@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
 import { patientStores } from '../support/patient-stores.js'
 import { loggingTo, type LogLine } from '../support/log.js'
-import { listening, serving, type Serving } from '../support/serving.js'
+import { keysOf, listening, serving, type Serving } from '../support/serving.js'
 
 const test = patientStores()
 
@@ -40,16 +40,17 @@ async function explained (t: Test, options: ApiCacheOptions, declare: (app: Fast
 const policy = (more: Partial<ReadPolicy> = {}): { config: { cache: ReadPolicy } } =>
   ({ config: { cache: { namespace: 'explained', expire: 60, scope: 'shared', ...more } } })
 
-test('a MISS and a HIT tell their key, its parts, the scope and the decision, in one log line and in Cache-Status', async (t, options) => {
-  const { app, request, decision, lines } = await explained(t, options, (app) => app.get('/users/:id', policy({ vary: ['x-lang'] }), async () => 'body'))
-  const key = 'api-cache|explained:GET /users/7?a=1 x-lang=de'
-  const parts = ['GET /users/7?a=1', 'x-lang=de']
+test('for a MISS and a HIT one log line and Cache-Status show the key, its parts, the scope and the decision', async (t, options) => {
+  const { app, origin, request, decision, lines } = await explained(t, options, (app) => app.get('/users/:id', policy({ vary: ['x-lang'] }), async () => 'body'))
   const init = { headers: { 'x-lang': 'de' } }
 
   const miss = await request('/users/7?a=1', init)
+  await app.apiCache.settled()
+  const [key] = await keysOf(app, 'explained')
+  const parts = ['GET /users/7?a=1', origin, /^revision=~[\w-]{8}$/, 'x-lang=de']
+  t.equal(key!.replace(/ revision=\S+/, ''), `api-cache|explained:GET /users/7?a=1 ${origin} x-lang=de`)
   t.match(decision(), { level: 30, msg: 'api cache: MISS', route: 'GET /users/:id', decision: 'MISS', fwd: 'uri-miss', stored: true, key, namespace: 'explained', parts, scope: 'shared' })
   t.equal(miss.headers.get('cache-status'), `fastify-api-cache;fwd=uri-miss;stored;key="${key}";detail="scope shared"`)
-  await app.apiCache.settled()
 
   const hit = await request('/users/7?a=1', init)
   t.match(decision(), { level: 30, msg: 'api cache: HIT', decision: 'HIT', hit: true, key, namespace: 'explained', parts, scope: 'shared' })
@@ -57,7 +58,7 @@ test('a MISS and a HIT tell their key, its parts, the scope and the decision, in
   t.equal(lines.filter(({ msg }) => msg.startsWith('api cache: ')).length, 2)
 })
 
-test('a MISS tells why: invalidated, asked for anew, bypassed, refused', async (t, options) => {
+test('a MISS says why: invalidated, directive of the request, bypassed, refused', async (t, options) => {
   const { app, request, decision } = await explained(t, options, (app) => {
     app.get('/', policy({ scope: 'anonymous' }), async () => 'body')
     app.get('/private', policy(), async (_request, reply) => reply.header('cache-control', 'private').send('body'))
@@ -69,13 +70,13 @@ test('a MISS tells why: invalidated, asked for anew, bypassed, refused', async (
   t.match(decision(), { decision: 'MISS', fwd: 'bypass', detail: 'credentials', scope: 'anonymous', key: undefined })
   await status('/')
   await app.apiCache.settled()
-  t.match(await status('/', { 'cache-control': 'no-cache' }), /;fwd=request;stored;key="api-cache\|explained:GET \/";detail="scope anonymous"$/)
+  t.match(await status('/', { 'cache-control': 'no-cache' }), /;fwd=request;stored;key="api-cache\|explained:GET \/ http:[^"]+";detail="scope anonymous"$/)
   t.match(await status('/', { 'cache-control': 'no-store' }), /;fwd=request;detail="no-store, scope anonymous"$/)
-  t.match(await status('/private'), /;fwd=uri-miss;key="api-cache\|explained:GET \/private";detail="private, scope shared"$/)
+  t.match(await status('/private'), /;fwd=uri-miss;key="api-cache\|explained:GET \/private http:[^"]+";detail="private, scope shared"$/)
   t.match(decision(), { decision: 'MISS', stored: false, detail: 'private' })
 })
 
-test('what says who asks is told as a hash: scopes, credentials in headers and parameters', async (t, options) => {
+test('what identifies a caller is logged as a hash: scopes, credentials in headers and parameters', async (t, options) => {
   const { app, request, lines, decision } = await explained(t, options, (app) => app.get('/', policy({
     scope: (request) => String(request.headers['x-user']), vary: ['authorization', 'x-api-key']
   }), async () => 'body s3cret'))
@@ -84,7 +85,7 @@ test('what says who asks is told as a hash: scopes, credentials in headers and p
     const seen = await request('/?access_token=s3cret&page=1', init)
     t.equal(seen.cache, cache)
     t.notMatch(seen.headers.get('cache-status'), 's3cret')
-    t.match(seen.headers.get('cache-status'), /key="api-cache\|explained:GET \/\?access_token=~[\w-]{8}&page=1 scope=~[\w-]{8} authorization=~[\w-]{8} x-api-key=~[\w-]{8}"/)
+    t.match(seen.headers.get('cache-status'), /key="api-cache\|explained:GET \/\?access_token=~[\w-]{8}&page=1 http:\S+ revision=~[\w-]{8} scope=~[\w-]{8} authorization=~[\w-]{8} x-api-key=~[\w-]{8}"/)
     t.match(decision()!['scope'], /^~[\w-]{8}$/)
     await app.apiCache.settled()
   }
@@ -93,7 +94,7 @@ test('what says who asks is told as a hash: scopes, credentials in headers and p
   t.notMatch(JSON.stringify(told), 's3cret')
 })
 
-test('a hostile key leaves one log line and one header, whatever its length', async (t, options) => {
+test('a hostile key is shown in one log line and one header, whatever its length', async (t, options) => {
   const { app, request, decision } = await explained(t, options, (app) => app.get('/', policy({ scope: (request) => (request.query as { q: string }).q }), async () => 'body'))
   for (const q of ['"\\"', '\r\nx-injected: 1', '\0', '😀', 'x'.repeat(8_000), '%', '~']) {
     const { headers, status } = await request(`/?q=${encodeURIComponent(q)}`)
@@ -105,7 +106,7 @@ test('a hostile key leaves one log line and one header, whatever its length', as
   await app.apiCache.settled()
 })
 
-test('callers who waited are told so', async (t, options) => {
+test('requests that waited for a fill are explained as collapsed', async (t, options) => {
   const { request, lines } = await explained(t, options, (app) => app.get('/', policy(), async () => {
     await new Promise((resolve) => { setTimeout(resolve, 30) })
     return 'body'
@@ -119,7 +120,13 @@ test('callers who waited are told so', async (t, options) => {
 const themeOf = (request: FastifyRequest): string | undefined => (request as unknown as { session?: { theme: string } }).session?.theme
 
 /** What a handler reads, and what makes it part of the key. */
-const READS: Record<string, { read: (request: FastifyRequest) => unknown, reported: string[], covered: Partial<ReadPolicy>, path?: string }> = {
+const READS: Record<string, {
+  read: (request: FastifyRequest) => unknown
+  reported: string[]
+  uncovered?: Partial<ReadPolicy>
+  covered: Partial<ReadPolicy>
+  path?: string
+}> = {
   'a request header': {
     read: ({ headers }) => headers['x-lang'],
     reported: ['header x-lang'],
@@ -150,10 +157,23 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
     reported: ['request.ip'],
     covered: { scope: ({ ip }) => ip }
   },
-  'request.host': {
+  'request.host under host: false': {
     read: ({ host }) => host,
     reported: ['request.host'],
-    covered: { vary: ['host'] }
+    uncovered: { host: false },
+    covered: { host: false, vary: ['host'] }
+  },
+  'the parts of its address under host: false': {
+    read: ({ protocol, hostname, port }) => [protocol, hostname, port],
+    reported: ['request.protocol', 'request.hostname', 'request.port'],
+    uncovered: { host: false },
+    covered: {}
+  },
+  'the Host header under host: false': {
+    read: ({ headers }) => headers.host,
+    reported: ['header host'],
+    uncovered: { host: false },
+    covered: {}
   },
   'a parameter that the key leaves out': {
     read: ({ query }) => (query as { page?: string }).page,
@@ -166,6 +186,11 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
     reported: ['request.url'],
     covered: { key: ({ url }) => url }
   },
+  'the whole address as the client sent it': {
+    read: ({ originalUrl }) => originalUrl,
+    reported: ['request.originalUrl'],
+    covered: { key: ({ originalUrl }) => originalUrl }
+  },
   'what a method of the request reads': {
     read: (request) => request.getDecorator('user'),
     reported: ['request.user'],
@@ -173,9 +198,9 @@ const READS: Record<string, { read: (request: FastifyRequest) => unknown, report
   }
 }
 
-for (const [what, { read, reported, covered, path = '/' }] of Object.entries(READS)) {
-  test(`a handler that reads ${what} is reported once where its key does not cover it`, async (t, options) => {
-    const { app, request, reads, lines } = await explained(t, options, (app) => app.get('/', policy({ ignoreQuery: ['page'] }), async (request) => ({ read: read(request) })))
+for (const [what, { read, reported, uncovered, covered, path = '/' }] of Object.entries(READS)) {
+  test(`a handler that reads ${what} is reported once if the key does not cover it`, async (t, options) => {
+    const { app, request, reads, lines } = await explained(t, options, (app) => app.get('/', policy({ ignoreQuery: ['page'], ...uncovered }), async (request) => ({ read: read(request) })))
     for (let i = 0; i < 3; i++) {
       await request(path, { headers: { 'x-user': 'ada' } })
       await app.apiCache.invalidate('explained')
@@ -184,14 +209,14 @@ for (const [what, { read, reported, covered, path = '/' }] of Object.entries(REA
     t.match(lines.find(({ reads }) => reads !== undefined), { level: 40, route: 'GET /' })
   })
 
-  test(`a handler that reads ${what} is not reported where its key covers it`, async (t, options) => {
+  test(`a handler that reads ${what} is not reported if the key covers it`, async (t, options) => {
     const { request, reads } = await explained(t, options, (app) => app.get('/', policy({ ignoreQuery: ['page'], ...covered }), async (request) => ({ read: read(request) })))
     t.equal((await request(path, { headers: { 'x-user': 'ada' } })).status, 200)
     t.same(reads(), [])
   })
 }
 
-test('a handler that says itself what it varies on, or that its answer is private, is not reported', async (t, options) => {
+test('a handler that sets Vary for what it reads, or Cache-Control: private, is not reported', async (t, options) => {
   const { request, reads } = await explained(t, options, (app) => {
     app.get('/vary', policy(), async (request, reply) => reply.header('vary', 'X-Lang').send(request.headers['x-lang'] ?? 'none'))
     app.get('/private', policy(), async (request, reply) => reply.header('cache-control', 'private').send({ ip: request.ip }))
@@ -201,7 +226,7 @@ test('a handler that says itself what it varies on, or that its answer is privat
   t.same(reads(), [])
 })
 
-test('a handler that answers only anonymous callers from its key is not reported for credentials that are not there', async (t, options) => {
+test('a handler that reads missing credentials of an anonymous request is not reported', async (t, options) => {
   const { request, reads } = await explained(t, options, (app) => app.get('/', policy({ scope: 'anonymous' }), async (request) => [
     request.headers.authorization, request.cookies['a'], (request as { user?: unknown }).user, (request as { session?: unknown }).session
   ]))
@@ -212,7 +237,7 @@ test('a handler that answers only anonymous callers from its key is not reported
   t.same(reads(), ['request.user'])
 })
 
-test('tags do not make what they read a part of the key', async (t, options) => {
+test('what a tags function reads does not become part of the key', async (t, options) => {
   const name = (request: FastifyRequest): string => String((request as { user?: { name: string } }).user?.name)
   const { request, reads } = await explained(t, options, (app) => app.get('/', policy({ tags: (request) => [name(request)] }), async (request) => name(request)))
   await request('/')
@@ -240,7 +265,7 @@ test('a handler can write to the request that it is given', async (t, options) =
   t.equal((await request('/')).text, 'body "set by the handler"')
 })
 
-test('without explain nothing is logged, told or reported, and the handler gets the request itself', async (t, options) => {
+test('without explain nothing is logged or reported, and the handler gets the request itself', async (t, options) => {
   const lines: LogLine[] = []
   let seen: unknown
   let given: unknown

@@ -34,7 +34,7 @@ t.test("Fastify keeps a reply's headers behind the symbol that putHeaders looks 
   t.same(own, { 'x-one': 'a' }, advice('private-state.ts', "keeps a reply's headers in an object behind Symbol(fastify.reply.headers)"))
 })
 
-t.test("An object that replaces a reply's headers is what Fastify sends", async (t) => {
+t.test("Fastify sends an object that replaces a reply's headers", async (t) => {
   const app = Fastify()
   app.get('/', async (_request, reply) => {
     const symbol = Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.headers')!
@@ -70,7 +70,7 @@ t.test("Fastify keeps a route's onSend hooks behind the symbol that hasOtherOnSe
     advice('private-state.ts', "keeps all of a route's onSend hooks in a list behind Symbol(fastify.context)"))
 })
 
-t.test('Fastify sends what a handler returns by the send that the reply has then', async (t) => {
+t.test("Fastify sends a handler's return value with the send that the reply has then", async (t) => {
   for (const payload of [{ a: 1 }, 'text', Buffer.from('bytes')]) {
     const sent: unknown[] = []
     const app = Fastify()
@@ -88,7 +88,7 @@ t.test('Fastify sends what a handler returns by the send that the reply has then
   }
 })
 
-t.test("A reply's trailer can be exchanged, and the former one called on the reply", async (t) => {
+t.test("A reply's trailer can be replaced, and the former one called on the reply", async (t) => {
   const names: string[] = []
   const app = Fastify()
   app.get('/', async (_request, reply) => {
@@ -124,7 +124,7 @@ t.test("Fastify reads a route's hooks after the turn in which the route was decl
   }
 })
 
-t.test("Fastify's list of routes begins with '(empty' as long as there is none", async (t) => {
+t.test("Fastify's list of routes begins with '(empty' while there are none", async (t) => {
   const app = Fastify()
   const what = 'prints the list of no routes as (empty tree)'
   t.match(app.printRoutes(), /^\(empty/, advice('early-routes.ts', what))

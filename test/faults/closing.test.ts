@@ -37,14 +37,14 @@ async function ends (t: Test, redis: RedisServer, when: string): Promise<void> {
 }
 
 for (const when of ['idle', 'hung', 'hung during a sweep', 'hung during fills', 'hung with pending invalidations', 'never connected']) {
-  t.test(`a server that closes while Redis is ${when} leaves nothing behind that keeps its process alive`, async (t) => {
+  t.test(`a server that closes while Redis is ${when} leaves nothing that keeps its process alive`, async (t) => {
     const redis = await server(t)
     if (when === 'never connected') redis.pause()
     await ends(t, redis, when)
   })
 }
 
-t.test('a client of the user\'s is left as it was: connected, its options and its listeners its own', async (t) => {
+t.test('a client of the user stays as it was: connected, with its own options and listeners', async (t) => {
   const redis = await server(t)
   const client = new Redis(redis.port, '127.0.0.1')
   await once(client, 'ready')
@@ -80,7 +80,7 @@ t.test('a client that connects on its first command is connected by the plugin',
   client.disconnect()
 })
 
-t.test('a sweep that meets a hanging Redis does not hold a later close', async (t) => {
+t.test('a sweep that waits for a hanging Redis does not delay a later close', async (t) => {
   const redis = await server(t)
   const client = new Redis(redis.port, '127.0.0.1')
   const app = Fastify()

@@ -8,11 +8,12 @@ import { lasting } from '../support/entry.js'
 import { serving } from '../support/serving.js'
 
 const redis = fileRedis()
-const FORMAT = 0x46414302
+const FORMAT = 0x46414303
 const KEY = 'api-cache|a:GET /'
 const VERSION = 'api-cache!version:a'
 const ENTRY: Entry = {
   route: 'GET /',
+  application: 'shop',
   versions: { [VERSION]: 'token' },
   status: 200,
   headers: { 'content-type': 'application/json; charset=utf-8' },
@@ -23,10 +24,10 @@ const ENTRY: Entry = {
 }
 
 /** A frame with a valid checksum around whatever head somebody likes. */
-function forge (head: string, body = Buffer.from('{"value":666}'), { length = Buffer.byteLength(head), key = KEY } = {}): Buffer {
+function forge (head: string, body = Buffer.from('{"value":666}'), { length = Buffer.byteLength(head), key = KEY, format = FORMAT } = {}): Buffer {
   const bytes = Buffer.from(head)
   const frame = Buffer.alloc(12 + bytes.length + body.length)
-  frame.writeUInt32BE(FORMAT, 0)
+  frame.writeUInt32BE(format, 0)
   frame.writeUInt32BE(length, 8)
   bytes.copy(frame, 12)
   body.copy(frame, 12 + bytes.length)
@@ -35,14 +36,14 @@ function forge (head: string, body = Buffer.from('{"value":666}'), { length = Bu
 }
 
 const head = (...changes: Array<[index: number, value: unknown]>): string => {
-  const { versions, route, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders } = ENTRY
-  const fields: unknown[] = [versions, route, 200, 0, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders]
+  const { versions, route, application, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders } = ENTRY
+  const fields: unknown[] = [versions, route, application, 200, 0, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders]
   for (const [index, value] of changes) fields[index] = value
   return JSON.stringify(fields)
 }
 
-const [VERSIONS, ROUTE, STATUS, KIND, STORED_AT, STALE_AT, DELETE_AT, INITIAL_AGE, HEADERS, REMOVED, VARY] =
-  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+const [VERSIONS, ROUTE, APPLICATION, STATUS, KIND, STORED_AT, STALE_AT, DELETE_AT, INITIAL_AGE, HEADERS, REMOVED, VARY] =
+  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 const HUNDRED_YEARS = 3_153_600_000_000
 const withHeader = (name: string, value: unknown): string => head([HEADERS!, { [name]: value }])
 
@@ -58,6 +59,9 @@ const hostile: Record<string, Buffer> = {
   'versions that are no texts': forge(head([VERSIONS!, { [VERSION]: 1 }])),
   'versions that are a list': forge(head([VERSIONS!, ['token']])),
   'a route that is no text': forge(head([ROUTE!, null])),
+  'an application that is no text': forge(head([APPLICATION!, null])),
+  'a format of earlier releases': forge(head(), undefined, { format: FORMAT - 1 }),
+  'a format of later releases': forge(head(), undefined, { format: FORMAT + 1 }),
   'status 100': forge(head([STATUS!, 100])),
   'status 206': forge(head([STATUS!, 206])),
   'status 304': forge(head([STATUS!, 304])),
@@ -91,7 +95,7 @@ const hostile: Record<string, Buffer> = {
   'a header injected behind a line end': forge(withHeader('x-a', 'b\r\nset-cookie: session=stolen')),
   'a line end in a name': forge(withHeader('x-a\r\nset-cookie', 'b')),
   'no name': forge(withHeader('', 'b')),
-  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /",200,0,0,60,60,0,{"__proto__":1},[]]'),
+  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /","",200,0,0,60,60,0,{"__proto__":1},[]]'),
   'a header that is a number': forge(withHeader('x-a', 1)),
   'a header nested in lists': forge(withHeader('x-a', [['b']])),
   'more request headers to choose by than any answer has': forge(head([KIND!, 2], [VARY!, Array.from({ length: 5_000 }, (_, index) => `x-${index}`)])),
@@ -104,19 +108,19 @@ t.test('an entry decodes to what was encoded', async (t) => {
 })
 
 for (const [what, frame] of Object.entries(hostile)) {
-  t.test(`no entry: ${what}`, async (t) => {
+  t.test(`not an entry: ${what}`, async (t) => {
     const began = performance.now()
     t.equal(decodeEntry(KEY, frame), undefined)
     t.ok(performance.now() - began < 100, 'and it takes no time to find out')
   })
 }
 
-t.test('an entry that is cut off anywhere is none', async (t) => {
+t.test('an entry that is cut off anywhere is invalid', async (t) => {
   const frame = encodeEntry(KEY, ENTRY)
   for (let end = 0; end < frame.length; end++) t.equal(decodeEntry(KEY, frame.subarray(0, end)), undefined, `after ${end} bytes`)
 })
 
-t.test('an entry of which any bit is flipped is none', async (t) => {
+t.test('an entry with any bit flipped is invalid', async (t) => {
   const frame = encodeEntry(KEY, ENTRY)
   for (let bit = 0; bit < frame.length * 8; bit++) {
     frame[bit >> 3]! ^= 1 << (bit & 7)
@@ -126,7 +130,7 @@ t.test('an entry of which any bit is flipped is none', async (t) => {
   t.match(decodeEntry(KEY, frame), ENTRY)
 })
 
-t.test('whatever bytes there are, decoding them neither throws nor finds an entry', async (t) => {
+t.test('decoding arbitrary bytes neither throws nor finds an entry', async (t) => {
   const random = new Random(11)
   for (let round = 0; round < 20_000; round++) {
     const frame = Buffer.from(Array.from({ length: random.below(80) }, () => random.below(256)))
@@ -139,9 +143,9 @@ t.test('whatever bytes there are, decoding them neither throws nor finds an entr
   }
 })
 
-t.test('a request that meets a hostile entry gets a fresh answer from the handler', async (t) => {
+t.test('a request whose entry is hostile gets a fresh response from the handler', async (t) => {
   const { app, request } = await serving(t, { redis: redis().url, expire: '1 hour' }, (app) => {
-    app.get('/', { config: { cache: { namespace: 'a' } } }, async () => ({ value: 1 }))
+    app.get('/', { config: { cache: { namespace: 'a', host: false } } }, async () => ({ value: 1 }))
   })
   await request('/')
   await app.apiCache.settled()
@@ -156,7 +160,7 @@ t.test('a request that meets a hostile entry gets a fresh answer from the handle
   }
 })
 
-t.test('variants that lead back to each other are no entry either', async (t) => {
+t.test('variants that refer to each other are not entries either', async (t) => {
   const { app, request } = await serving(t, { redis: redis().url, expire: '1 hour' }, (app) => {
     app.get('/varied', { config: { cache: { namespace: 'varied' } } }, async (_request, reply) => {
       reply.header('vary', 'x-a')

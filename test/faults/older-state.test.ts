@@ -17,13 +17,13 @@ async function server (t: Test): Promise<{ redis: RedisServer, control: Redis }>
 
 /** An application on a value that others may change. */
 async function reading (t: Test, redis: ApiCacheOptions['redis'], database: { value: number }) {
-  return await serving(t, { redis, expire: '1 hour' }, (app) => {
+  return await serving(t, { redis, host: false, expire: '1 hour' }, (app) => {
     app.get('/value', { config: { cache: { namespace: 'value' } } }, async () => ({ value: database.value }))
     app.get('/tagged', { config: { cache: { namespace: 'tagged', tags: (_request, payload) => [`value-${typeof payload}`] } } }, async () => ({ value: database.value }))
   })
 }
 
-t.test('a process that starts after Redis has fallen back to an old RDB file believes nothing in it', async (t) => {
+t.test('a process that starts after Redis was restored from an old RDB file trusts nothing in it', async (t) => {
   const { redis, control } = await server(t)
   const database = { value: 1 }
   const first = await reading(t, redis.url, database)
@@ -47,7 +47,7 @@ t.test('a process that starts after Redis has fallen back to an old RDB file bel
   }
 })
 
-t.test('a process that was there before believes nothing that was moved after the file was written', async (t) => {
+t.test('a process that ran before trusts no version that was bumped after the file was written', async (t) => {
   const { redis, control } = await server(t)
   const database = { value: 1 }
   const { app, request } = await reading(t, redis.url, database)
@@ -67,7 +67,7 @@ t.test('a process that was there before believes nothing that was moved after th
   }
 })
 
-t.test('a connection that comes back to the same run of Redis finds its entries again', async (t) => {
+t.test('after a reconnection to the same run of Redis entries are found again', async (t) => {
   const { redis, control } = await server(t)
   const client = new Redis(redis.port, '127.0.0.1')
   t.teardown(() => { client.disconnect() })
@@ -79,7 +79,7 @@ t.test('a connection that comes back to the same run of Redis finds its entries 
   t.equal(app.apiCache.stats().misses, 1)
 })
 
-t.test('where INFO is forbidden, each new connection believes only what was written since it began', async (t) => {
+t.test('if INFO is forbidden, each new connection trusts only what was written since it began', async (t) => {
   const { redis, control } = await server(t)
   await control.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info')
   const client = new Redis({ port: redis.port, host: '127.0.0.1', username: 'app', password: 'secret', enableReadyCheck: false })
@@ -93,7 +93,7 @@ t.test('where INFO is forbidden, each new connection believes only what was writ
   t.ok(app.apiCache.stats().misses > 1, 'it was filled again')
 })
 
-t.test('processes to whom INFO tells different runs share what they fill all the same', async (t) => {
+t.test('processes that get different run ids from INFO still share what they fill', async (t) => {
   const { redis, control } = await server(t)
   await control.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info')
   const database = { value: 1 }

@@ -7,7 +7,7 @@ import { serving, type Serving } from '../support/serving.js'
 
 async function writing (t: Test, redis: RedisServer, lines: LogLine[] = []): Promise<Serving & { values: Map<string, number> }> {
   const values = new Map<string, number>()
-  const served = await serving(t, { redis: redis.url, expire: '1 hour', timeout: 200 }, (app) => {
+  const served = await serving(t, { redis: redis.url, host: false, expire: '1 hour', timeout: 200 }, (app) => {
     app.get<{ Params: { name: string } }>('/:name', { config: { cache: { namespace: (request) => (request.params as { name: string }).name } } },
       async ({ params }) => ({ value: values.get(params.name) ?? 0 }))
     app.post<{ Params: { name: string } }>('/:name', { config: { cache: { invalidate: (request) => (request.params as { name: string }).name } } },
@@ -25,7 +25,7 @@ async function server (t: Test): Promise<RedisServer> {
   return redis
 }
 
-t.test('an invalidation that cannot be delivered is kept once, and its namespace bypassed until it is delivered', async (t) => {
+t.test('an undelivered invalidation is kept once, and its namespace bypassed until it is delivered', async (t) => {
   const redis = await server(t)
   const lines: LogLine[] = []
   const { app, request } = await writing(t, redis, lines)
@@ -52,7 +52,7 @@ t.test('an invalidation that cannot be delivered is kept once, and its namespace
   t.ok(lines.some(({ msg }) => msg.includes('all invalidations are delivered')))
 })
 
-t.test('more namespaces than can be remembered one by one are all invalidated', async (t) => {
+t.test('if there are too many namespaces to remember each, all are invalidated', async (t) => {
   const redis = await server(t)
   const { app, request, values } = await writing(t, redis)
   for (const name of ['first', 'last', 'other']) {
@@ -106,7 +106,7 @@ t.test('closing logs what cannot be delivered, within seconds', async (t) => {
   t.match(lines.find(({ msg }) => msg.includes('closed with invalidations')), { level: 50, pending: 1, versions: ['api-cache!version:a'] })
 })
 
-t.test('after an outage processes wait for what others still have to deliver', async (t) => {
+t.test('after an outage processes wait for invalidations that others still have to deliver', async (t) => {
   const redis = await server(t)
   const [writer, reader] = [await writing(t, redis), await writing(t, redis)]
   await writer.request('/a')

@@ -6,7 +6,7 @@ const TIMEOUT = 500
 /** One test for each fault: what a client must and must not notice of it. */
 export function proveAll (faults: readonly Fault[]): void {
   for (const fault of faults) {
-    t.test(`${fault.name}: nobody notices but for speed`, async (t) => {
+    t.test(`${fault.name}: clients notice only the speed`, async (t) => {
       const report = await observe(fault)
       t.comment(inOneLine(report))
       t.equal(report.refused, 0, 'every answer is a 200')

@@ -31,7 +31,7 @@ async function warm (t: Test, args: string[] = []) {
   return { ...served, redis, control, lines }
 }
 
-t.test('a Redis that is full still takes invalidations, and still serves what it has', async (t) => {
+t.test('a Redis that is full still accepts invalidations, and entries in it are still served', async (t) => {
   const { app, request, control } = await warm(t)
   await control.config('SET', 'maxmemory', '1')
   t.equal((await request('/value', { method: 'POST' })).status, 200)
@@ -40,7 +40,7 @@ t.test('a Redis that is full still takes invalidations, and still serves what it
   t.equal((await request('/other')).cache, 'HIT')
 })
 
-t.test('a server that has become a replica is not read any more once it has refused a write', async (t) => {
+t.test('a server that has become a replica is no longer read after it has refused a write', async (t) => {
   const { app, request, control } = await warm(t)
   await control.call('REPLICAOF', '127.0.0.1', 1)
   t.equal((await request('/value', { method: 'POST' })).status, 200)
@@ -59,7 +59,7 @@ t.test('without UNLINK a sweep deletes with DEL', async (t) => {
   t.same(await keysOf(app, 'value'), [])
 })
 
-t.test('without SCAN invalidations work, nothing is swept, and that is logged once', async (t) => {
+t.test('without SCAN invalidations work, but nothing is swept, which is logged once', async (t) => {
   const { app, request, control, lines } = await warm(t)
   await control.acl('SETUSER', 'app', '-scan')
   for (let round = 0; round < 20; round++) t.equal((await request('/value', { method: 'POST' })).status, 200)
@@ -77,7 +77,7 @@ t.test('without scripts invalidations work', async (t) => {
   t.match(await request('/value'), { cache: 'MISS' })
 })
 
-t.test('a Redis that was started with other settings than ours keeps what it is told for as long as it was told', async (t) => {
+t.test('all keys expire, also with another eviction policy of Redis', async (t) => {
   const { control } = await warm(t, ['--maxmemory-policy', 'volatile-ttl'])
   for (const key of await control.keys('api-cache*')) t.ok(await control.ttl(key) > 0, `${key} expires`)
 })

@@ -78,7 +78,7 @@ t.test('inside a transaction a strict write is refused before its handler runs',
   await hit(t, request, '{"value":2}')
 })
 
-t.test('a client that is inside a transaction when the plugin is registered is used when that is over', async (t) => {
+t.test('a client that is inside a transaction when the plugin is registered is used after the transaction', async (t) => {
   const client = new Redis(redis().port)
   t.teardown(() => { client.disconnect() })
   await client.multi({ pipeline: false })
@@ -92,14 +92,14 @@ t.test('a client that is inside a transaction when the plugin is registered is u
   t.equal(app.apiCache.stats().available, true)
 })
 
-t.test('on clients with stringNumbers a lease is had at once, and shared by two servers', async (t) => {
+t.test('on clients with stringNumbers a lease is taken at once, and two servers share the fill', async (t) => {
   const [asked, answering] = [gate(), gate()]
   let runs = 0
   const servers = await Promise.all([1, 2].map(async () => {
     const client = new Redis({ port: redis().port, stringNumbers: true })
     t.teardown(() => { client.disconnect() })
     const app = Fastify()
-    await app.register(apiCache, { redis: client, timeout: 10_000, expire: '1 hour', coalesce: 'fleet', coalesceTimeout: 20_000 })
+    await app.register(apiCache, { redis: client, host: false, timeout: 10_000, expire: '1 hour', coalesce: 'fleet', coalesceTimeout: 20_000 })
     return await listening(t, app, (app) => app.get('/', { config: { cache: { namespace: 'values' } } }, async () => {
       runs++
       asked.open()
@@ -125,7 +125,7 @@ t.test('on a client with stringNumbers sweeps are counted as numbers', async (t)
   t.equal(app.apiCache.stats().swept, 3)
 })
 
-t.test('a client that passes no replies on delivers nothing, until it does again', async (t) => {
+t.test('a client that returns no replies delivers nothing until it returns them again', async (t) => {
   const { app, request } = await application(t, {})
   await hit(t, request, '{"value":1}')
   Command.setReplyTransformer('eval', () => undefined)
@@ -138,7 +138,7 @@ t.test('a client that passes no replies on delivers nothing, until it does again
   t.equal(app.apiCache.stats().pending, 0)
 })
 
-t.test('a SET that is replied to in another form fails, which costs a MISS and is logged once', async (t) => {
+t.test('a SET with a reply of another form fails, which causes a MISS and is logged once', async (t) => {
   Command.setReplyTransformer('set', () => 'STORED')
   t.teardown(() => { Command.setReplyTransformer('set', (reply: unknown) => reply) })
   const { app, request, lines } = await application(t, {})

@@ -170,7 +170,7 @@ export const serverFaults: Fault[] = [
     }
   },
   {
-    name: 'an address that nobody answers at, then somebody does',
+    name: 'an address without a server, at which one starts later',
     async stage () {
       const port = await freePort()
       let server: RedisServer | undefined

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { soak } from './soak/soak.js'
 
-t.test('traffic during which Redis goes and comes leaves no memory, listener or resource behind', { timeout: 120_000 }, async (t) => {
+t.test('traffic during outages of Redis leaks no memory, listeners or resources', { timeout: 120_000 }, async (t) => {
   const report = await soak(60_000, 3)
   t.comment(JSON.stringify(report))
   t.ok(report.requests >= 60_000)

@@ -31,7 +31,7 @@ interface Database {
 const database = (): Database => ({ value: 1, writing: async () => {}, status: 200 })
 
 async function strict (t: Test, redis: string, data: Database): Promise<Serving> {
-  return await serving(t, { redis, expire: '1 hour', timeout: 300 }, (app) => {
+  return await serving(t, { redis, host: false, expire: '1 hour', timeout: 300 }, (app) => {
     app.get('/value', { config: { cache: { namespace: 'value' } } }, async () => ({ value: data.value }))
     app.get('/tagged', { config: { cache: { namespace: 'tagged', tags: (_request, payload) => [`value-${typeof payload}`] } } }, async () => ({ value: data.value }))
     app.post('/value', { config: { cache: { invalidate: 'value', invalidateTags: ['value-object'], strict: true } } }, async (_request, reply) => {
@@ -80,7 +80,7 @@ function paused (data: Database): { begun: Promise<void>, goOn: () => void } {
   return { begun, goOn }
 }
 
-t.test('while a strict write is in flight its namespace and tags are bypassed in every process, and used again after it', async (t) => {
+t.test('while a strict write is in flight its namespace and tags are bypassed in every process, and cached again after it', async (t) => {
   const { redis } = await server(t)
   const data = database()
   const [here, there] = [await strict(t, redis.url, data), await strict(t, redis.url, data)]
@@ -111,7 +111,7 @@ t.test('a fill that began before a strict write is not served after it', async (
   t.match(await here.request('/value'), { cache: 'MISS', text: '{"value":2}' })
 })
 
-t.test('a strict write that is refused with a 4xx makes nothing old', async (t) => {
+t.test('a strict write that is refused with a 4xx invalidates nothing', async (t) => {
   const { redis } = await server(t)
   const data = database()
   const here = await strict(t, redis.url, data)
@@ -124,7 +124,7 @@ t.test('a strict write that is refused with a 4xx makes nothing old', async (t) 
   }
 })
 
-t.test('two strict writes at the same time: the namespace is open again when both are done', async (t) => {
+t.test('with two strict writes at the same time the namespace is cached again when both have ended', async (t) => {
   const { redis } = await server(t)
   const data = database()
   const here = await strict(t, redis.url, data)
@@ -145,7 +145,7 @@ t.test('two strict writes at the same time: the namespace is open again when bot
   await servedAgain(t, here, '/value', '{"value":3}')
 })
 
-t.test('an ordinary write does not open what a strict one holds', async (t) => {
+t.test('an ordinary write does not release a version that a strict write holds', async (t) => {
   const { redis } = await server(t)
   const data = database()
   const here = await strict(t, redis.url, data)
@@ -164,7 +164,7 @@ t.test('an ordinary write does not open what a strict one holds', async (t) => {
   t.match(await here.request('/value'), { text: '{"value":2}' }, 'what was before the ordinary write does not come back')
 })
 
-t.test('a writer that dies without a word leaves its namespace bypassed until its time is over, and no stale entry', async (t) => {
+t.test('a writer that crashes leaves its namespace bypassed until its intent expires, and no stale entry', async (t) => {
   const { redis, control } = await server(t)
   const data = database()
   const here = await strict(t, redis.url, data)
@@ -203,7 +203,7 @@ t.test('a strict write that cannot be recorded is refused before it happens', as
   redis.resume()
 })
 
-t.test('a strict write whose end cannot be told has succeeded all the same, and is not forgotten', async (t) => {
+t.test('a strict write whose end cannot be recorded still succeeds, and is not forgotten', async (t) => {
   const { redis } = await server(t)
   const data = database()
   const here = await strict(t, redis.url, data)
@@ -215,7 +215,7 @@ t.test('a strict write whose end cannot be told has succeeded all the same, and 
   redis.resume()
 })
 
-t.test('a strict write whose handler answers by itself ends, too', async (t) => {
+t.test('a strict write whose handler hijacks the reply ends, too', async (t) => {
   const { redis } = await server(t)
   const data = database()
   const here = await strict(t, redis.url, data)
@@ -224,7 +224,7 @@ t.test('a strict write whose handler answers by itself ends, too', async (t) => 
   await servedAgain(t, here, '/value', '{"value":2}')
 })
 
-t.test('a strict write needs what it makes old before its handler runs, and a store that can hold it', async (t) => {
+t.test('a strict write must know what it invalidates before its handler runs, and needs a store with intents', async (t) => {
   const app = Fastify()
   await app.register(apiCache, { store: 'memory' })
   t.throws(() => {

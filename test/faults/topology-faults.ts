@@ -51,7 +51,7 @@ async function clusterStage (replicas: 0 | 1, breaks: (servers: RedisClusterServ
 }
 
 const dyingMaster: Fault = {
-  name: 'a master of a Cluster dies, its replica takes over',
+  name: 'a master of a Cluster crashes, and its replica takes over',
   stage: () => clusterStage(1, async ({ nodes }) => { await nodes[0]!.kill() }, async ({ nodes }) => {
     const witness = new Redis(nodes[1]!.port, '127.0.0.1')
     try {
@@ -65,7 +65,7 @@ const dyingMaster: Fault = {
 }
 
 const hungMaster: Fault = {
-  name: 'a master of a Cluster hangs, its replica takes over, and it comes back',
+  name: 'a master of a Cluster hangs, its replica takes over, and the master comes back',
   stage: () => clusterStage(1, async ({ nodes }) => {
     nodes[0]!.pause()
     await delay(4_000)

@@ -60,7 +60,7 @@ export async function startTraffic (redis: ReadonlyArray<ApiCacheOptions['redis'
   for (const client of redis) {
     const app = Fastify(loggingTo(log))
     app.log.level = 'warn'
-    await app.register(apiCache, { redis: client, expire: '1 hour', ...options })
+    await app.register(apiCache, { redis: client, host: false, expire: '1 hour', ...options })
     app.addHook('onRequest', (_request, _reply, done) => {
       if (!app.apiCache.stats().available) whileShut.requests++
       serving.run(app, done)

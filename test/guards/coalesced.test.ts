@@ -31,7 +31,7 @@ const PRIVATE: Record<string, (reply: FastifyReply, user: string) => void> = {
 }
 
 for (const [what, mark] of Object.entries(PRIVATE)) {
-  test(`callers who waited for an answer with ${what} get their own, in parallel`, async (t, options) => {
+  test(`requests that waited for a response with ${what} run the handler themselves, in parallel`, async (t, options) => {
     let running = 0
     let allRun = (): void => {}
     const others = new Promise<void>((resolve) => { allRun = resolve })
@@ -55,7 +55,7 @@ for (const [what, mark] of Object.entries(PRIVATE)) {
   })
 }
 
-test('callers who waited for an answer to which a hook adds Set-Cookie get their own', async (t, options) => {
+test('requests that waited for a response to which a hook adds Set-Cookie run the handler themselves', async (t, options) => {
   const server = await serving(t, options, (app) => {
     app.addHook('onSend', async (request, reply, payload) => {
       reply.header('set-cookie', `session=${String(request.headers['x-user'])}`)
@@ -71,7 +71,7 @@ test('callers who waited for an answer to which a hook adds Set-Cookie get their
   t.equal(server.app.apiCache.stats().stored, 0)
 })
 
-test('a Set-Cookie that hooks give to some requests only is never shared with those who waited', async (t, options) => {
+test('a Set-Cookie that hooks add for some requests is never shared with waiting requests', async (t, options) => {
   let runs = 0
   const server = await serving(t, options, (app) => {
     app.addHook('onRequest', async (request, reply) => {
@@ -85,7 +85,7 @@ test('a Set-Cookie that hooks give to some requests only is never shared with th
   })
 })
 
-test('only callers of the same scope wait for each other', async (t, options) => {
+test('only requests of the same scope wait for each other', async (t, options) => {
   let runs = 0
   const scope = (request: FastifyRequest): string => String(request.headers['x-user'])
   const server = await serving(t, options, (app) => app.get('/', { config: cache({ scope }) }, answering((_request, _reply, user) => {
@@ -98,7 +98,7 @@ test('only callers of the same scope wait for each other', async (t, options) =>
   t.equal(server.app.apiCache.stats().collapsed, CALLERS)
 })
 
-test('callers who waited for an answer that varies on a header get the variant of their own', async (t, options) => {
+test('requests that waited for a response that varies on a header get their own variant', async (t, options) => {
   const server = await serving(t, options, (app) => app.get('/', { config: cache() }, answering((_request, reply, user) => {
     reply.header('vary', 'X-User')
     return { user }
@@ -107,7 +107,7 @@ test('callers who waited for an answer that varies on a header get the variant o
   answers.forEach(({ text }, caller) => t.equal(text, `{"user":"user-${caller % CALLERS}"}`))
 })
 
-test('two routes whose key functions give one key neither wait for each other nor share an entry', async (t, options) => {
+test('two routes whose key functions return the same key neither wait for each other nor share an entry', async (t, options) => {
   const server = await serving(t, options, (app) => {
     for (const url of ['/a', '/b']) app.get(url, { config: cache({ key: () => 'same' }) }, answering(() => ({ url })))
   })
@@ -119,7 +119,7 @@ test('two routes whose key functions give one key neither wait for each other no
   t.equal((await server.request('/b')).text, '{"url":"/b"}')
 })
 
-test('a guard is asked for each caller who waits', async (t, options) => {
+test('a guard runs for each waiting request', async (t, options) => {
   const server = await serving(t, options, (app) => {
     app.addHook('preHandler', async (request, reply) => {
       if (request.headers['x-user'] === 'user-3') return reply.code(403).send({ refused: true })

@@ -7,7 +7,7 @@ import { gate } from '../support/gate.js'
 const test = eachTier()
 const config = { cache: { namespace: 'n', expire: 60, clientExpire: '1h', scope: 'shared' } } as const
 
-test('a handlerTimeout that fires while an onSend hook works answers 503 without the body and its freshness', async (t, options) => {
+test('a handlerTimeout that fires during an onSend hook gives a 503 without the body and its freshness', async (t, options) => {
   const slow = gate()
   const app = Fastify({ handlerTimeout: 100 })
   t.teardown(() => app.close())

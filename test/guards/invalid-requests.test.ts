@@ -16,7 +16,7 @@ function declare (serveFrom: 'handler' | 'onRequest') {
   }
 }
 
-test('a request that failed validation neither fills the cache nor is answered from it', async (t, options) => {
+test('a request that fails validation neither fills the cache nor gets a HIT', async (t, options) => {
   const { ask } = await asking(t, declare('handler'), options)
   const invalid = async (): Promise<void> => {
     const { text, headers } = await ask('/?page=none')
@@ -30,7 +30,7 @@ test('a request that failed validation neither fills the cache nor is answered f
   await invalid()
 })
 
-test('a request that failed validation fills nothing where HITs are served before it, either', async (t, options) => {
+test("a request that fails validation fills nothing with serveFrom: 'onRequest' either", async (t, options) => {
   const { ask } = await asking(t, declare('onRequest'), options)
   t.equal((await ask('/?page=none')).text, '{"error":"who are you?"}')
   t.match(await ask('/'), { text: '{"page":1}', headers: { 'x-api-cache': 'MISS' } })

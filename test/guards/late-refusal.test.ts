@@ -52,7 +52,7 @@ function comparable ({ status, text, headers }: Answered): unknown {
 
 for (const [kind, handler] of Object.entries(handlers)) {
   for (const [how, handleErrors] of Object.entries(errorHandlers)) {
-    test(`a response of ${kind} that an onSend hook refuses is ${how}'s, as without the plugin`, async (t, options) => {
+    test(`if an onSend hook refuses ${kind}, the response is ${how}'s, as without the plugin`, async (t, options) => {
       const declare = (app: FastifyInstance): void => {
         handleErrors(app)
         app.addHook('onSend', refuse)
@@ -81,7 +81,7 @@ for (const [kind, handler] of Object.entries(handlers)) {
   }
 }
 
-test('an onSend hook that turns the answer into an error by its status takes the freshness away', async (t, options) => {
+test('an onSend hook that changes the status to an error removes the freshness', async (t, options) => {
   const { ask } = await asking(t, (app) => {
     app.addHook('onSend', async (request, reply, payload) => {
       if (request.headers['x-key'] === 'owner') return payload
@@ -98,7 +98,7 @@ test('an onSend hook that turns the answer into an error by its status takes the
   }
 })
 
-test('a Cache-Control of the handler stays on an error as without the plugin', async (t: Test, options: ApiCacheOptions) => {
+test('a Cache-Control of the handler is kept on an error, as without the plugin', async (t: Test, options: ApiCacheOptions) => {
   const { ask } = await asking(t, (app) => {
     app.addHook('onSend', refuse)
     app.get('/', { config }, async (_request, reply) => reply.header('cache-control', 'max-age=7').send('secret'))

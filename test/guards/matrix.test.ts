@@ -148,13 +148,13 @@ async function holds (t: Test, options: ApiCacheOptions, policy: Partial<ReadPol
 for (const [where, place] of Object.entries(PLACES)) {
   for (const stage of STAGES) {
     for (const style of STYLES.filter((style) => fits(style, stage))) {
-      test(`a guard in ${stage} that is ${style}, ${where}, is asked before a HIT`, async (t, options) => {
+      test(`a guard in ${stage} that is ${style}, ${where}, runs before a HIT`, async (t, options) => {
         await holds(t, options, {}, place, stage, (app) => guard(app, style))
       })
     }
   }
   for (const style of STYLES) {
-    test(`with serveFrom 'onRequest' a guard in onRequest that is ${style}, ${where}, is asked before a HIT`, async (t, options) => {
+    test(`with serveFrom 'onRequest' a guard in onRequest that is ${style}, ${where}, runs before a HIT`, async (t, options) => {
       await holds(t, options, { serveFrom: 'onRequest' }, place, 'onRequest', (app) => guard(app, style))
     })
   }
@@ -186,7 +186,7 @@ function wrap (route: RouteOptions, hook: Hook): void {
 
 for (const [where, place] of Object.entries(WRAPPING)) {
   for (const style of ['an async function', 'a function that replies'] as const) {
-    test(`a guard around the handler that is ${style}, put there ${where}, is asked before a HIT`, async (t, options) => {
+    test(`a guard around the handler that is ${style}, added ${where}, runs before a HIT`, async (t, options) => {
       await holds(t, options, {}, place, 'preHandler', (app) => guard(app, style))
     })
   }

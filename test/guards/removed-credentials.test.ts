@@ -70,7 +70,8 @@ const GUARDS: Record<string, (request: FastifyRequest) => void> = {
 }
 
 async function guarded (options: ApiCacheOptions, server: FastifyServerOptions, guard: (request: FastifyRequest) => void, policy: Partial<ReadPolicy> = {}): Promise<FastifyInstance> {
-  const app = Fastify(server)
+  // A copy, because Fastify 5.0 changes its options.
+  const app = Fastify({ ...server })
   app.decorateRequest('me', null)
   app.addHook('onRequest', async (request) => {
     const { authorization, cookie } = request.headers
@@ -87,7 +88,7 @@ const CREDENTIALS: Array<Record<string, string>> = [{ authorization: 'alice' }, 
 for (const [transport, { server, sender }] of Object.entries(TRANSPORTS)) {
   for (const [what, guard] of Object.entries(GUARDS)) {
     for (const serveFrom of ['handler', 'onRequest'] as const) {
-      test(`a guard that ${what} makes nobody anonymous over ${transport}, served from ${serveFrom}`, async (t, options) => {
+      test(`a guard that ${what} makes no caller anonymous over ${transport}, served from ${serveFrom}`, async (t, options) => {
         const app = await guarded(options, server, guard, { serveFrom })
         const send = await sender(t, app)
         for (const credentials of CREDENTIALS) {
@@ -104,7 +105,7 @@ for (const [transport, { server, sender }] of Object.entries(TRANSPORTS)) {
   }
 }
 
-test('names of credentials count in whatever case they come', async (t, options) => {
+test('names of credentials count in upper and lower case', async (t, options) => {
   const app = await guarded(options, {}, GUARDS['deletes Authorization and cookies']!)
   const send = await overHttp1(t, app)
   for (const name of ['Authorization', 'AUTHORIZATION', 'authORIZation', 'Cookie', 'COOKIE', 'cOOKIE']) {
@@ -116,7 +117,7 @@ test('names of credentials count in whatever case they come', async (t, options)
   }
 })
 
-test('credentials that a hook adds count like those that arrived', async (t, options) => {
+test('credentials that a hook adds count like those in the request', async (t, options) => {
   const app = await guarded(options, {}, (request) => {
     if (request.headers['x-session'] !== undefined) request.headers.authorization = `Bearer ${request.headers['x-session']}`
   })
@@ -127,7 +128,7 @@ test('credentials that a hook adds count like those that arrived', async (t, opt
   t.match(await send({}), { cache: 'HIT' })
 })
 
-test('with a server whose requests have no raw headers the headers count', async (t, options) => {
+test('if requests of a server have no raw headers, the parsed headers count', async (t, options) => {
   const app = await guarded(options, {
     serverFactory: (handler) => createServer((request, response) => {
       Object.defineProperty(request, 'rawHeaders', { value: undefined })

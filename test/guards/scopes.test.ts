@@ -13,7 +13,7 @@ const userOf = (request: FastifyRequest): unknown => request.headers['x-user']
 const CREDENTIALS: Array<Record<string, string>> = [{ authorization: 'Bearer a' }, { cookie: 'session=a' }, { authorization: '' }, { cookie: '' }]
 
 for (const credentials of CREDENTIALS) {
-  test(`by default a request with ${JSON.stringify(credentials)} goes to the handler, and nobody gets its answer`, async (t, options) => {
+  test(`by default a request with ${JSON.stringify(credentials)} goes to the handler, and its response is not stored`, async (t, options) => {
     let runs = 0
     const { app, request } = await serving(t, options, (app) => app.get('/', { config: cache() }, async () => ({ run: ++runs })))
     t.match(await request('/', { headers: credentials }), { cache: 'MISS', text: '{"run":1}' })
@@ -27,7 +27,7 @@ for (const credentials of CREDENTIALS) {
   })
 }
 
-test("with scope 'shared' everyone whom the route lets in shares an entry, with credentials and without", async (t, options) => {
+test("with scope 'shared' everyone the route lets in shares an entry, with or without credentials", async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', { config: cache({ scope: 'shared' }) }, async () => 'all'))
   t.equal((await request('/', { headers: { authorization: 'Bearer a' } })).cache, 'MISS')
   await app.apiCache.settled()
@@ -37,7 +37,7 @@ test("with scope 'shared' everyone whom the route lets in shares an entry, with 
 })
 
 for (const directive of ['private', 'private, max-age=600', 'Private="set-cookie"', 'no-store', 'max-age=60, PRIVATE']) {
-  test(`an answer with Cache-Control: ${directive} is not stored under scope 'shared'`, async (t, options) => {
+  test(`a response with Cache-Control: ${directive} is not stored under scope 'shared'`, async (t, options) => {
     const { app, request } = await serving(t, options, (app) => app.get('/', { config: cache({ scope: 'shared' }) }, async (request, reply) => {
       reply.header('cache-control', directive)
       return { user: userOf(request) }
@@ -47,7 +47,7 @@ for (const directive of ['private', 'private, max-age=600', 'Private="set-cookie
   })
 }
 
-test('each text that a scope function returns has entries of its own', async (t, options) => {
+test('each string that a scope function returns has its own entries', async (t, options) => {
   let runs = 0
   const { app, request } = await serving(t, options, (app) => app.get('/', {
     config: cache({ scope: (request) => userOf(request) as string })
@@ -86,7 +86,7 @@ const FAULTS: Record<string, () => unknown> = {
 for (const field of ['scope', 'key', 'namespace', 'tags'] as const) {
   for (const [fault, run] of Object.entries(FAULTS)) {
     if (field === 'tags' && fault === 'returns a list') continue
-    test(`where the ${field} function ${fault}, the request bypasses the cache, which is logged once a minute`, async (t, options) => {
+    test(`if the ${field} function ${fault}, the request bypasses the cache, which is logged once a minute`, async (t, options) => {
       const lines: LogLine[] = []
       const known = field === 'tags' ? ['known'] : 'known'
       const faulty = (request: FastifyRequest): unknown => userOf(request) === 'known' ? known : run()
@@ -111,7 +111,7 @@ for (const field of ['scope', 'key', 'namespace', 'tags'] as const) {
   }
 }
 
-test('a complaint is repeated after a minute', async (t, options) => {
+test('a warning is repeated after a minute', async (t, options) => {
   const lines: LogLine[] = []
   const { request } = await serving(t, options, (app) => app.get('/', {
     config: cache({ scope: () => undefined as unknown as string })
@@ -127,7 +127,7 @@ test('a complaint is repeated after a minute', async (t, options) => {
 })
 
 for (const [fault, run] of Object.entries(FAULTS).filter(([fault]) => fault !== 'returns true')) {
-  test(`where the when function ${fault}, the answer is not stored`, async (t, options) => {
+  test(`if the when function ${fault}, the response is not stored`, async (t, options) => {
     const lines: LogLine[] = []
     const { app, request } = await serving(t, options, (app) => app.get('/', {
       config: cache({ when: run as () => boolean })
@@ -138,7 +138,7 @@ for (const [fault, run] of Object.entries(FAULTS).filter(([fault]) => fault !== 
   })
 }
 
-test('when decides by request, reply and payload', async (t, options) => {
+test('when decides from request, reply and payload', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', {
     config: cache({ scope: 'shared', when: (request, reply, payload) => userOf(request) === 'ada' && reply.statusCode === 200 && (payload as { n: number }).n === 1 })
   }, async () => ({ n: 1 })))

@@ -71,7 +71,7 @@ for (const stage of STAGES) {
   })
 }
 
-test('headers that a preSerialization hook sets are part of the answer, like what it makes of the payload', async (t, options) => {
+test('headers that a preSerialization hook sets are stored with the response, like the payload that it returns', async (t, options) => {
   let answers = 0
   const { app, request } = await serving(t, options, (app) => {
     app.addHook('preSerialization', async (_request, reply, payload) => {
@@ -88,7 +88,7 @@ test('headers that a preSerialization hook sets are part of the answer, like wha
   }
 })
 
-test('what the handler itself set is replayed, over what a hook set too', async (t, options) => {
+test('headers that the handler set are replayed, and replace those of a hook', async (t, options) => {
   const { app, request } = await placed(t, options, 'onRequest', (reply) => {
     reply.headers({
       link: ['</a>; rel="next"', '</b>; rel="prev"'],
@@ -118,7 +118,7 @@ test('what the handler itself set is replayed, over what a hook set too', async 
   }
 })
 
-test('several lines of one header leave as several lines on a HIT, too', async (t, options) => {
+test('a header with several lines has several lines on a HIT, too', async (t, options) => {
   const { app } = await serving(t, options, (app) => app.get('/', { config }, async (_request, reply) => reply.header('link', ['</a>', '</b>']).send('body')))
   for (const cache of ['MISS', 'HIT']) {
     const { headers } = await app.inject('/')
@@ -128,7 +128,7 @@ test('several lines of one header leave as several lines on a HIT, too', async (
   }
 })
 
-test('headers of one connection are never replayed', async (t, options) => {
+test('hop-by-hop headers are never replayed', async (t, options) => {
   let runs = 0
   const { app } = await serving(t, options, (app) => app.get('/', { config }, async (_request, reply) => {
     if (runs++ === 0) {
@@ -170,7 +170,7 @@ const COOKIES: Record<string, (app: FastifyInstance) => void> = {
 
 for (const [who, declare] of Object.entries(COOKIES)) {
   for (const order of ['before', 'after'] as const) {
-    test(`an answer to which ${who} adds Set-Cookie is not stored, registered ${order} the plugin`, async (t, options) => {
+    test(`a response to which ${who} adds Set-Cookie is not stored, registered ${order} the plugin`, async (t, options) => {
       const app = Fastify()
       if (order === 'before') declare(app)
       await app.register(apiCache, options)
@@ -187,7 +187,7 @@ for (const [who, declare] of Object.entries(COOKIES)) {
   }
 }
 
-test('where hooks set cookies for some requests only, a HIT has none but its own', async (t, options) => {
+test('if hooks set cookies for some requests, a HIT has only its own', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => {
     app.addHook('onSend', async (request, reply, payload) => {
       if (request.headers['x-id'] !== undefined) reply.header('set-cookie', `id=${String(request.headers['x-id'])}`)

@@ -37,7 +37,7 @@ const firstRequests: Record<string, Record<string, string>> = {
 
 for (const [kind, handler] of Object.entries(handlers)) {
   for (const [which, headers] of Object.entries(firstRequests)) {
-    test(`the Content-Type of ${kind} is Fastify's on each HIT, whoever came first: ${which}`, async (t, options) => {
+    test(`the Content-Type of ${kind} is Fastify's on each HIT, whichever request came first: ${which}`, async (t, options) => {
       const declare = (app: FastifyInstance): void => { app.get('/', { config }, handler) }
       const twin = Fastify()
       t.teardown(() => twin.close())
@@ -56,7 +56,7 @@ for (const [kind, handler] of Object.entries(handlers)) {
   }
 }
 
-test('a part of a typed answer has the type of the whole on a MISS and on a HIT', async (t, options) => {
+test('a range of a typed response has the type of the whole on a MISS and on a HIT', async (t, options) => {
   const { ask } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) => reply.type('application/json').send('{"a":1}')), options)
   for (const state of ['MISS', 'HIT']) {
     const { status, headers, text } = await ask('/', { range: 'bytes=1-3' })
@@ -66,7 +66,7 @@ test('a part of a typed answer has the type of the whole on a MISS and on a HIT'
 })
 
 for (const kind of ['a string', 'a Buffer', 'an object', 'a string of HTML', 'a stream with a type'] as const) {
-  test(`a Content-Type that an onSend hook sets for one caller is nobody else's: ${kind}`, async (t, options) => {
+  test(`a Content-Type that an onSend hook sets for one request is not used for others: ${kind}`, async (t, options) => {
     const { ask } = await asking(t, (app) => {
       app.addHook('onSend', async (request, reply, payload) => {
         if (request.headers.accept === 'text/html') reply.type('text/html').header('x-for', 'html')

@@ -12,7 +12,7 @@ function told (header: string | undefined): Record<string, unknown> {
   return Object.fromEntries([...parameters].map(([key, value]) => [key, typeof value === 'object' ? String(value) : value]))
 }
 
-t.test('a MISS tells that it was stored, a HIT for how long it is fresh', async (t) => {
+t.test('Cache-Status says that a MISS was stored, and how long a HIT is fresh', async (t) => {
   const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => 'any'))
   t.same(told(cacheStatus((await ask()).headers)), { fwd: 'uri-miss', stored: true })
   const { hit, ttl, ...rest } = told(cacheStatus((await ask()).headers))
@@ -27,14 +27,14 @@ const reasons: Record<string, [headers: Record<string, string>, expected: Record
   'of its no-cache': [{ 'cache-control': 'no-cache' }, { fwd: 'request', stored: true }]
 }
 for (const [because, [headers, expected]] of Object.entries(reasons)) {
-  t.test(`a request that is no HIT because ${because} is told so`, async (t) => {
+  t.test(`Cache-Status says that a request is not a HIT because ${because}`, async (t) => {
     const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => 'any'))
     await ask()
     t.same(told(cacheStatus((await ask('/', headers)).headers)), expected)
   })
 }
 
-t.test('an entry that a write made old is told as stale', async (t) => {
+t.test('Cache-Status says that an invalidated entry is stale', async (t) => {
   const { ask } = await asking(t, (app) => {
     app.get('/', { config: { cache: { ...cache, expire: 60 } } }, async () => 'any')
     app.post('/', { config: { cache: { invalidate: 'status' } } }, async () => 'done')
@@ -44,7 +44,7 @@ t.test('an entry that a write made old is told as stale', async (t) => {
   t.match(told(cacheStatus((await ask()).headers)), { stored: true })
 })
 
-t.test('an answer that may not be stored tells why', async (t) => {
+t.test('Cache-Status says why a response may not be stored', async (t) => {
   const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async (_request, reply) => {
     reply.header('set-cookie', 'a=b')
     return 'any'
@@ -52,7 +52,7 @@ t.test('an answer that may not be stored tells why', async (t) => {
   t.same(told(cacheStatus((await ask()).headers)), { fwd: 'uri-miss', detail: 'set-cookie' })
 })
 
-t.test('callers who waited for another\'s fill are told so', async (t) => {
+t.test('Cache-Status says that a request waited for the fill of another', async (t) => {
   let open!: () => void
   const gate = new Promise<void>((resolve) => { open = resolve })
   let begin!: () => void
@@ -75,7 +75,7 @@ t.test('callers who waited for another\'s fill are told so', async (t) => {
   t.match(told((await second).headers['cache-status'] as string), { fwd: 'uri-miss', collapsed: true })
 })
 
-t.test('what a cache nearer to the origin told stays, before ours, on MISS and HIT', async (t) => {
+t.test('the Cache-Status of a cache nearer to the origin stays, before ours, on MISS and HIT', async (t) => {
   const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async (_request, reply) => {
     reply.header('cache-status', 'Origin; hit')
     return 'any'

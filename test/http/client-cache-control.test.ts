@@ -4,10 +4,10 @@ import { asking, cached } from './ask.js'
 const policy = { namespace: 'clients', expire: 60 }
 
 for (const [sentence, cache, said] of [
-  ['has to ask every time', policy, 'no-cache'],
-  ['has to ask every time and keeps it to itself where entries are not shared', { ...policy, scope: () => 'zoe' }, 'private, no-cache'],
-  ['may use it for clientExpire', { ...policy, clientExpire: '5m' }, 'max-age=300'],
-  ['may use it for clientExpire, but nobody else, where entries are not shared', { ...policy, scope: () => 'zoe', clientExpire: 300 }, 'private, max-age=300']
+  ['has to revalidate each time', policy, 'no-cache'],
+  ['has to revalidate each time and no shared cache may store the response if entries are not shared', { ...policy, scope: () => 'zoe' }, 'private, no-cache'],
+  ['may use a response for clientExpire', { ...policy, clientExpire: '5m' }, 'max-age=300'],
+  ['may use a response for clientExpire, but no shared cache may, if entries are not shared', { ...policy, scope: () => 'zoe', clientExpire: 300 }, 'private, max-age=300']
 ] as const) {
   t.test(`a client ${sentence}, on MISS and HIT`, async (t) => {
     const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => ({ a: 1 })))
@@ -20,7 +20,7 @@ for (const [sentence, cache, said] of [
 }
 
 for (const [name, value] of [['cache-control', 'public, max-age=9'], ['expires', new Date(Date.now() + 9_000).toUTCString()]] as const) {
-  t.test(`a client hears the handler's own ${name} and nothing else`, async (t) => {
+  t.test(`a client gets the handler's own ${name} and nothing else`, async (t) => {
     const { ask } = await asking(t, (app) => app.get('/', { config: { cache: policy } }, async (_request, reply) => {
       reply.header(name, value)
       return { a: 1 }
@@ -34,7 +34,7 @@ for (const [name, value] of [['cache-control', 'public, max-age=9'], ['expires',
   })
 }
 
-t.test('a client that asks with what it has gets a 304, and the new answer after a write', async (t) => {
+t.test('a client that revalidates gets a 304, and the new response after a write', async (t) => {
   let version = 1
   const { ask } = await asking(t, (app) => {
     app.get('/', { config: { cache: policy } }, async () => ({ version }))

@@ -38,7 +38,7 @@ function score (scored: Scored[]): string {
 
 for (const store of ['memory', 'redis']) {
   for (const delivery of ['streamed', 'buffered']) {
-    t.test(`the HTTP cache test suite passes through a proxy, answers ${delivery}, entries in ${store}`, async (t) => {
+    t.test(`the HTTP cache test suite passes through a proxy, responses ${delivery}, entries in ${store}`, async (t) => {
       const { stdout, stderr } = await plainNode([join(__dirname, 'conformance.js'), store, delivery])
       if (stdout === '') throw new Error(stderr)
       const scored = JSON.parse(stdout) as Scored[]

@@ -132,14 +132,14 @@ const PLACES: Array<[place: string, path: string, headersFor: (value: string) =>
 ]
 
 for (const [place, path, headersFor] of PLACES) {
-  t.test(`64 KB in ${place} do not hold up the event loop, whatever they say`, async (t) => {
+  t.test(`64 KB in ${place} do not block the event loop, whatever they contain`, async (t) => {
     const server = await starting(t)
     for (const [what, value] of Object.entries(VALUES)) await check(t, server, what, { ':path': path, ...headersFor(value) })
   })
 }
 
 for (const path of ['/query', '/path/']) {
-  t.test(`64 KB behind ${path} do not hold up the event loop, whatever they say`, async (t) => {
+  t.test(`64 KB after ${path} do not block the event loop, whatever they contain`, async (t) => {
     const server = await starting(t)
     for (const [what, rest] of Object.entries(PATHS)) await check(t, server, what, { ':path': path + rest })
   })

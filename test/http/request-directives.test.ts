@@ -12,27 +12,27 @@ interface Row {
 }
 
 const rows: Record<string, Row> = {
-  'no Cache-Control takes what is stored': { headers: {}, with: 'HIT' },
-  'no-store has nothing to do with the cache': { headers: { 'cache-control': 'no-store' }, with: 'MISS', stores: false },
-  'no-cache asks the handler anew': { headers: { 'cache-control': 'no-cache' }, with: 'MISS', stores: true },
-  'Pragma: no-cache is no-cache': { headers: { pragma: 'no-cache' }, with: 'MISS', stores: true },
-  'Pragma counts for nothing beside Cache-Control': { headers: { pragma: 'no-cache', 'cache-control': 'max-age=50' }, with: 'HIT' },
-  'max-age takes what is not older': { headers: { 'cache-control': 'max-age=50' }, with: 'HIT' },
-  'max-age refuses what is older': { headers: { 'cache-control': 'max-age=5' }, with: 'MISS', stores: true },
-  'max-age=0 asks the handler anew': { headers: { 'cache-control': 'max-age=0' }, with: 'MISS', stores: true },
-  'an invalid max-age asks the handler anew': { headers: { 'cache-control': 'max-age=soon' }, with: 'MISS', stores: true },
-  'min-fresh takes what stays fresh for as long': { headers: { 'cache-control': 'min-fresh=80' }, with: 'HIT' },
-  'min-fresh refuses what does not': { headers: { 'cache-control': 'min-fresh=95' }, with: 'MISS', stores: true },
-  'max-stale changes nothing, as nothing stale is kept': { headers: { 'cache-control': 'max-stale' }, with: 'HIT' },
-  'only-if-cached takes what is stored, or 504': { headers: { 'cache-control': 'only-if-cached' }, with: 'HIT', without: 504 },
-  'only-if-cached with no-cache is 504': { headers: { 'cache-control': 'only-if-cached, no-cache' }, with: 'MISS', without: 504, stores: false },
-  'no-transform changes nothing': { headers: { 'cache-control': 'no-transform' }, with: 'HIT' }
+  'lack of Cache-Control allows a stored response': { headers: {}, with: 'HIT' },
+  'no-store bypasses the cache': { headers: { 'cache-control': 'no-store' }, with: 'MISS', stores: false },
+  'no-cache runs the handler again': { headers: { 'cache-control': 'no-cache' }, with: 'MISS', stores: true },
+  'Pragma: no-cache counts as no-cache': { headers: { pragma: 'no-cache' }, with: 'MISS', stores: true },
+  'Pragma has no effect together with Cache-Control': { headers: { pragma: 'no-cache', 'cache-control': 'max-age=50' }, with: 'HIT' },
+  'max-age accepts a response that is not older': { headers: { 'cache-control': 'max-age=50' }, with: 'HIT' },
+  'max-age refuses a response that is older': { headers: { 'cache-control': 'max-age=5' }, with: 'MISS', stores: true },
+  'max-age=0 runs the handler again': { headers: { 'cache-control': 'max-age=0' }, with: 'MISS', stores: true },
+  'invalid max-age runs the handler again': { headers: { 'cache-control': 'max-age=soon' }, with: 'MISS', stores: true },
+  'min-fresh accepts a response that stays fresh for that long': { headers: { 'cache-control': 'min-fresh=80' }, with: 'HIT' },
+  'min-fresh refuses a response that does not': { headers: { 'cache-control': 'min-fresh=95' }, with: 'MISS', stores: true },
+  'max-stale has no effect, as no stale response is kept': { headers: { 'cache-control': 'max-stale' }, with: 'HIT' },
+  'only-if-cached gets a stored response, or 504': { headers: { 'cache-control': 'only-if-cached' }, with: 'HIT', without: 504 },
+  'only-if-cached with no-cache gets 504': { headers: { 'cache-control': 'only-if-cached, no-cache' }, with: 'MISS', without: 504, stores: false },
+  'no-transform has no effect': { headers: { 'cache-control': 'no-transform' }, with: 'HIT' }
 }
 
 for (const [sentence, row] of Object.entries(rows)) {
   for (const requestDirectives of ['obey', 'ignore'] as const) {
     const obeyed = requestDirectives === 'obey'
-    t.test(`a request's ${sentence}${obeyed ? '' : ': unless they are ignored'}`, async (t) => {
+    t.test(`a request's ${sentence}${obeyed ? '' : ': not if request directives are ignored'}`, async (t) => {
       let runs = 0
       const { ask } = await asking(t, (app) => app.get('/:id', {
         config: { cache: { namespace: 'requests', expire: 100, requestDirectives } }

@@ -20,7 +20,7 @@ for (const serveFrom of ['handler', 'onRequest'] as const) {
     t.equal(runs, 1)
   })
 
-  test(`with serveFrom '${serveFrom}' a HEAD before the first GET leaves nothing behind, and the GET is whole`, async (t, options) => {
+  test(`with serveFrom '${serveFrom}' a HEAD before the first GET stores nothing, and the GET is whole`, async (t, options) => {
     let runs = 0
     const { app, request } = await serving(t, options, (app) => app.get('/', { config: own }, async () => ({ run: ++runs })))
     t.match(await request('/', HEAD), { status: 200, cache: 'MISS', text: '' })
@@ -33,7 +33,7 @@ for (const serveFrom of ['handler', 'onRequest'] as const) {
   })
 }
 
-test('HEADs and GETs that come together leave a whole entry', async (t, options) => {
+test('concurrent HEADs and GETs store a whole entry', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', { config }, async () => {
     await new Promise((resolve) => { setImmediate(resolve) })
     return { whole: true }
@@ -44,7 +44,7 @@ test('HEADs and GETs that come together leave a whole entry', async (t, options)
   t.match(await request('/'), { cache: 'HIT', text: '{"whole":true}' })
 })
 
-test('an own HEAD route with the policy of its GET answers from the same entry', async (t, options) => {
+test('a separate HEAD route with the policy of its GET uses the same entry', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => {
     app.head('/', { config }, async (_request, reply) => reply.header('x-own', 'head').send())
     app.get('/', { config }, async () => ({ whole: true }))

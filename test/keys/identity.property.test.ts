@@ -14,6 +14,8 @@ const PAIRS = 100_000
 interface Asked {
   namespace: string
   scope: string
+  protocol: string
+  host: string
   params: Record<string, unknown>
   query: Record<string, unknown>
   headers: Record<string, string | undefined>
@@ -59,6 +61,9 @@ const ROUTES: Array<{ what: string, params: string[], keyOf: KeyOf }> = [
 ]
 
 const PLAIN = { noNullPrototype: true }
+/** Hosts of which no two are spellings of one. */
+const host = text.map((text) => text.toLowerCase().replace(/(:(80|443)?)+$/, ''))
+const protocol = fc.oneof(fc.constantFrom('http', 'https'), text.map((text) => text.toLowerCase()))
 const header = fc.option(text, { nil: undefined })
 const headers = fc.record({ 'x-a': header, 'x-b': header }, PLAIN)
 
@@ -66,6 +71,8 @@ function identities (params: string[]): fc.Arbitrary<Asked> {
   return fc.record({
     namespace: name,
     scope: name,
+    protocol,
+    host,
     params: fc.record(Object.fromEntries(params.map((param) => [param, text])), PLAIN),
     query: params.length === 0 ? fc.record({ key: name }, PLAIN) : query,
     headers
@@ -82,6 +89,10 @@ function beside (asked: Asked, params: string[]): fc.Arbitrary<Asked> {
     name.map((namespace) => ({ ...asked, namespace })),
     name.map((scope) => ({ ...asked, scope })),
     headers.map((headers) => ({ ...asked, headers })),
+    host.map((host) => ({ ...asked, host })),
+    protocol.map((protocol) => ({ ...asked, protocol })),
+    fc.constant({ ...asked, protocol: `${asked.protocol}://`, host: asked.host.slice(1) }),
+    fc.constant({ ...asked, host: `${asked.host} scope=${asked.scope}`, scope: '*' }),
     fc.constant({ ...asked, namespace: asked.namespace + asked.scope.slice(0, 1), scope: asked.scope.slice(1) || '*' }),
     fc.constant({ ...asked, headers: { 'x-a': asked.headers['x-b'], 'x-b': asked.headers['x-a'] } }),
     own
@@ -119,7 +130,7 @@ for (const { what, params, keyOf } of ROUTES) {
   })
 }
 
-t.test('pairs of both kinds were tried', async (t) => {
+t.test('both equal and different pairs were tried', async (t) => {
   t.ok(pairs >= PAIRS, `${pairs} pairs`)
   t.ok(equal > PAIRS / 50 && equal < PAIRS / 2, `${equal} of them equal`)
   t.comment(`${pairs} pairs, ${equal} of them equal`)

@@ -26,7 +26,7 @@ const QUIET = {
   'query lists them, with serveFrom onRequest': { config: { cache: { ...cache, query: ['page'], serveFrom: 'onRequest' as const } } }
 }
 for (const [what, options] of Object.entries(QUIET)) {
-  test(`invented parameters make no new entry where ${what}`, async (t, storeOptions) => {
+  test(`made-up parameters create no new entry if ${what}`, async (t, storeOptions) => {
     let runs = 0
     const { app } = await serving(t, storeOptions, (app) => app.get('/', options, async () => ({ run: ++runs })))
     for (let index = 0; index < NOISE; index++) {
@@ -37,7 +37,7 @@ for (const [what, options] of Object.entries(QUIET)) {
   })
 }
 
-test('a body larger than maxBytes passes through unstored, whatever way it is sent', async (t, options) => {
+test('a body larger than maxBytes is sent but not stored, however it is sent', async (t, options) => {
   const own = { config: { cache: { ...cache, maxBytes: 100 } } }
   const { app, request } = await serving(t, options, (app) => {
     app.get('/text/:n', own, async ({ params }) => 'x'.repeat(Number((params as { n: string }).n)))
@@ -54,7 +54,7 @@ test('a body larger than maxBytes passes through unstored, whatever way it is se
   t.equal((await keysOf(app, 'noise')).length, 3)
 })
 
-test('answers whose status may not be stored leave no entry, however many are asked for', async (t, options) => {
+test('responses whose status may not be stored create no entry, however many there are', async (t, options) => {
   const { app } = await serving(t, options, (app) => app.get('/:id', { config: { cache } }, async (_request, reply) => reply.code(404).send({ missing: true })))
   for (let id = 0; id < NOISE; id++) await app.inject(`/${id}`)
   await app.apiCache.settled()
@@ -80,7 +80,7 @@ t.test('100,000 keys from outside leave the memory store within its bounds', { t
   t.equal(app.apiCache.stats().stored, FLOOD)
 })
 
-t.test('the bytes of the memory store are bounded where the entries are few and large', async (t) => {
+t.test('the bytes of the memory store are bounded if the entries are few and large', async (t) => {
   const { app } = await serving(t, { store: 'memory', memory: { maxBytes: 1024 * 1024 } }, (app) => app.get('/', { config: { cache } }, async () => 'x'.repeat(100_000)))
   for (let index = 0; index < 50; index++) await app.inject(`/?${index}`)
   const entries = (await keysOf(app, 'noise')).length

@@ -5,7 +5,7 @@ import { keysOf, serving, type Seen } from '../support/serving.js'
 
 const test = patientStores()
 
-const policy = (more: Partial<ReadPolicy> = {}): { cache: ReadPolicy } => ({ cache: { namespace: 'users', expire: 60, scope: 'shared', ...more } })
+const policy = (more: Partial<ReadPolicy> = {}): { cache: ReadPolicy } => ({ cache: { namespace: 'users', expire: 60, ...more } })
 
 const page: FastifySchema = {
   querystring: {
@@ -103,12 +103,12 @@ const CASES: Record<string, Case> = {
     url: '/users',
     more: { vary: ['X-Lang', 'accept'] },
     request: { headers: { 'x-lang': 'de|*', accept: 'a/b' } },
-    asked: { '/users?a=1': 'GET /users?a=1 accept=a%2Fb x-lang=de%7C%2A' }
+    asked: { '/users?a=1': 'GET /users?a=1 revision=~… accept=a%2Fb x-lang=de%7C%2A' }
   },
   'what a key function and a scope function return': {
     url: '/users',
     more: { key: () => 'mine|*', scope: () => 'user 7' },
-    asked: { '/users?a=1': 'mine%7C%2A scope=user%207' }
+    asked: { '/users?a=1': 'mine%7C%2A revision=~… scope=user%207' }
   },
   'before validation, with serveFrom onRequest': {
     url: '/users/:id',
@@ -120,12 +120,13 @@ const CASES: Record<string, Case> = {
 
 for (const [what, { url, schema, more, request: init, asked }] of Object.entries(CASES)) {
   test(`a key says: ${what}`, async (t, options) => {
-    const { app, request } = await serving(t, options, (app) => app.get(url, { schema, config: policy(more) }, async () => 'answer'))
+    const { app, request } = await serving(t, { ...options, host: false }, (app) => app.get(url, { schema, config: policy(more) }, async () => 'answer'))
     for (const [path, key] of Object.entries(asked)) {
       await app.apiCache.invalidate('users')
       t.match(await request(path, init), { status: 200, cache: 'MISS' } satisfies Partial<Seen>, path)
       await app.apiCache.settled()
-      t.same(await keysOf(app, 'users'), [`api-cache|users:${key}`])
+      const keys = await keysOf(app, 'users')
+      t.same(keys.map((key) => key.replace(/ revision=~[\w-]{8}/, ' revision=~…')), [`api-cache|users:${key}`])
       t.equal((await request(path, init)).cache, 'HIT', path)
     }
   })
@@ -156,7 +157,7 @@ const LONG: Record<string, { policy: Partial<ReadPolicy>, ask: (text: string) =>
 }
 
 for (const [what, { policy: more, ask }] of Object.entries(LONG)) {
-  test(`long texts in ${what} that differ anywhere have entries of their own`, async (t, options) => {
+  test(`long strings in ${what} that differ anywhere have separate entries`, async (t, options) => {
     const { request } = await serving(t, options, (app) => app.get('/*', { config: policy(more) }, async ({ url, headers }) => `${url} ${headers['x-long']}`))
     const texts = [511, 512, 513, 2_000].flatMap((length) => [`${'x'.repeat(length - 1)}y`, `y${'x'.repeat(length - 1)}`, 'x'.repeat(length)])
     for (const cache of ['MISS', 'HIT']) {
@@ -168,7 +169,7 @@ for (const [what, { policy: more, ask }] of Object.entries(LONG)) {
   })
 }
 
-test('long texts of a key function that differ in what UTF-8 cannot say have entries of their own', async (t, options) => {
+test('long strings of a key function that differ in lone surrogates have separate entries', async (t, options) => {
   const texts = ['\ud800', '\ud801', '\ufffd'].map((last) => `${'x'.repeat(1_000)}${last}`)
   const { app, request } = await serving(t, options, (app) => app.get('/:index', {
     config: policy({ key: (request) => texts[Number((request.params as { index: string }).index)]! })
@@ -179,9 +180,9 @@ test('long texts of a key function that differ in what UTF-8 cannot say have ent
   }
 })
 
-test('what names a caller stands in a key as a hash', async (t, options) => {
+test('credentials are in a key as hashes', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', {
-    config: policy({ vary: ['authorization', 'cookie'] })
+    config: policy({ scope: 'shared', vary: ['authorization', 'cookie'] })
   }, async ({ headers }) => [headers.authorization, headers.cookie]))
   const callers = [['Bearer s3cret', 'a=s3cret'], ['Bearer s3cret2', 'a=s3cret'], ['Bearer s3cret', 'a=s3cret2']] as const
   for (const cache of ['MISS', 'HIT']) {
@@ -190,5 +191,5 @@ test('what names a caller stands in a key as a hash', async (t, options) => {
     }
     await app.apiCache.settled()
   }
-  for (const key of await keysOf(app, 'users')) t.match(key, /^api-cache\|users:GET \/ authorization=[\w-]{43} cookie=[\w-]{43}$/)
+  for (const key of await keysOf(app, 'users')) t.match(key, /^api-cache\|users:GET \/ http:\S+ revision=~[\w-]{8} authorization=[\w-]{43} cookie=[\w-]{43}$/)
 })

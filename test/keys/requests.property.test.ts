@@ -53,7 +53,7 @@ async function echoing (t: Test, options: ApiCacheOptions, policy: Partial<ReadP
 const wire = (asked: Asked): string => encodeURIComponent(JSON.stringify(asked))
 const same = (one: Asked, other: Asked): boolean => isDeepStrictEqual(JSON.parse(JSON.stringify(one)), JSON.parse(JSON.stringify(other)))
 
-test('of two requests the second is a HIT if and only if it asks for the same, and each gets its own answer', async (t, options) => {
+test('of two requests the second is a HIT if and only if it means the same, and each gets its own response', async (t, options) => {
   const { app, request } = await echoing(t, options)
   const pairs = asked.chain((one) => fc.tuple(fc.constant(one), beside(one)))
   let hits = 0
@@ -71,7 +71,7 @@ test('of two requests the second is a HIT if and only if it asks for the same, a
   t.ok(hits > PAIRS / 20, `${hits} of ${PAIRS} pairs were equal`)
 })
 
-test('whatever is asked for at random, nobody gets the answer to another question', async (t, options) => {
+test('with random requests no response belongs to another request', async (t, options) => {
   const { request } = await echoing(t, options)
   // Few texts, so that requests meet what earlier ones left.
   const few = fc.constantFrom('*', '**', '|', ':', '|:', 'a', 'a|a', 'a:a', '~', '%7E', '\ud800', '%uD800', '=', '&a=', '')

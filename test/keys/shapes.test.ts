@@ -43,7 +43,7 @@ const DIFFERENT: Record<string, (text: string) => unknown> = {
 }
 
 for (const [what, parse] of Object.entries(DIFFERENT)) {
-  test(`queries that a parser makes ${what} have entries of their own`, async (t, options) => {
+  test(`queries that a parser makes ${what} have separate entries`, async (t, options) => {
     const { app, request } = await serving(t, options, declare, parsing((text) => marked(parse(text) as object, text)))
     for (const cache of ['MISS', 'HIT']) {
       for (const text of ['x', 'y']) t.match(await request(`/?${text}`), { cache, text: JSON.stringify({ text }) })
@@ -91,7 +91,7 @@ for (const [what, parse] of Object.entries(OPAQUE)) {
   })
 }
 
-test('a parameter whose type a schema leaves open is told apart from the text that looks like it', async (t, options) => {
+test('a parameter whose type a schema leaves open differs from the string that looks like it', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', {
     config,
     schema: { querystring: { type: 'object', properties: { a: { default: 1 }, b: { type: ['string', 'boolean'], default: true } } } }
@@ -107,7 +107,7 @@ test('a parameter whose type a schema leaves open is told apart from the text th
   }
 })
 
-test('what a hook before the handler makes of query and path is what the key says', async (t, options) => {
+test('the key has the query and path as hooks before the handler leave them', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => {
     app.addHook('preHandler', async (request) => {
       (request.query as { q: string }).q = (request.query as { q: string }).q.toLowerCase()

@@ -46,8 +46,8 @@ async function sweeps (t: Test, keyPrefix: string): Promise<void> {
   }), { numRuns: RUNS })
 }
 
-t.test('sweeping a namespace deletes its own keys and none of any other\'s', async (t) => { await sweeps(t, '') })
+t.test('sweeping a namespace deletes its own keys and no others', async (t) => { await sweeps(t, '') })
 
-t.test('so it does under a keyPrefix of the client', async (t) => { await sweeps(t, 'app:') })
+t.test('a sweep also works with a keyPrefix of the client', async (t) => { await sweeps(t, 'app:') })
 
-t.test('so it does under a keyPrefix that looks like a pattern', async (t) => { await sweeps(t, 'a*p[p]?\\') })
+t.test('a sweep also works with a keyPrefix that looks like a pattern', async (t) => { await sweeps(t, 'a*p[p]?\\') })

@@ -18,7 +18,7 @@ function published<Event> (t: Test, name: string): Event[] {
 
 test('each request on a cached route publishes one decision, and one without a policy none', async (t, options) => {
   const decisions = published<Decision>(t, 'decision')
-  const { app, ask } = await asking(t, (app) => {
+  const { app, origin, ask } = await asking(t, (app) => {
     app.get('/none', async () => 'none')
     app.get('/users/:id', { config: { cache } }, async () => ({ name: 'first' }))
     app.get('/private', { config: { cache } }, async (_request, reply) => reply.header('cache-control', 'private').send('mine'))
@@ -54,7 +54,7 @@ test('each request on a cached route publishes one decision, and one without a p
   decisions.length = 0
   await ask('/users/1')
   const [hit] = decisions
-  t.match(hit, { route: 'GET /users/:id', namespace: 'users', key: 'api-cache|users:GET /users/1', collapsed: false })
+  t.match(hit, { route: 'GET /users/:id', namespace: 'users', key: `api-cache|users:GET /users/1 ${origin}`, collapsed: false })
   t.ok(hit!.ttl! > 0 && hit!.ttl! <= 60)
   t.ok(hit!.age! >= 0)
   decisions.length = 0
@@ -65,7 +65,7 @@ test('each request on a cached route publishes one decision, and one without a p
   t.same({ hits, misses, bypasses, stored }, { hits: 3, misses: 6, bypasses: 4, stored: 2 }, 'the counters count these')
 })
 
-test('an answer that was waited for is published as collapsed', async (t, options) => {
+test('a response that a request waited for is published as collapsed', async (t, options) => {
   const decisions = published<Decision>(t, 'decision')
   const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async () => {
     await new Promise((resolve) => { setTimeout(resolve, 50) })
@@ -80,7 +80,7 @@ test('fills, invalidations and sweeps are published, with their outcome', async 
   const fills = published<FillEvent>(t, 'fill')
   const invalidations = published<InvalidationEvent>(t, 'invalidation')
   const sweeps = published<SweepEvent>(t, 'sweep')
-  const { app, ask } = await asking(t, (app) => {
+  const { app, origin, ask } = await asking(t, (app) => {
     app.get('/', { config: { cache } }, async () => 'answer')
     app.get('/cookie', { config: { cache } }, async (_request, reply) => reply.header('set-cookie', 'a=b').send('mine'))
     app.put('/', { config: { cache: { invalidate: 'users', invalidateTags: ['t'] } } }, async () => 'done')
@@ -88,7 +88,7 @@ test('fills, invalidations and sweeps are published, with their outcome', async 
   await ask('/')
   await ask('/cookie')
   t.match(fills, [
-    { outcome: 'stored', key: 'api-cache|users:GET /', route: 'GET /', bytes: 6 },
+    { outcome: 'stored', key: `api-cache|users:GET / ${origin}`, route: 'GET /', bytes: 6 },
     { outcome: 'not-stored', reason: 'set-cookie', route: 'GET /cookie' }
   ])
   await ask('/', {}, 'PUT')
@@ -97,7 +97,7 @@ test('fills, invalidations and sweeps are published, with their outcome', async 
   t.match(sweeps, [{ swept: 1 }])
 })
 
-test('a store that fails is published, and no event holds a body or a header', async (t, options) => {
+test('failures of a store are published, and no event contains a body or a header', async (t, options) => {
   const events = ['decision', 'fill', 'invalidation', 'sweep', 'store'].map((name) => published<object>(t, name))
   const { ask } = await asking(t, (app) => {
     app.get('/', { config: { cache: { ...cache, scope: 'shared' } } }, async (_request, reply) => reply.header('x-own', 'a-header').send('a-body'))

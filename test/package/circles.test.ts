@@ -75,7 +75,7 @@ for (const form of [
   "type A = import('./a.js').A",
   "const a = await import('./a.js')"
 ]) {
-  t.test(`a circle is found that is closed by: ${form}`, async (t) => {
+  t.test(`a circle is found if it is closed by: ${form}`, async (t) => {
     const sources = new Map([
       ['lib/a.ts', "import { b } from './folder/b.js'"],
       ['lib/folder/b.ts', "import { c } from '../c.js'"],

@@ -14,7 +14,7 @@ const success = { status: 0, stdout: '', stderr: '' }
 
 const tsc = (compiler: string): string => join(root, 'node_modules', compiler, 'bin/tsc')
 
-t.test('a project in any module system', async (t) => {
+t.test('a project with any module system can use the package', async (t) => {
   const tarball = await pack(await temporaryFolder(t))
 
   for (const consumer of await readdir(consumers)) {

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/temporary-folder.js'
 
 const run = promisify(execFile)
 
-t.test('publint has nothing to say about the packed package', async (t) => {
+t.test('publint finds no problem in the packed package', async (t) => {
   const { publint } = await import('publint')
   const { formatMessage } = await import('publint/utils')
   const tarball = new Uint8Array(await readFile(await pack(await temporaryFolder(t)))).buffer

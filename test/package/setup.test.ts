@@ -21,14 +21,14 @@ t.test('setup without a Redis server, and with no way to install one, names thre
   t.match(stderr, /3\. .*apt-get, apk, dnf, brew/)
 })
 
-t.test('setup takes the program that the environment names', async (t) => {
+t.test('setup uses the program that the environment names', async (t) => {
   t.match(await setupOnBareMachine(t, { REDIS_SERVER_BIN: process.execPath }), {
     status: 0, stdout: `redis is ${process.execPath}`
   })
 })
 
-t.test('setup fails when the environment names a program that is not there', async (t) => {
+t.test('setup fails if the environment names a program that does not exist', async (t) => {
   t.match(await setupOnBareMachine(t, { REDIS_SERVER_BIN: '/no/such/program' }), {
-    status: 1, stderr: 'REDIS_SERVER_BIN is /no/such/program, which is no program'
+    status: 1, stderr: 'REDIS_SERVER_BIN is /no/such/program, which is not a program'
   })
 })

@@ -5,6 +5,7 @@ import { listening, serving } from '../support/serving.js'
 const test = eachStore()
 const cache = { namespace: 'answers', expire: 60, statuses: [200, 201, 204, 404] }
 const config = { cache }
+const varied = { cache: { ...cache, vary: ['accept'] } }
 
 type Declare = (app: FastifyInstance, run: () => void) => void
 
@@ -73,13 +74,13 @@ const answers: Record<string, Declare> = {
     reply.type('text/x-shout').serializer((text: unknown) => String(text).toUpperCase())
     return 'hello'
   }),
-  'a serializer that a hook sets': (app, run) => {
+  'a serializer that a hook sets, on a route that varies': (app, run) => {
     app.addHook('onRequest', async (_request, reply) => { reply.serializer((payload: unknown) => `<${JSON.stringify(payload)}>`) })
-    app.get('/', { config }, async () => { run(); return { wrapped: true } })
+    app.get('/', { config: varied }, async () => { run(); return { wrapped: true } })
   },
-  'a serializer that a hook sets, for a type that the handler sets': (app, run) => {
+  'a serializer that a hook sets, for a type that the handler sets, on a route that varies': (app, run) => {
     app.addHook('onRequest', async (_request, reply) => { reply.serializer((payload: unknown) => `<${JSON.stringify(payload)}>`) })
-    app.get('/', { config }, async (_request, reply) => { run(); reply.type('text/x-wrapped'); return { wrapped: true } })
+    app.get('/', { config: varied }, async (_request, reply) => { run(); reply.type('text/x-wrapped'); return { wrapped: true } })
   },
   'a serializer of the application': (app, run) => {
     app.setReplySerializer((payload, status) => JSON.stringify({ status, payload }))

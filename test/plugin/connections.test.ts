@@ -16,7 +16,7 @@ const redis = fileRedis()
 t.beforeEach(() => redisCli(redis().port, 'FLUSHALL'))
 
 function declare (app: FastifyInstance): void {
-  app.get<{ Params: { id: string } }>('/:id', { config: { cache: { namespace: 'users', expire: 60 } } }, async ({ params }) => params.id)
+  app.get<{ Params: { id: string } }>('/:id', { config: { cache: { namespace: 'users', expire: 60, host: false } } }, async ({ params }) => params.id)
   app.post('/', { config: { cache: { invalidate: 'users' } } }, async () => 'done')
 }
 
@@ -41,7 +41,7 @@ async function works (t: Test, options: ApiCacheOptions, before: (app: FastifyIn
 const entriesInRedis = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', '*|users:*')
 const connections = async (): Promise<number> => (await redisCli(redis().port, 'CLIENT', 'LIST', 'TYPE', 'NORMAL')).length
 
-t.test('fastify.redis of @fastify/redis is used where it is registered', async (t) => {
+t.test('fastify.redis of @fastify/redis is used if it is registered', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, {}, (app) => app.register(fastifyRedis, { url: redis().url }), lines)
   t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
@@ -67,7 +67,7 @@ t.test('an ioredis client is used and stays open when the server closes', async 
   t.equal(await client.ping(), 'PONG')
 })
 
-t.test('a client that connects later is used once it is there', async (t) => {
+t.test('a client that connects later is used once it is connected', async (t) => {
   const client = new Redis(redis().port, { lazyConnect: true })
   t.teardown(() => client.disconnect())
   await client.connect()
@@ -113,7 +113,7 @@ t.test('the redis option comes before fastify.redis', async (t) => {
   t.same(await redisCli(redis().port, '-n', '5', '--scan'), [])
 })
 
-t.test('store: \'memory\' leaves a Redis alone and says nothing', async (t) => {
+t.test('store: \'memory\' leaves a Redis alone and logs nothing', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, { store: 'memory' }, (app) => app.register(fastifyRedis, { url: redis().url }), lines)
   t.equal(app.apiCache.stats().store, 'memory')
@@ -121,7 +121,7 @@ t.test('store: \'memory\' leaves a Redis alone and says nothing', async (t) => {
   t.same(complaints(lines), [])
 })
 
-t.test('without a Redis entries live in memory, which the log says once', async (t) => {
+t.test('without a Redis entries are kept in memory, which is logged once', async (t) => {
   const lines: LogLine[] = []
   const app = await works(t, {}, () => {}, lines)
   t.equal(app.apiCache.stats().store, 'memory')
@@ -157,7 +157,7 @@ t.test('a Cluster that reads from replicas is refused', async (t) => {
   const client = new Cluster([{ host: '127.0.0.1', port: redis().port }], { scaleReads: 'slave', lazyConnect: true })
   t.teardown(() => client.disconnect())
   await t.rejects(async () => { await Fastify().register(apiCache, { redis: client }) }, {
-    code: 'FST_API_CACHE_UNSAFE_REDIS', message: /scaleReads.*a client of its own/
+    code: 'FST_API_CACHE_UNSAFE_REDIS', message: /scaleReads.*its own client with scaleReads: 'master'/
   })
 })
 
@@ -169,13 +169,13 @@ const missing: Refused[] = [
   ['a redisNamespace without @fastify/redis', { redisNamespace: 'cache' }, () => {}, /has no namespace 'cache'; register it before this plugin/],
   ['an unknown redisNamespace', { redisNamespace: 'cahce' }, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'cache' }), /has no namespace 'cahce'/],
   ['a redisNamespace that is a client of node-redis', { redisNamespace: 'cache' }, (app) => app.decorate('redis', { cache: other } as never),
-    /'cache' of @fastify\/redis is no ioredis client but a client of node-redis/],
+    /'cache' of @fastify\/redis is not an ioredis client but a node-redis client/],
   ['@fastify/redis with namespaces of which none is named', {}, async (app) => {
     for (const namespace of ['cache', 'other']) await app.register(fastifyRedis, { url: redis().url, namespace })
-  }, /has the namespaces 'cache', 'other' only: name one as redisNamespace, or write store: 'memory'/],
+  }, /has only the namespaces 'cache', 'other': set redisNamespace to one, or write store: 'memory'/],
   ['a fastify.redis of node-redis', {}, (app) => app.decorate('redis', other as never),
-    /fastify\.redis is no ioredis client but a client of node-redis \(the package redis\): hand one in as redis, or write store: 'memory'/],
-  ['a fastify.redis that is a string', {}, (app) => app.decorate('redis', 'redis://:secret@localhost' as never), /is no ioredis client but a string: /]
+    /fastify\.redis is not an ioredis client but a node-redis client \(package redis\): pass one as redis, or write store: 'memory'/],
+  ['a fastify.redis that is a string', {}, (app) => app.decorate('redis', 'redis://:secret@localhost' as never), /is not an ioredis client but a string: /]
 ]
 for (const [what, options, before, message] of missing) {
   t.test(`${what} is a coded error that says what to register`, async (t) => {
@@ -186,7 +186,7 @@ for (const [what, options, before, message] of missing) {
   })
 }
 
-t.test('a fastify.redis of another package is left alone where it is not asked for', async (t) => {
+t.test('a fastify.redis of another package is left alone if it is not used', async (t) => {
   await works(t, { redis: redis().url }, (app) => app.decorate('redis', other as never))
   const app = await works(t, { store: 'memory' }, (app) => app.decorate('redis', other as never))
   t.equal(app.apiCache.stats().store, 'memory')

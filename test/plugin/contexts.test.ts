@@ -8,7 +8,7 @@ const test = eachStore()
 const config = { cache: { namespace: 'users', expire: 60 } }
 
 test('routes below a prefix are cached under their whole path', async (t, options) => {
-  const { app, request } = await serving(t, options, async (app) => {
+  const { app, origin, request } = await serving(t, options, async (app) => {
     await app.register(async (v1) => {
       v1.get('/users', { config }, async () => 'v1')
       await v1.register(async (admin) => {
@@ -23,7 +23,7 @@ test('routes below a prefix are cached under their whole path', async (t, option
     for (const [path, text] of answers) t.match(await request(path), { cache, text }, `${cache} ${path}`)
   }
   await app.apiCache.settled()
-  t.same(await keysOf(app, 'users'), answers.map(([path]) => `api-cache|users:GET ${path}`).sort())
+  t.same(await keysOf(app, 'users'), answers.map(([path]) => `api-cache|users:GET ${path} ${origin}`).sort())
   await request('/v1/admin/users', { method: 'POST' })
   for (const [path, text] of answers) t.match(await request(path), { cache: 'MISS', text })
 })
@@ -37,7 +37,7 @@ test('the root of a prefix is cached with and without its slash', async (t, opti
   for (const path of ['/v1', '/v1/']) t.match(await request(path), { cache: 'HIT', text: 'root' })
 })
 
-test('a HEAD is answered from what its GET stored, without a body', async (t, options) => {
+test('a HEAD gets what its GET stored, without the body', async (t, options) => {
   let runs = 0
   const { app, request } = await serving(t, options, (app) => app.get('/', { config }, async (_request, reply) => {
     runs++
@@ -80,7 +80,7 @@ test('a plugin that declares cached routes and registers later shares the cache'
   t.equal((await request('/users')).cache, 'MISS')
 })
 
-test('a handler keeps its `this`, on a MISS and where the cache is passed by', async (t, options) => {
+test('a handler keeps its `this`, on a MISS and on a bypass', async (t, options) => {
   const { request } = await serving(t, options, async (app) => {
     app.decorate('greeting', 'hello')
     app.get('/', { config }, function (_request, reply) { reply.send((this as FastifyInstance & { greeting: string }).greeting) })
@@ -103,7 +103,7 @@ t.test('a plugin registered inside a context leaves the contexts beside it alone
   }
 })
 
-t.test('a route without a policy has no trace of the cache', async (t) => {
+t.test('the cache adds nothing to a route without a policy', async (t) => {
   const { request } = await serving(t, { store: 'memory' }, (app) => {
     app.get('/', async () => ({}))
     app.get('/unset', { config: { cache: undefined } }, async () => ({}))

@@ -24,7 +24,7 @@ t.test('a route that was declared before the plugin was loaded works uncached, a
   t.equal(complaints(lines).length, 1)
 })
 
-t.test('each route that was declared too early is warned of once, also in a child context', async (t) => {
+t.test('there is one warning for each route that was declared too early, also in a child context', async (t) => {
   const lines: LogLine[] = []
   const app = Fastify(loggingTo(lines))
   app.get('/one', { config: { ...read } }, async () => 'one')
@@ -38,7 +38,7 @@ t.test('each route that was declared too early is warned of once, also in a chil
   t.same(complaints(lines).map(({ route }) => route), ['GET /one', 'GET /child/two'])
 })
 
-t.test('a write that was declared before the plugin was loaded is refused before anything of it runs, as what it makes old would stay in the cache', async (t) => {
+t.test('a write that was declared before the plugin was loaded is refused before its handler runs, because it could invalidate nothing', async (t) => {
   const app = Fastify()
   let written = 0
   app.register(apiCache, { store: 'memory' })

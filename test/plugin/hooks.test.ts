@@ -21,7 +21,7 @@ async function hooked (t: Test, options: ApiCacheOptions, hook: (app: FastifyIns
   return await listening(t, app)
 }
 
-test('onSend hooks of the application act once on a MISS and once on a HIT', async (t, options) => {
+test('onSend hooks of the application run once on a MISS and once on a HIT', async (t, options) => {
   const footer = (app: FastifyInstance, place: string) => app.addHook('onSend', async (_request, _reply, payload) => `${String(payload)} ${place}`)
   const { app, request } = await hooked(t, options, footer, () => 'body')
   const miss = await request('/')
@@ -33,7 +33,7 @@ test('onSend hooks of the application act once on a MISS and once on a HIT', asy
   t.equal(hit.headers.get('content-length'), miss.headers.get('content-length'))
 })
 
-test('an onSend hook of the route itself acts once on a MISS and once on a HIT', async (t, options) => {
+test('an onSend hook of the route runs once on a MISS and once on a HIT', async (t, options) => {
   const app = Fastify()
   await app.register(apiCache, options)
   app.get('/', { config, onSend: async (_request, _reply, payload) => `${String(payload)} route` }, async () => 'body')
@@ -42,7 +42,7 @@ test('an onSend hook of the route itself acts once on a MISS and once on a HIT',
   t.match(await request('/'), { cache: 'HIT', text: 'body route' })
 })
 
-test('hooks of the route itself, and those that a later plugin gives it, act once on what a MISS and a HIT send', async (t, options) => {
+test('hooks of the route, and those that a later plugin adds to it, are applied once to what a MISS and a HIT send', async (t, options) => {
   const app = Fastify()
   await app.register(apiCache, options)
   app.addHook('onRoute', (route) => {
@@ -60,7 +60,7 @@ test('hooks of the route itself, and those that a later plugin gives it, act onc
   t.match(await request('/'), { cache: 'HIT', text })
 })
 
-test('a preSerialization hook has acted once on what a MISS and a HIT send', async (t, options) => {
+test('a preSerialization hook is applied once to what a MISS and a HIT send', async (t, options) => {
   const wrap = (app: FastifyInstance, place: string) => app.addHook('preSerialization', async (_request, _reply, payload) => ({ [place]: payload }))
   const { request } = await hooked(t, options, wrap, () => ({ a: 1 }))
   const text = '{"late":{"child":{"after":{"before":{"a":1}}}}}'
@@ -72,7 +72,7 @@ const payloads: Record<string, unknown> = {
   'an object': { a: 1 }, text: 'text', 'empty text': '', 'a Buffer': Buffer.from('bytes'), 'an empty Buffer': Buffer.alloc(0), nothing: undefined, null: null, 'a number': 7
 }
 for (const [what, answer] of Object.entries(payloads)) {
-  test(`onSend hooks meet the same type and content type on a MISS and on a HIT when the handler answers ${what}`, async (t, options) => {
+  test(`onSend hooks get the same type and content type on a MISS and on a HIT if the handler sends ${what}`, async (t, options) => {
     const seen: string[] = []
     const look = (app: FastifyInstance, place: string) => app.addHook('onSend', async (_request, reply, payload) => {
       seen.push(`${place}: ${Buffer.isBuffer(payload) ? 'Buffer' : typeof payload} ${String(payload)} ${String(reply.getHeader('content-type'))} ${reply.statusCode}`)
@@ -88,7 +88,7 @@ for (const [what, answer] of Object.entries(payloads)) {
   })
 }
 
-test('hooks before the handler run on a HIT as on a MISS, wherever they stand', async (t, options) => {
+test('hooks before the handler run on a HIT as on a MISS, wherever they are declared', async (t, options) => {
   const ran: string[] = []
   const guard = (app: FastifyInstance, place: string): void => {
     app.addHook('onRequest', async () => { ran.push(`${place} onRequest`) })
@@ -104,7 +104,7 @@ test('hooks before the handler run on a HIT as on a MISS, wherever they stand', 
   t.same(ran, onMiss)
 })
 
-test('a guard that refuses is asked on a HIT, too', async (t, options) => {
+test('a guard that refuses a request also runs on a HIT', async (t, options) => {
   const guard = (app: FastifyInstance, place: string) => app.addHook('preHandler', async (request, reply) => {
     if (request.headers['x-refused-by'] === place) return reply.code(403).send(`refused ${place}`)
   })

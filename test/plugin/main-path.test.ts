@@ -30,7 +30,7 @@ const post = (name: string): RequestInit => ({
   method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name })
 })
 
-test('a GET is answered from the store until a POST makes it old', async (t, options) => {
+test('a GET is a HIT until a POST invalidates it', async (t, options) => {
   const { app, request } = await serving(t, options, declareUsers)
   t.match(await request('/users'), { cache: 'MISS', text: JSON.stringify(users) })
   t.match(await request('/users'), { cache: 'HIT', text: JSON.stringify(users) })
@@ -46,7 +46,7 @@ test('a GET is answered from the store until a POST makes it old', async (t, opt
 })
 
 test('requests that mean the same to the handler share one entry', async (t, options) => {
-  const { app, request } = await serving(t, options, declareUsers)
+  const { app, origin, request } = await serving(t, options, declareUsers)
   t.equal((await request('/users')).cache, 'MISS')
   for (const same of ['/users?skip=0&limit=100', '/users?limit=100&skip=0', '/users?limit=100', '/users?skip=00', '/users?undeclared=1', '/users?']) {
     t.equal((await request(same)).cache, 'HIT', same)
@@ -54,23 +54,23 @@ test('requests that mean the same to the handler share one entry', async (t, opt
   t.equal((await request('/users?skip=1')).cache, 'MISS')
   await app.apiCache.settled()
   t.same(await keysOf(app, 'user-cache'), [
-    'api-cache|user-cache:GET /users?limit=100&skip=0',
-    'api-cache|user-cache:GET /users?limit=100&skip=1'
+    `api-cache|user-cache:GET /users?limit=100&skip=0 ${origin}`,
+    `api-cache|user-cache:GET /users?limit=100&skip=1 ${origin}`
   ])
 })
 
-t.test('redis-cli sees the entry under its readable key, and nothing of the namespace once a POST has swept it', async (t) => {
+t.test('redis-cli sees the entry under its readable key, and nothing of the namespace after a POST has swept it', async (t) => {
   await redisCli(redis().port, 'FLUSHALL')
-  const { app, request } = await serving(t, inRedis(redis()), declareUsers)
+  const { app, origin, request } = await serving(t, inRedis(redis()), declareUsers)
   await request('/users')
   await request('/users?skip=2&limit=1')
   await app.apiCache.settled()
   const scan = (): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', 'api-cache|user-cache:*')
   t.same((await scan()).sort(), [
-    'api-cache|user-cache:GET /users?limit=1&skip=2',
-    'api-cache|user-cache:GET /users?limit=100&skip=0'
+    `api-cache|user-cache:GET /users?limit=1&skip=2 ${origin}`,
+    `api-cache|user-cache:GET /users?limit=100&skip=0 ${origin}`
   ])
-  const [ttl] = await redisCli(redis().port, 'TTL', 'api-cache|user-cache:GET /users?limit=100&skip=0')
+  const [ttl] = await redisCli(redis().port, 'TTL', `api-cache|user-cache:GET /users?limit=100&skip=0 ${origin}`)
   t.ok(Number(ttl) > 86_390 && Number(ttl) <= 86_400, `${ttl} seconds to live`)
 
   await request('/users', post('Dan'))
@@ -78,7 +78,7 @@ t.test('redis-cli sees the entry under its readable key, and nothing of the name
   t.same(await scan(), [])
 })
 
-t.test('an entry is gone from Redis when its time is over', async (t) => {
+t.test('an expired entry is gone from Redis', async (t) => {
   const { app, request } = await serving(t, inRedis(redis()), (app) => app.get('/short', {
     config: { cache: { namespace: 'short-cache', expire: 1 } }
   }, async () => ({ now: process.hrtime.bigint().toString() })))
@@ -89,7 +89,7 @@ t.test('an entry is gone from Redis when its time is over', async (t) => {
   t.pass('the handler ran again')
 })
 
-test('two routes whose policies give one key never answer for each other', async (t, options) => {
+test('two routes whose policies return the same key never share an entry', async (t, options) => {
   const cache = { namespace: 'shared', expire: 60, key: () => 'the same' }
   const { app, request } = await serving(t, options, (app) => {
     for (const path of ['/one', '/two']) app.get(path, { config: { cache } }, async () => path)

@@ -36,7 +36,7 @@ async function expectAll ({ app, request }: Serving, cache: string): Promise<voi
 }
 
 for (const [what, policy] of Object.entries(POLICIES)) {
-  test(`a write that names 15,000 ${what}, makes all of them old and holds up nobody`, async (t, options) => {
+  test(`a write that names 15,000 ${what}, invalidates all of them and does not block other requests`, async (t, options) => {
     const served = await serving(t, options, (app) => {
       app.get<{ Params: { name: string } }>('/:name', {
         config: { cache: { namespace: (request) => (request.params as { name: string }).name, tags: (request) => [(request.params as { name: string }).name], expire: 60 } }
@@ -57,7 +57,7 @@ for (const [what, policy] of Object.entries(POLICIES)) {
   })
 }
 
-test('a sweep for many names holds up nobody where there are many entries', async (t, options) => {
+test('a sweep for many names does not block requests, even with many entries', async (t, options) => {
   const { app } = await serving(t, options, (app) => app.get('/:name', {
     config: { cache: { namespace: 'swept', tags: (request) => [(request.params as { name: string }).name], expire: 60 } }
   }, async () => 'answer'))
@@ -77,7 +77,7 @@ test('an invalidation of many names sweeps the entries of each, and counts them'
   t.equal(await (await served.app.apiCache.invalidateTags([...NAMES, 'all'])).swept, 1)
 })
 
-test('a function that gives more than 100,000 names makes everything old, an API call is refused, and a strict write, too', async (t, options) => {
+test('more than 100,000 names from a function invalidate everything; an API call and a strict write with as many are refused', async (t, options) => {
   const names = Array.from({ length: 100_001 }, (_, index) => `name-${index}`)
   const lines: LogLine[] = []
   const { app, request } = await serving(t, options, (app) => {
@@ -97,7 +97,7 @@ test('a function that gives more than 100,000 names makes everything old, an API
   t.match(complaints(lines).filter(({ level }) => level === 50), [{ route: 'POST /', err: { code: refusal.code } }])
 })
 
-test('names that nothing is stored under leave no key behind, however they are invalidated', async (t, options) => {
+test('an invalidation of names without entries leaves no key behind', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => {
     app.post('/', { config: { cache: { invalidate: named, invalidateTags: named } } }, async () => 'written')
     app.post('/strict', { config: { cache: { invalidate: (request) => named(request), strict: true } } }, async () => 'written')
@@ -115,7 +115,7 @@ test('names that nothing is stored under leave no key behind, however they are i
 })
 
 for (const [kind, declares] of [['the request', (given: unknown) => () => given], ['the payload', (given: unknown) => (_request: unknown, _payload: unknown) => given]] as const) {
-  test(`an answer to which a function of ${kind} gives more than 1,000 tags is not stored, and the log says so`, async (t, options) => {
+  test(`a response to which a function of ${kind} gives more than 1,000 tags is not stored, which is logged`, async (t, options) => {
     const lines: LogLine[] = []
     const tags = declares(NAMES.slice(0, 1_001)) as () => string[]
     const { app, request } = await serving(t, options, (app) => app.get('/', { config: { cache: { namespace: 'many', tags, expire: 60 } } }, async () => 'answer'), loggingTo(lines))
@@ -124,7 +124,7 @@ for (const [kind, declares] of [['the request', (given: unknown) => () => given]
     t.match(complaints(lines), [{ err: { message: /^tags must return at most 1000 different strings, got a list of 1001$/ } }])
   })
 
-  test(`an answer to which a function of ${kind} gives 1,000 tags is stored, and old with any of them`, async (t, options) => {
+  test(`a response to which a function of ${kind} gives 1,000 tags is stored, and each of them invalidates it`, async (t, options) => {
     const tags = declares(NAMES.slice(0, 1_000)) as () => string[]
     const { app, request } = await serving(t, options, (app) => app.get('/', { config: { cache: { namespace: 'many', tags, expire: 60 } } }, async () => 'answer'))
     for (const tag of [NAMES[0]!, NAMES[999]!]) {

@@ -23,7 +23,7 @@ test('responseHeader names the header that says HIT or MISS', async (t, options)
   }
 })
 
-test('with responseHeader false there is none', async (t, options) => {
+test('with responseHeader: false there is no such header', async (t, options) => {
   const { app, request } = await serving(t, { ...options, responseHeader: false }, declare('body'))
   await request('/')
   const { headers } = await request('/')
@@ -32,15 +32,15 @@ test('with responseHeader false there is none', async (t, options) => {
 })
 
 test('prefix is the first part of every key', async (t, options) => {
-  const { app, request } = await serving(t, { ...options, prefix: 'my.app:v2' }, declare('body'))
+  const { app, origin, request } = await serving(t, { ...options, prefix: 'my.app:v2' }, declare('body'))
   await request('/')
   await app.apiCache.settled()
-  t.same(await keysOf(app, 'users'), ['my.app:v2|users:GET /'])
+  t.same(await keysOf(app, 'users'), [`my.app:v2|users:GET / ${origin}`])
   t.equal((await request('/')).cache, 'HIT')
   t.equal(await (await app.apiCache.invalidate('users')).swept, 1)
 })
 
-t.test('all that an application keeps in Redis begins with its prefix', async (t) => {
+t.test('all keys of an application in Redis begin with its prefix', async (t) => {
   const { app, request } = await serving(t, { ...inRedis(redis()), prefix: 'only-this' }, (app) => {
     declare('body')(app)
     app.get('/tagged', { config: { cache: { namespace: 'users', expire: 60, coalesce: 'fleet', tags: () => ['tag'] } } }, async () => 'tagged')
@@ -52,7 +52,7 @@ t.test('all that an application keeps in Redis begins with its prefix', async (t
   t.same(keys.filter((key) => !/^only-this[|!]/.test(key)), [])
 })
 
-t.test('two applications with prefixes of their own on one Redis do not meet', async (t) => {
+t.test('two applications with different prefixes on one Redis do not share keys', async (t) => {
   const start = (prefix: string, text: string) => serving(t, { ...inRedis(redis()), prefix }, declare(text))
   const apps = [await start('app', 'one'), await start('app2', 'two'), await start('app:users', 'three')]
   for (const [index, text] of ['one', 'two', 'three'].entries()) {
@@ -66,7 +66,7 @@ t.test('two applications with prefixes of their own on one Redis do not meet', a
   t.match(await apps[2]!.request('/'), { cache: 'HIT', text: 'three' })
 })
 
-t.test('a client\'s keyPrefix stands before every key in Redis, and keys() and sweeps know of it', async (t) => {
+t.test('a client\'s keyPrefix is before every key in Redis, and keys() and sweeps account for it', async (t) => {
   await redisCli(redis().port, 'FLUSHALL')
   const clients = ['tenant:*:', ''].map((keyPrefix) => new Redis(redis().port, { keyPrefix }))
   t.teardown(() => { for (const client of clients) client.disconnect() })
@@ -77,10 +77,10 @@ t.test('a client\'s keyPrefix stands before every key in Redis, and keys() and s
     await server.app.apiCache.settled()
   }
   const scan = (pattern: string): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', pattern)
-  t.same(await scan('*|users:*').then((keys) => keys.sort()), ['api-cache|users:GET /', 'tenant:*:api-cache|users:GET /'])
-  t.same(await keysOf(inside!.app, 'users'), ['api-cache|users:GET /'])
+  t.same(await scan('*|users:*').then((keys) => keys.sort()), [`api-cache|users:GET / ${outside!.origin}`, `tenant:*:api-cache|users:GET / ${inside!.origin}`])
+  t.same(await keysOf(inside!.app, 'users'), [`api-cache|users:GET / ${inside!.origin}`])
   t.equal(await (await inside!.app.apiCache.invalidate('users')).swept, 1)
-  t.same(await scan('*|users:*'), ['api-cache|users:GET /'])
+  t.same(await scan('*|users:*'), [`api-cache|users:GET / ${outside!.origin}`])
   t.equal((await inside!.request('/')).cache, 'MISS')
   t.equal((await outside!.request('/')).cache, 'HIT')
 })

@@ -18,7 +18,7 @@ async function startProcess (t: Test): Promise<string> {
   return origin
 }
 
-t.test('two processes on one Redis answer from each other\'s entries and obey each other\'s invalidations', async (t) => {
+t.test('two processes on one Redis use each other\'s entries and respect each other\'s invalidations', async (t) => {
   const [a, b] = await Promise.all([startProcess(t), startProcess(t)])
   const first = await see(`${a}/users`)
   t.equal(first.cache, 'MISS')

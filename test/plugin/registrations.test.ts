@@ -40,13 +40,13 @@ const taken = (prefix: string) => ({
 })
 const above = { code, message: /^this context has fastify\.apiCache already, .* register the plugin once .* its own 'prefix'$/ }
 
-test('a prefix that another context of the server has is refused', async (t, options) => {
+test('a prefix that another context of the server uses is refused', async (t, options) => {
   const app = server(t)
   await contextWith(app, '/a', options)
   await t.rejects(contextWith(app, '/b', options), taken('api-cache'))
 })
 
-t.test('a prefix that another context of the server has is refused wherever that context is', async (t) => {
+t.test('a prefix that another context of the server uses is refused wherever that context is', async (t) => {
   const app = server(t)
   await app.register(async (outer) => { await contextWith(outer, '/deep', { store: 'memory', prefix: 'deep' }) })
   await t.rejects(contextWith(app, '/b', { store: 'memory', prefix: 'deep' }), taken('deep'))
@@ -56,7 +56,7 @@ t.test('a prefix that another context of the server has is refused wherever that
   await t.rejects(registering(later, { store: 'memory' }), taken('api-cache'), 'on the parent, later')
 })
 
-t.test('a prefix that another context has is refused with another store, too', async (t) => {
+t.test('a prefix that another context uses is also refused with another store', async (t) => {
   const app = server(t)
   await contextWith(app, '/a', { store: new MemoryStore() })
   await t.rejects(contextWith(app, '/b', { store: new MemoryStore() }), taken('api-cache'))
@@ -73,18 +73,18 @@ t.test('a second registration in one context, or below it, is refused whatever i
   }
 })
 
-test('contexts beside each other with a prefix each are independent', async (t, options) => {
+test('sibling contexts with different prefixes are independent', async (t, options) => {
   const app = server(t)
   const open = (name: string): Promise<ApiCache> =>
     contextWith(app, `/${name}`, { ...options, prefix: name, responseHeader: `x-${name}` })
   const caches = { a: await open('a'), b: await open('b') }
-  const { request } = await listening(t, app)
+  const { origin, request } = await listening(t, app)
   const cache = async (name: string): Promise<string | null> => (await request(`/${name}`)).headers.get(`x-${name}`)
   for (const name of ['a', 'b'] as const) {
     t.equal(await cache(name), 'MISS')
     t.equal(await cache(name), 'HIT')
     await caches[name].settled()
-    for await (const key of caches[name].keys('users')) t.equal(key, `${name}|users:GET /${name}`)
+    for await (const key of caches[name].keys('users')) t.equal(key, `${name}|users:GET /${name} ${origin}`)
   }
   await request('/a', { method: 'POST' })
   t.equal(await cache('a'), 'MISS')
@@ -96,7 +96,7 @@ test('contexts beside each other with a prefix each are independent', async (t, 
   t.match(caches.b.stats(), { hits: 2, misses: 2, invalidations: 1 })
 })
 
-t.test('a parent can have a prefix of its own beside one that a child had before', async (t) => {
+t.test('a parent can be registered with another prefix than its child has already', async (t) => {
   const app = server(t)
   await contextWith(app, '/child', { store: 'memory', prefix: 'child', responseHeader: 'x-child' })
   await app.register(apiCache, { store: 'memory' })
@@ -110,7 +110,7 @@ t.test('a parent can have a prefix of its own beside one that a child had before
 })
 
 t.test('two servers of one process may have one prefix on one Redis, and see each other\'s invalidations', async (t) => {
-  const options = { redis: redis().url, timeout: 10_000 }
+  const options = { redis: redis().url, host: false, timeout: 10_000 }
   const [a, b] = [server(t), server(t)]
   for (const app of [a, b]) await contextWith(app, '/', options)
   const [atA, atB] = [await listening(t, a), await listening(t, b)]
@@ -126,7 +126,7 @@ const failing: Array<[what: string, options: ApiCacheOptions, code: string]> = [
   ['a local tier that its store cannot have', { store: 'memory', local: true }, 'FST_API_CACHE_INVALID_FIELD']
 ]
 for (const [what, options, code] of failing) {
-  t.test(`a registration that failed for ${what} leaves its prefix free`, async (t) => {
+  t.test(`a registration that failed because of ${what} leaves its prefix free`, async (t) => {
     const app = server(t)
     const failed = new Promise((resolve) => { app.register(apiCache, options).after(resolve) })
     await app.register(apiCache, { store: 'memory' })
@@ -135,7 +135,7 @@ for (const [what, options, code] of failing) {
   })
 }
 
-t.test('a server that was closed leaves its prefix free to the next one on the same HTTP server', async (t) => {
+t.test('a closed server leaves its prefix free for the next one on the same HTTP server', async (t) => {
   const http = createServer()
   for (let round = 0; round < 2; round++) {
     const app = Fastify({ serverFactory: () => http })

@@ -14,7 +14,7 @@ const stores: Record<string, () => ApiCacheOptions> = {
 }
 
 for (const [store, options] of Object.entries(stores)) {
-  t.test(`HITs of one turn of the event loop leave when all its requests have come: from ${store}`, async (t) => {
+  t.test(`HITs of one turn of the event loop are sent after all its requests have arrived: from ${store}`, async (t) => {
     const events: string[] = []
     const { app, request } = await serving(t, options(), (app) => {
       // Behind an async hook the lookup would come after both requests anyway.
@@ -38,7 +38,8 @@ for (const [store, options] of Object.entries(stores)) {
     // What one read of a socket brings comes in one turn.
     const { port } = app.server.address() as AddressInfo
     const socket = connect(port, '127.0.0.1').resume()
-    socket.write('GET /a HTTP/1.1\r\nhost: any\r\n\r\nGET /b HTTP/1.1\r\nhost: any\r\nconnection: close\r\n\r\n')
+    const host = `host: 127.0.0.1:${port}`
+    socket.write(`GET /a HTTP/1.1\r\n${host}\r\n\r\nGET /b HTTP/1.1\r\n${host}\r\nconnection: close\r\n\r\n`)
     await once(socket, 'close')
     t.equal(app.apiCache.stats().hits, hits + 2)
     t.same(events, ['/a came', '/b came', '/a leaves', '/b leaves'])

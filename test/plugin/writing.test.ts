@@ -47,7 +47,7 @@ async function answersAgain (t: Test, { app, request }: Serving, path: string, t
 
 const ALL: WritingNames = { namespaces: 'value', tags: ['tag'] }
 
-each('while writing() is at work its names are held, and they are old when it has settled', async (t, options) => {
+each('writing() holds its names while its function runs, and invalidates them when it has settled', async (t, options) => {
   const served = await application(t, options)
   const [begun, goOn] = [gate(), gate()]
   const written = served.app.apiCache.writing(ALL, async () => {
@@ -68,7 +68,7 @@ each('while writing() is at work its names are held, and they are old when it ha
   for (const path of PATHS) await answersAgain(t, served, path, '2')
 })
 
-each('writing() invalidates whatever comes of it', async (t, options) => {
+each('writing() invalidates whatever its outcome is', async (t, options) => {
   const served = await application(t, options)
   const error = new Error('after the commit')
   const failures = [async () => { served.database.value++; throw error }, () => { served.database.value++; throw error }]
@@ -80,7 +80,7 @@ each('writing() invalidates whatever comes of it', async (t, options) => {
   await answersAgain(t, served, '/value', '4')
 })
 
-each('a strict write and another writing() at the same time do not end its hold', async (t, options) => {
+each('a strict write and a second writing() at the same time do not end the hold of the first', async (t, options) => {
   const served = await application(t, options)
   const [begun, goOn] = [gate(), gate()]
   const written = served.app.apiCache.writing('value', async () => {
@@ -101,7 +101,7 @@ each('a strict write and another writing() at the same time do not end its hold'
   await answersAgain(t, served, '/value', '2')
 })
 
-t.test('on a Cluster, and for other processes, writing() holds what is on several masters', async (t) => {
+t.test('on a Cluster, writing() holds names on several masters, for all processes', async (t) => {
   const cluster = await startCluster()
   t.teardown(() => cluster.stop())
   const clients = [1, 2].map(() => new Cluster([...cluster.startupNodes]))
@@ -117,7 +117,7 @@ t.test('on a Cluster, and for other processes, writing() holds what is on severa
   for (const path of PATHS) await answersAgain(t, there, path, '2')
 })
 
-t.test('writing() does not begin where its intent cannot be recorded, unless it is told to run all the same', async (t) => {
+t.test("writing() rejects before it runs anything if its intent cannot be recorded, unless unrecorded is 'run'", async (t) => {
   const server = await startRedis()
   t.teardown(async () => {
     server.resume()
@@ -141,14 +141,14 @@ t.test('a store without intents records none', async (t) => {
   await answersAgain(t, served, '/value', '2')
 })
 
-t.test('names that are none are a coded error before anything runs', async (t) => {
+t.test('invalid names are a coded error before the function is called', async (t) => {
   const { app } = await serving(t, { store: 'memory' }, () => {})
   for (const wrong of ['', [''], 1, null, undefined, { tags: '' }, { namespaces: [1] }]) {
     await t.rejects(app.apiCache.writing(wrong as string, () => { t.fail('it runs') }), { code: 'FST_API_CACHE_INVALID_NAME' })
   }
 })
 
-t.test('an intent is renewed for as long as its write is at work', async (t) => {
+t.test('an intent is renewed while its write is running', async (t) => {
   mock.timers.enable({ apis: ['setInterval'] })
   t.teardown(() => { mock.timers.reset() })
   const control = new Redis(redis().port, '127.0.0.1')
@@ -170,7 +170,7 @@ t.test('an intent is renewed for as long as its write is at work', async (t) => 
 })
 
 for (const isReplaced of [true, false]) {
-  t.test(`a plain write while Redis is full ${isReplaced ? 'moves versions' : 'that cannot move versions'} and never ends the hold of another`, async (t) => {
+  t.test(`a plain write while Redis is full ${isReplaced ? 'bumps versions' : 'cannot bump versions'} and does not end the hold of a strict write`, async (t) => {
     const server = await startRedis()
     const control = new Redis(server.port, '127.0.0.1')
     t.teardown(async () => {

@@ -14,36 +14,36 @@ t.test('without any of the variables there is no Redis', async (t) => {
   t.equal(redisFromEnvironment({ REDIS_URL: '', REDIS_SERVER: '', REDIS_PORT: '', REDIS_PASSWORD: '', REDIS_TIMEOUT: '' }), undefined)
 })
 
-t.test('each variable alone makes the others their defaults', async (t) => {
+t.test('if one variable is set, the others have their defaults', async (t) => {
   t.strictSame(redisFromEnvironment({ REDIS_SERVER: 'host' }), { host: 'host', port: 6379, connectTimeout: 5_000 })
   t.strictSame(redisFromEnvironment({ REDIS_PORT: '6380' }), { host: 'redis', port: 6380, connectTimeout: 5_000 })
   t.strictSame(redisFromEnvironment({ REDIS_PASSWORD: 'secret' }), { host: 'redis', port: 6379, connectTimeout: 5_000, password: 'secret' })
   t.strictSame(redisFromEnvironment({ REDIS_TIMEOUT: '0.5' }), { host: 'redis', port: 6379, connectTimeout: 500 })
 })
 
-t.test('all of them together', async (t) => {
+t.test('all variables can be set together', async (t) => {
   t.strictSame(redisFromEnvironment({ REDIS_SERVER: 'host', REDIS_PORT: '1', REDIS_PASSWORD: 'secret', REDIS_TIMEOUT: '10' }),
     { host: 'host', port: 1, password: 'secret', connectTimeout: 10_000 })
 })
 
-t.test('a port that is none is an error that shows it', async (t) => {
+t.test('an invalid port is an error that shows it', async (t) => {
   for (const REDIS_PORT of ['0', '-1', '65536', '6379.5', 'redis', 'Infinity']) {
     t.throws(() => redisFromEnvironment({ REDIS_PORT }), new RangeError(`REDIS_PORT must be a port number, got '${REDIS_PORT}'`))
   }
 })
 
-t.test('a timeout that is none is an error that shows it', async (t) => {
+t.test('an invalid timeout is an error that shows it', async (t) => {
   for (const REDIS_TIMEOUT of ['0', '-1', '5s', 'Infinity']) {
     t.throws(() => redisFromEnvironment({ REDIS_TIMEOUT }), new RangeError(`REDIS_TIMEOUT must be seconds above 0, got '${REDIS_TIMEOUT}'`))
   }
 })
 
-t.test('the process\'s own environment is read where none is given', async (t) => {
+t.test('the environment of the process is read if none is given', async (t) => {
   t.intercept(process, 'env', { value: { REDIS_URL: 'redis://from-the-environment' } })
   t.equal(redisFromEnvironment(), 'redis://from-the-environment')
 })
 
-t.test('what it returns is what the plugin connects with', async (t) => {
+t.test('the plugin connects with the returned options', async (t) => {
   for (const env of [{ REDIS_URL: redis().url }, { REDIS_SERVER: '127.0.0.1', REDIS_PORT: String(redis().port) }]) {
     const app = Fastify()
     t.teardown(() => app.close())

@@ -32,8 +32,8 @@ for (const [what, value] of Object.entries(usable)) {
   t.test(`redis may be ${what}`, async (t) => { t.equal(faultOf(value), undefined) })
 }
 
-const NODE_REDIS = 'a client of node-redis (the package redis)'
-const NO_URL = "a string that is no redis:// or rediss:// URL; write 'redis://localhost:6379', or { path } for a socket"
+const NODE_REDIS = 'a node-redis client (package redis)'
+const NO_URL = "a string that is not a redis:// or rediss:// URL; write 'redis://localhost:6379', or { path } for a socket"
 const foreign = (name: string, instead: string): string =>
   `options with '${name}', which ioredis does not know; ${instead}`
 const localhost = (name: string): string =>
@@ -45,22 +45,22 @@ const refused: Array<[what: string, value: unknown, got: string]> = [
   ['a client pool of node-redis', createClientPool(), NODE_REDIS],
   ['a sentinel client of node-redis', createSentinel({ name: 'main', sentinelRootNodes: nodes }), NODE_REDIS],
   ['a client of node-redis with callbacks', createClient().legacy(), NODE_REDIS],
-  ['a client over HTTP', { mget () {}, pipeline () {} }, 'a client of another package than ioredis'],
-  ['a pipeline', client.pipeline(), 'a pipeline of ioredis'],
-  ['a transaction', client.multi(), 'a pipeline of ioredis'],
-  ['a promise', Promise.resolve(client), 'a promise, to be awaited first'],
+  ['a client over HTTP', { mget () {}, pipeline () {} }, 'a client that is not from ioredis'],
+  ['a pipeline', client.pipeline(), 'an ioredis pipeline'],
+  ['a transaction', client.multi(), 'an ioredis pipeline'],
+  ['a promise', Promise.resolve(client), 'a promise; await it first'],
   ['a list', nodes, 'a list of 1'],
   ['a class', Redis, 'a value of type function'],
   ['a URL object', new URL('redis://:secret@host'), 'an instance of URL'],
   ['an instance of a class', new (class Settings { host = 'host' })(), 'an instance of Settings'],
   ['an instance of a class without a name', new (class {})(), 'an instance of some class'],
-  ['options of node-redis', { url: 'redis://:secret@host' }, foreign('url', 'hand in the URL itself')],
+  ['options of node-redis', { url: 'redis://:secret@host' }, foreign('url', 'pass the URL itself')],
   ['a socket in them', { socket: { host: 'host' }, port: 6379 }, foreign('socket', 'write host and port, or path')],
   ['a database in them', { host: 'host', database: 3 }, foreign('database', 'write db')],
-  ['the nodes of a Cluster', { nodes }, foreign('nodes', 'hand in new Cluster(nodes) of ioredis')],
-  ['nodes as in node-redis', { rootNodes: nodes }, foreign('rootNodes', 'hand in new Cluster(nodes) of ioredis')],
+  ['the nodes of a Cluster', { nodes }, foreign('nodes', 'pass new Cluster(nodes) of ioredis')],
+  ['nodes as in node-redis', { rootNodes: nodes }, foreign('rootNodes', 'pass new Cluster(nodes) of ioredis')],
   ['options of a Cluster', { redisOptions: { host: 'host' }, scaleReads: 'master' }, localhost('redisOptions')],
-  ['a server in other words', { hostname: 'host', password: 'secret' }, localhost('hostname')],
+  ['an unknown name for the host', { hostname: 'host', password: 'secret' }, localhost('hostname')],
   ['a master\'s name without sentinels', { name: 'main' }, localhost('name')],
   ['a client inside options', { client }, localhost('client')],
   ['a host and a port', 'localhost:6379', NO_URL],
@@ -68,15 +68,15 @@ const refused: Array<[what: string, value: unknown, got: string]> = [
   ['a path', '/run/redis.sock', NO_URL],
   ['another protocol', 'https://:secret@host', NO_URL],
   ['a URL without a host', 'redis://', NO_URL],
-  ['a URL with a database alone', 'redis:///2', NO_URL],
-  ['a URL with a port that is none', 'redis://host:99999', NO_URL],
+  ['a URL with only a database', 'redis:///2', NO_URL],
+  ['a URL with an invalid port', 'redis://host:99999', NO_URL],
   ['a URL with a password that is not encoded', 'redis://:100%secret@host', NO_URL],
-  ['a URL behind a space', ' redis://host', NO_URL],
+  ['a URL after a space', ' redis://host', NO_URL],
   ['an empty string', '', NO_URL],
   ['a number', 6379, '6379']
 ]
 for (const [what, value, got] of refused) {
-  t.test(`redis may not be ${what}, and the error says what to hand in, without what may be secret`, async (t) => {
+  t.test(`redis may not be ${what}, and the error says what to pass, without possible secrets`, async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     await t.rejects(async () => { await app.register(apiCache, { redis: value } as ApiCacheOptions) }, {

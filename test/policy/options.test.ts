@@ -35,6 +35,7 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['redis', /must be an ioredis client or Cluster, a URL or ioredis options/, '', 6379, true, null, []],
   ['redisNamespace', /must be the name of a namespace of @fastify\/redis/, '', 1, null, {}],
   ['prefix', /must be up to 64 letters, digits and _ \. : @ \/ -/, '', 'a|b', 'a!b', 'a b', 'a*', 'ä', 'x'.repeat(65), 1, null],
+  ['application', /must be the name of the application/, '', 1, null, false],
   ['responseHeader', /must be the name of a header or false/, '', 'X API Cache', 'x:y', 'x\r\ny', 'ä', true, 1, null],
   ['timeout', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, NaN, '500', null],
   ['coalesceTimeout', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, '500'],
@@ -45,6 +46,8 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['query', /must be a list of non-empty strings/, 'skip', [''], [1], null],
   ['ignoreQuery', /must be a list of non-empty strings/, 'utm_*', [''], null],
   ['vary', /must be a list of header names/, 'accept', ['*'], ['a b'], [''], null],
+  ['host', /must be true, or false for one answer for all hosts/, 'shop.example', 0, null, ['a']],
+  ['revision', /must be a non-empty string such as a commit/, '', 1, null, ['a'], true],
   ['maxBytes', /must be a number of bytes above 0/, 0, -1, 1.5, '1 MB', null],
   ['statuses', /must be a list of statuses from 200 to 599 without 206 and 304/, 200, [], [100], [206], [304], [600], ['200'], null],
   ['requestDirectives', /must be 'obey' or 'ignore'/, 'obay', true],
@@ -61,7 +64,7 @@ for (const [field, expected, ...values] of wrong) {
   })
 }
 
-t.test('a bound of the memory store that is none is an error', async (t) => {
+t.test('an invalid bound of the memory store is an error', async (t) => {
   for (const memory of [{ maxBytes: 0 }, { maxBytes: -1 }, { maxEntries: 0.5 }, { maxEntries: '10' }]) {
     await t.rejects(registering({ store: 'memory', memory }), {
       code: 'FST_API_CACHE_INVALID_FIELD', message: /memory: 'max(Bytes|Entries)' must be a number of (bytes|entries) above 0/
@@ -69,7 +72,7 @@ t.test('a bound of the memory store that is none is an error', async (t) => {
   }
 })
 
-t.test('an error shows a wrong value shortly, and never what may be secret', async (t) => {
+t.test('an error shows a wrong value in short form, and never a possible secret', async (t) => {
   await t.rejects(registering({ prefix: 'a|b' }), { message: /got 'a\|b'$/ })
   await t.rejects(registering({ prefix: 'x'.repeat(100) }), { message: /got 'x{40}'$/ })
   await t.rejects(registering({ prefix: { password: 'secret' } }), { message: /got a value of type object$/ })
@@ -83,6 +86,7 @@ t.test('every option may be left undefined, and the options are not changed', as
     redis: undefined,
     redisNamespace: undefined,
     prefix: undefined,
+    application: undefined,
     responseHeader: undefined,
     timeout: undefined,
     coalesceTimeout: undefined,
@@ -93,6 +97,8 @@ t.test('every option may be left undefined, and the options are not changed', as
     query: undefined,
     ignoreQuery: undefined,
     vary: undefined,
+    host: undefined,
+    revision: undefined,
     maxBytes: undefined,
     statuses: undefined
   })

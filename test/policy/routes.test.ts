@@ -20,22 +20,22 @@ const refused: Array<[sentence: string, method: RouteOptions['method'], cache: u
   ['another typo in a read policy names the nearest field', 'GET', { name_space: 'users', expire: 60 }, 'UNKNOWN_FIELD', "GET /users has no field 'name_space'; did you mean 'namespace'?"],
   ['a typo in a write policy names the nearest field', 'POST', { invalidates: 'users' }, 'UNKNOWN_FIELD', "POST /users has no field 'invalidates'; did you mean 'invalidate'?"],
   ['another typo in a write policy names the nearest field', 'DELETE', { invalidateTag: 'users' }, 'UNKNOWN_FIELD', "DELETE /users has no field 'invalidateTag'; did you mean 'invalidateTags'?"],
-  ['an option of the plugin is no field of a route', 'GET', { namespace: 'users', expire: 60, prefix: 'a' }, 'UNKNOWN_FIELD', /has no field 'prefix'/],
+  ['an option of the plugin is not a field of a route', 'GET', { namespace: 'users', expire: 60, prefix: 'a' }, 'UNKNOWN_FIELD', /has no field 'prefix'/],
   ['a policy without a namespace says how to write one', 'GET', { expire: 60 }, 'MISSING_FIELD', "GET /users: a caching policy needs a namespace, such as { namespace: 'user-cache' }"],
   ['a policy without expire, on a plugin without one, says how to write it', 'GET', { namespace: 'users' }, 'MISSING_FIELD', "GET /users: a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin"],
-  ['a write policy that invalidates nothing says how to write it', 'POST', {}, 'MISSING_FIELD', "POST /users: a policy on a writing method says what it invalidates, such as { invalidate: 'user-cache' }"],
+  ['a write policy that invalidates nothing says how to write it', 'POST', {}, 'MISSING_FIELD', "POST /users: a policy on a writing method must say what it invalidates, such as { invalidate: 'user-cache' }"],
   ['invalidate on a GET says where it belongs', 'GET', { invalidate: 'users' }, 'WRONG_METHOD', /^GET \/users: invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; a GET is cached with \{ namespace: 'user-cache'/],
   ['invalidateTags on a HEAD says where it belongs', 'HEAD', { invalidateTags: 'users' }, 'WRONG_METHOD', /belong on POST, PUT, PATCH or DELETE/],
   ['invalidate beside a namespace on a GET says where it belongs', 'GET', { namespace: 'users', expire: 60, invalidate: 'users' }, 'WRONG_METHOD', /belong on POST/],
   ['namespace on a POST says what to write instead', 'POST', { namespace: 'users' }, 'WRONG_METHOD', "POST /users: 'namespace' belongs on GET; a writing method declares { invalidate: 'user-cache' }"],
   ['expire on a PUT says what to write instead', 'PUT', { invalidate: 'users', expire: 60 }, 'WRONG_METHOD', /'expire' belongs on GET/],
   ['tags on a PATCH say what to write instead', 'PATCH', { invalidate: 'users', tags: ['a'] }, 'WRONG_METHOD', /'tags' belongs on GET/],
-  ['a route for reading and writing methods is to be declared twice', ['GET', 'POST'], { namespace: 'users', expire: 60 }, 'WRONG_METHOD', 'GET,POST /users: config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; declare one route for each kind'],
+  ['a route for reading and writing methods must be declared twice', ['GET', 'POST'], { namespace: 'users', expire: 60 }, 'WRONG_METHOD', 'GET,POST /users: config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; declare one route for each kind'],
   ['a policy on OPTIONS is refused', 'OPTIONS', { invalidate: 'users' }, 'WRONG_METHOD', /config\.cache is for GET and HEAD/],
   ['true for a policy says what to write', 'GET', true, 'WRONG_METHOD', "GET /users: config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got true"],
   ['false for a policy says what to write', 'GET', false, 'WRONG_METHOD', /config\.cache must be an object/],
   ['null for a policy says what to write', 'GET', null, 'WRONG_METHOD', /config\.cache must be an object/],
-  ['a text for a policy says what to write', 'POST', 'users', 'WRONG_METHOD', /config\.cache must be an object.*got 'users'/]
+  ['a string for a policy says what to write', 'POST', 'users', 'WRONG_METHOD', /config\.cache must be an object.*got 'users'/]
 ]
 for (const [sentence, method, cache, code, message] of refused) {
   t.test(sentence, async (t) => {
@@ -89,7 +89,7 @@ t.test('a wrong policy inside a plugin fails its registration', async (t) => {
   }, { code: 'FST_API_CACHE_INVALID_FIELD', message: /^GET \/v1\/users: / })
 })
 
-t.test('a policy is not changed and may be shared between routes', async (t) => {
+t.test('a policy is not modified and may be shared between routes', async (t) => {
   const policy = Object.freeze({ namespace: 'users', expire: 60, query: Object.freeze(['a']), vary: Object.freeze(['Accept']) })
   const { request } = await serving(t, { store: 'memory' }, (app) => {
     for (const path of ['/one', '/two']) app.get(path, { config: Object.freeze({ cache: policy }) }, async () => path)
@@ -99,7 +99,7 @@ t.test('a policy is not changed and may be shared between routes', async (t) => 
   }
 })
 
-t.test('a route\'s own field wins over the plugin\'s default, which wins over none', async (t) => {
+t.test('a route\'s own field overrides the plugin\'s default, which overrides the built-in one', async (t) => {
   const { app, request } = await serving(t, { store: 'memory', expire: '1h', statuses: [200, 404] }, (app) => {
     const answer = (status: number) => async (_request: unknown, reply: { code(status: number): unknown }) => { reply.code(status); return 'x' }
     app.get('/default', { config: { cache: { namespace: 'users' } } }, answer(404))
@@ -114,7 +114,7 @@ t.test('a route\'s own field wins over the plugin\'s default, which wins over no
   t.equal(app.apiCache.stats().stored, 2)
 })
 
-t.test('every duration that a policy can have is the entry\'s time', async (t) => {
+t.test('an entry expires after the duration of its policy, whatever it is', async (t) => {
   const durations: Array<[ReadPolicy, seconds: number]> = [
     [{ namespace: 'users', expire: ONE_HOUR_IN_SECONDS }, 3_600],
     [oneDay({ namespace: 'users' }), 86_400],

@@ -21,7 +21,7 @@ async function bodyIn (tier: LocalTier): Promise<string | undefined> {
   return (await tier.lookup('key', VERSIONS)).entry?.body.toString()
 }
 
-t.test('what another process filled anew is found where the own entry is old because a version was bumped', async (t) => {
+t.test('an entry that another process filled again is found if the local one is stale because a version was bumped', async (t) => {
   const store = new FullStore()
   const [here, there] = [new LocalTier(store, undefined, {}), new LocalTier(store, undefined, {})]
   await fill(here, 'old', 60)
@@ -30,7 +30,7 @@ t.test('what another process filled anew is found where the own entry is old bec
   t.equal(await bodyIn(here), 'new')
 })
 
-t.test('what another process filled anew is found where the own entry is old because it has expired', async (t) => {
+t.test('an entry that another process filled again is found if the local one has expired', async (t) => {
   const store = new FullStore()
   const [here, there] = [new LocalTier(store, undefined, {}), new LocalTier(store, undefined, {})]
   const began = performance.now()
@@ -41,7 +41,7 @@ t.test('what another process filled anew is found where the own entry is old bec
   t.equal(await bodyIn(here), 'new')
 })
 
-t.test('an entry keeps nothing alive but itself, whether it was filled here or fetched', async (t) => {
+t.test('an entry keeps no other memory alive, whether it was filled here or fetched', async (t) => {
   const store = new FullStore()
   const [here, there] = [new LocalTier(store, undefined, {}), new LocalTier(store, undefined, {})]
   const body = Buffer.from('a piece of something larger').subarray(2, 7)

@@ -21,7 +21,7 @@ async function keysOf (store: MemoryStore): Promise<string[]> {
   return keys.sort()
 }
 
-t.test('beyond maxEntries the entry goes that was not read for longest', async (t) => {
+t.test('above maxEntries the least recently used entry is removed', async (t) => {
   const store = new MemoryStore({ maxEntries: 2 })
   store.set('p|a', entry('a'))
   store.set('p|b', entry('b'))
@@ -41,7 +41,7 @@ t.test('bodies, headers and keys together stay below maxBytes', async (t) => {
   t.equal((await keysOf(store)).length, 1)
 })
 
-t.test('an entry keeps nothing alive but itself', async (t) => {
+t.test('an entry keeps no other memory alive', async (t) => {
   const store = new MemoryStore()
   const piece = Buffer.from('a piece of something larger').subarray(2, 7)
   for (const body of [piece, Buffer.alloc(10_000, 'x'), Buffer.alloc(0)]) {
@@ -52,7 +52,7 @@ t.test('an entry keeps nothing alive but itself', async (t) => {
   }
 })
 
-t.test('a text that was cut from a larger one does not keep that alive', async (t) => {
+t.test('a string that was cut from a larger one does not keep that in memory', async (t) => {
   const store = new MemoryStore()
   const used = (): number => {
     gc()
@@ -72,7 +72,7 @@ t.test('a text that was cut from a larger one does not keep that alive', async (
   t.equal(store.lookup('p|4', []).entry?.text, 'x'.repeat(100))
 })
 
-t.test('an entry larger than maxBytes is not kept, nor is what it would replace', async (t) => {
+t.test('an entry larger than maxBytes is not kept, nor is the entry that it would replace', async (t) => {
   const store = new MemoryStore({ maxBytes: 100_000 })
   store.set('p|a', entry('old'))
   store.set('p|b', entry('other'))

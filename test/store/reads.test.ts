@@ -26,7 +26,7 @@ async function open (client: Redis | Cluster = new Redis({ port: server.port }))
   return store
 }
 
-t.test('what is asked for in one turn leaves in one command', async (t) => {
+t.test('the reads of one turn are sent in one command', async (t) => {
   const store = await open()
   await store.ensure(VERSIONS, 'token')
   await store.set('a', entry('a'))
@@ -42,7 +42,7 @@ t.test('what is asked for in one turn leaves in one command', async (t) => {
   t.same(seen.filter((command) => command !== 'echo'), ['mget'])
 })
 
-t.test('requests for one entry in one turn each get the versions that they asked for', async (t) => {
+t.test('requests for the same entry in one turn each get their own versions', async (t) => {
   const store = await open()
   await store.set('a', entry('a'))
   const [one] = await store.ensure(['one'], 'token')
@@ -53,7 +53,7 @@ t.test('requests for one entry in one turn each get the versions that they asked
   t.ok(found.every(({ entry }) => entry?.body.toString() === 'a'))
 })
 
-t.test('many keys in one turn take several commands, and each request gets the entry of its own key', async (t) => {
+t.test('many keys in one turn are read with several commands, and each request gets the entry of its own key', async (t) => {
   const store = await open()
   const names = Array.from({ length: 500 }, (_, index) => `many-${index}`)
   await Promise.all(names.map((name) => store.set(name, entry(name))))
@@ -65,7 +65,7 @@ t.test('many keys in one turn take several commands, and each request gets the e
   t.ok(reads > 1 && reads < 50, `${reads} commands`)
 })
 
-t.test('what is asked for after a command has left is not answered by it', async (t) => {
+t.test('a read after a command was sent is not answered by that command', async (t) => {
   const store = await open()
   const other = await open()
   await store.ensure(VERSIONS, 'before')
@@ -77,7 +77,7 @@ t.test('what is asked for after a command has left is not answered by it', async
   }
 })
 
-t.test('when the connection is lost all who wait learn of it', async (t) => {
+t.test('when the connection is lost, everything that waits fails', async (t) => {
   const client = new Redis({ port: server.port, maxRetriesPerRequest: 0, retryStrategy: () => null })
   client.on('error', () => {})
   const store = await open(client)
@@ -87,7 +87,7 @@ t.test('when the connection is lost all who wait learn of it', async (t) => {
   t.same(outcomes.map(({ status }) => status), Array(4).fill('rejected'))
 })
 
-t.test('on a Cluster a key that cannot be read costs no other key its answer', async (t) => {
+t.test('on a Cluster a key that cannot be read does not affect other keys', async (t) => {
   const servers = await startCluster()
   t.teardown(() => servers.stop())
   const client = new Cluster([...servers.startupNodes])
@@ -101,7 +101,7 @@ t.test('on a Cluster a key that cannot be read costs no other key its answer', a
   }
 })
 
-t.test('on a Cluster what is asked for in one turn leaves in one write to each server', async (t) => {
+t.test('on a Cluster the reads of one turn are sent in one write to each server', async (t) => {
   const servers = await startCluster()
   t.teardown(() => servers.stop())
   const client = new Cluster([...servers.startupNodes])

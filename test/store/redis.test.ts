@@ -17,10 +17,10 @@ async function open (options: RedisOptions = {}): Promise<RedisStore> {
 
 for (const { name, run } of storeSuite(() => open())) t.test(`in Redis: ${name}`, run)
 for (const { name, run } of storeSuite(() => open({ keyPrefix: 'app:*[x]:' }))) t.test(`in Redis behind a client's keyPrefix: ${name}`, run)
-for (const { name, run } of storeSuite(() => open({ protocol: 2 }))) t.test(`in Redis by RESP2: ${name}`, run)
+for (const { name, run } of storeSuite(() => open({ protocol: 2 }))) t.test(`in Redis with RESP2: ${name}`, run)
 for (const { name, run } of storeSuite(() => open({ stringNumbers: true }))) t.test(`in Redis with stringNumbers: ${name}`, run)
 
-t.test('a sweep takes what is no text along, and what lies behind it', async (t) => {
+t.test('a sweep also deletes keys that are not strings, and the keys after them', async (t) => {
   const control = new Redis({ port: server.port })
   t.teardown(() => { control.disconnect() })
   const store = await open()

@@ -90,7 +90,7 @@ for (const [user, names] of [['default', Object.keys(operations)], ['plain', WIT
   }
 }
 
-t.test('a connection inside a transaction is not relied on before it is known to what server', async (t) => {
+t.test('a connection inside a transaction is not used before the run id of its server is known', async (t) => {
   const client = new Redis(server.port)
   await client.multi({ pipeline: false })
   const store = new RedisStore(client, true)
@@ -157,7 +157,7 @@ const odd: Array<[what: string, command: string, run: Run, replies: unknown[], u
   ['a ping', 'ping', operations['ping']!, ['QUEUED', 'OK', null, ...NO_TEXT]]
 ]
 for (const [what, command, run, replies, user] of odd) {
-  t.test(`${what} fails when the reply to ${command.toUpperCase()} has another form than Redis gives it`, async (t) => {
+  t.test(`${what} fails if the reply to ${command.toUpperCase()} does not have the form that Redis gives it`, async (t) => {
     const { store } = await open(t, user === undefined ? {} : { username: user, password: 'secret' })
     await t.resolves(run(store))
     for (const [index, reply] of replies.entries()) {
@@ -170,7 +170,7 @@ for (const [what, command, run, replies, user] of odd) {
   })
 }
 
-t.test('what INFO replies has to be lines, or nothing at all', async (t) => {
+t.test('the reply to INFO must be lines, or nothing at all', async (t) => {
   for (const reply of ['QUEUED', null, ...NO_TEXT]) {
     await t.test(String(JSON.stringify(reply)), async (t) => {
       replying(t, 'info', reply)
@@ -196,7 +196,7 @@ t.test('the error names the command and never shows what was in the reply', asyn
   for (const [reply, message] of [
     [Buffer.from('QUEUED'), /^the reply to SET is QUEUED, /],
     [Object.create(null), /^the reply to SET is a value of type object, /],
-    ['QUEUED', / is QUEUED, which confirms nothing; give the plugin a client on which nobody uses MULTI/],
+    ['QUEUED', / is QUEUED, which confirms nothing; give the plugin a client that no other code uses for MULTI/],
     ['secret', /^the reply to SET is a value of type string, /],
     [['secret'], /^the reply to SET is a list of 1, /],
     [null, /^the reply to SET is null, /]

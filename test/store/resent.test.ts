@@ -99,7 +99,7 @@ const meanwhile: Record<string, (store: RedisStore) => Promise<unknown>> = {
 
 for (const [what, { before, act, command, user }] of Object.entries(resent)) {
   for (const [between, others] of Object.entries(meanwhile)) {
-    t.test(`${what} that is sent again after ${between} brings back no version that there was`, async (t) => {
+    t.test(`${what} that is sent again after ${between} restores no earlier version`, async (t) => {
       const { here, proxy } = await stores(t, user)
       const { there } = await stores(t)
       await before?.(there)
@@ -119,7 +119,7 @@ for (const [what, { before, act, command, user }] of Object.entries(resent)) {
   }
 }
 
-t.test('an ensure that finds its version lost at once does not bring it back: others may have filled under it', async (t) => {
+t.test('an ensure whose version is lost at once does not restore it, because others may have filled under it', async (t) => {
   const { here, proxy } = await stores(t, scriptless)
   const { there } = await stores(t)
   const held = proxy.holdAnswer('set')
@@ -135,7 +135,7 @@ t.test('an ensure that finds its version lost at once does not bring it back: ot
   t.not((await here.ensure([VERSION], 'later'))[0], seen)
 })
 
-t.test('of two that ensure a version of another run both replace it, and neither brings back what the other wrote', async (t) => {
+t.test('two that ensure a version of another run both replace it, and neither restores what the other wrote', async (t) => {
   const { here, there, proxy } = await stores(t)
   await control.set(VERSION, 'old.0123456789ab')
   const held = proxy.holdAnswer('eval')
@@ -159,7 +159,7 @@ const entry = (text: string, version: string): Entry => ({
   ...lasting(60)
 })
 
-t.test('a sweep spares the entry that was filled between being seen and being deleted', async (t) => {
+t.test('a sweep keeps an entry that was filled between its check and its deletion', async (t) => {
   const { here, there, proxy } = await stores(t)
   const [old] = await there.ensure([VERSION], 'given') as [string]
   await there.set('p|a:GET /refilled', entry('old', old))

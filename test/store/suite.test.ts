@@ -5,11 +5,11 @@ import { storeSuite } from '../../lib/store/suite.js'
 import { lasting } from '../support/entry.js'
 import { FullStore, MapStore } from '../support/map-store.js'
 
-t.test('a store of a user\'s own that keeps the contract passes every case', async (t) => {
+t.test('a store of a user that keeps the contract passes every case', async (t) => {
   for (const { name, run } of storeSuite(() => new MapStore())) await t.resolves(run(), name)
 })
 
-t.test('the suite takes a store that opens later, one for each case, and closes it', async (t) => {
+t.test('the suite opens a store for each case, waits for it and closes it', async (t) => {
   let opened = 0
   let closed = 0
   const cases = storeSuite(async () => {
@@ -29,7 +29,7 @@ t.test('a case that fails closes its store, too', async (t) => {
   t.equal(closed, 1)
 })
 
-t.test('a store with all that is optional that keeps the contract passes every case', async (t) => {
+t.test('a store with all optional parts that keeps the contract passes every case', async (t) => {
   for (const { name, run } of storeSuite(() => new FullStore())) await t.resolves(run(), name)
 })
 
@@ -37,7 +37,7 @@ const wrong: Record<string, () => CacheStore> = {
   'has no name': () => new class extends MapStore { override readonly name = '' }(),
   'is never ready': () => Object.assign(new MapStore(), { ready: () => false }),
   'never answers a ping': () => Object.assign(new MapStore(), { ping: async () => { throw new AssertionError({ message: 'no answer' }) } }),
-  'finds entries that nobody set': () => new class extends MapStore {
+  'finds entries that were not set': () => new class extends MapStore {
     override async lookup (key: string, names: readonly string[]): Promise<Lookup> {
       const found = await super.lookup(key, names)
       return { ...found, entry: found.entry ?? [...this.entries.values()][0]?.entry ?? EMPTY }
@@ -48,33 +48,33 @@ const wrong: Record<string, () => CacheStore> = {
       return (await super.versions(names)).filter((version) => version !== undefined)
     }
   }(),
-  'answers the versions in an order of its own': () => new class extends MapStore {
+  'returns the versions in another order': () => new class extends MapStore {
     override async versions (names: readonly string[]): Promise<Array<string | undefined>> {
       return await super.versions([...names].sort())
     }
   }(),
   'keeps bodies as UTF-8': () => storing((entry) => ({ ...entry, body: Buffer.from(String(entry.body)) })),
-  'gives a text that is not the body\'s': () => storing((entry) => ({ ...entry, text: `${String(entry.body)}!` })),
-  'loses the headers that were removed': () => storing((entry) => ({ ...entry, removedHeaders: undefined })),
-  'loses the request headers that choose between variants': () => storing((entry) => ({ ...entry, vary: undefined })),
+  'returns a string that is not the body': () => storing((entry) => ({ ...entry, text: `${String(entry.body)}!` })),
+  'loses the names of removed headers': () => storing((entry) => ({ ...entry, removedHeaders: undefined })),
+  'loses the request headers that select variants': () => storing((entry) => ({ ...entry, vary: undefined })),
   'loses the age': () => storing((entry) => ({ ...entry, initialAge: 0 })),
-  'takes an entry to be fresh until it is deleted': () => storing((entry) => ({ ...entry, staleAt: entry.deleteAt })),
+  'treats an entry as fresh until it is deleted': () => storing((entry) => ({ ...entry, staleAt: entry.deleteAt })),
   'never replaces an entry': () => new class extends MapStore {
     override async set (key: string, entry: Entry): Promise<void> {
       if (!this.entries.has(key)) await super.set(key, entry)
     }
   }(),
   'folds the case of keys': () => withKeys((key) => key.toLowerCase()),
-  'cuts long keys off': () => withKeys((key) => key.slice(0, 200)),
+  'truncates long keys': () => withKeys((key) => key.slice(0, 200)),
   'keeps entries for ever': () => new class extends MapStore {
     override async set (key: string, entry: Entry): Promise<void> { await super.set(key, entry, Infinity) }
   }(),
-  'takes the seconds for milliseconds': () => new class extends MapStore {
+  'takes seconds for milliseconds': () => new class extends MapStore {
     override async set (key: string, entry: Entry): Promise<void> {
       await super.set(key, entry, Date.now() + (entry.deleteAt - Date.now()) / 1000)
     }
   }(),
-  'replaces what is to be ensured': () => new class extends MapStore {
+  'replaces a version that it should ensure': () => new class extends MapStore {
     override async ensure (names: readonly string[], fresh: string): Promise<string[]> {
       await this.bump(names, fresh)
       return names.map(() => fresh)
@@ -92,7 +92,7 @@ const wrong: Record<string, () => CacheStore> = {
       return current.map((version) => version ?? fresh)
     }
   }(),
-  'bumps only what does not exist': () => new class extends MapStore {
+  'bumps only versions that do not exist': () => new class extends MapStore {
     override async bump (names: readonly string[], fresh: string): Promise<void> { await this.ensure(names, fresh) }
   }(),
   'bumps everything': () => new class extends MapStore {
@@ -113,7 +113,7 @@ const wrong: Record<string, () => CacheStore> = {
       for await (const key of super.keys(prefix)) if (this.entries.has(key)) yield key
     }
   }(),
-  'lists the first page only': () => new class extends MapStore {
+  'lists only the first page': () => new class extends MapStore {
     override async * keys (prefix: string): AsyncGenerator<string, void, undefined> {
       let count = 0
       for await (const key of super.keys(prefix)) if (count++ < 1000) yield key
@@ -125,7 +125,7 @@ const wrong: Record<string, () => CacheStore> = {
       for await (const key of super.keys('')) if (pattern.test(key)) yield key
     }
   }(),
-  'sweeps what is current': () => new class extends MapStore {
+  'sweeps current entries': () => new class extends MapStore {
     override async sweep (prefix: string): Promise<number> { return await super.sweep(prefix, () => false) }
   }(),
   'sweeps nothing': () => new class extends MapStore {
@@ -136,25 +136,25 @@ const wrong: Record<string, () => CacheStore> = {
       return await super.sweep(prefix.slice(0, -1), isCurrent)
     }
   }(),
-  'sweeps versions away': () => new class extends MapStore {
+  'sweeps versions': () => new class extends MapStore {
     override async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
       this.tokens.clear()
       return await super.sweep(prefix, isCurrent)
     }
   }(),
-  'does not tell how many it swept': () => new class extends MapStore {
+  'does not return how many it swept': () => new class extends MapStore {
     override async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
       await super.sweep(prefix, isCurrent)
       return 0
     }
   }(),
-  'gives a lease to everybody': () => new class extends FullStore {
+  'gives a lease to every holder': () => new class extends FullStore {
     override async take (): Promise<boolean> { return true }
   }(),
   'gives leases for ever': () => new class extends FullStore {
     override async take (key: string, holder: string): Promise<boolean> { return await super.take(key, holder, 1e9) }
   }(),
-  'takes a lease back from anybody': () => new class extends FullStore {
+  'releases a lease for any holder': () => new class extends FullStore {
     override async release (key: string): Promise<void> { this.leased.delete(key) }
   }(),
   'never prolongs a lease': () => new class extends FullStore {
@@ -162,19 +162,19 @@ const wrong: Record<string, () => CacheStore> = {
       return !this.leased.has(key) && await super.take(key, holder, milliseconds)
     }
   }(),
-  'prolongs a lease in word only': () => new class extends FullStore {
+  'says that it prolongs a lease but does not': () => new class extends FullStore {
     override async take (key: string, holder: string, milliseconds: number): Promise<boolean> {
       return this.leased.get(key)?.holder === holder || await super.take(key, holder, milliseconds)
     }
   }(),
-  'tells nobody that a lease has been given back': () => new class extends FullStore {
+  'does not publish that a lease was released': () => new class extends FullStore {
     override subscribe (): void {}
   }(),
-  'tells something else than it was given': () => new class extends FullStore {
+  'publishes other news than it was given': () => new class extends FullStore {
     override async release (key: string, holder: string, news: string): Promise<void> { await super.release(key, holder, `${news}!`) }
   }(),
-  'gives leases but never takes them back': () => Object.assign(new MapStore(), { leases: { take: async () => true } as unknown as Leases }),
-  'gives leases but tells nobody': () => new class extends FullStore {
+  'has leases that cannot be released': () => Object.assign(new MapStore(), { leases: { take: async () => true } as unknown as Leases }),
+  'has leases without news': () => new class extends FullStore {
     override readonly leases = { take: this.take.bind(this), release: this.release.bind(this) } as unknown as Leases
   }(),
   'holds nothing': () => new class extends FullStore {
@@ -198,12 +198,12 @@ const wrong: Record<string, () => CacheStore> = {
       }
     }
   }(),
-  'brings back what was before a writer had written': () => new class extends FullStore {
+  'restores the version from before a write': () => new class extends FullStore {
     override async end (names: readonly string[], writer: string, fresh: string): Promise<void> {
       await super.end(names, writer, fresh, false)
     }
   }(),
-  'never brings back what was before, where no writer has written': () => new class extends FullStore {
+  'never restores the version before if no writer has written': () => new class extends FullStore {
     override async end (names: readonly string[], writer: string, fresh: string): Promise<void> {
       await super.end(names, writer, fresh, true)
     }
@@ -214,17 +214,17 @@ const wrong: Record<string, () => CacheStore> = {
       await super.bump(names, fresh)
     }
   }(),
-  'does not list what is held': () => new class extends FullStore {
+  'does not list held versions': () => new class extends FullStore {
     override async * keys (prefix: string): AsyncGenerator<string, void, undefined> {
       for await (const key of super.keys(prefix)) if (!this.held(key)) yield key
     }
   }(),
-  'forgets a bump of what is held': () => new class extends FullStore {
+  'forgets a bump of a held version': () => new class extends FullStore {
     override async bump (names: readonly string[], fresh: string): Promise<void> {
       await super.bump(names.filter((name) => !this.held(name)), fresh)
     }
   }(),
-  'brings back what a lost writer held': () => new class extends FullStore {
+  'restores a version that a crashed writer held': () => new class extends FullStore {
     override held (name: string): boolean {
       const before = this.holds.get(name)?.before
       const held = super.held(name)

@@ -43,14 +43,14 @@ for (const options of [{}, { stringNumbers: true }, { replyMapping: 'resp3' }] s
 }
 
 for (const command of ['CLIENT', 'subscribe']) {
-  t.test(`a reply to ${command.toUpperCase()} of another form is not taken for tracking`, async (t) => {
+  t.test(`a reply to ${command.toUpperCase()} of another form does not turn tracking on`, async (t) => {
     Command.setReplyTransformer(command, () => 'QUEUED')
     t.teardown(() => { Command.setReplyTransformer(command, (reply: unknown) => reply) })
     t.equal(await comesToKnow(open(t)), false)
   })
 }
 
-t.test('a reply to PING of another form is no sign of life', async (t) => {
+t.test('a reply to PING of another form does not show that the connection is alive', async (t) => {
   const versions = open(t)
   t.equal(await comesToKnow(versions), true)
   Command.setReplyTransformer('ping', () => 'QUEUED')

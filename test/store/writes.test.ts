@@ -38,7 +38,7 @@ async function bodies (store: RedisStore, keys: readonly string[]): Promise<Arra
   return found.map(({ entry }) => entry?.body.toString())
 }
 
-t.test('what is stored in one turn leaves in few commands, each entry under its own key and with its own time', async (t) => {
+t.test('the entries of one turn are stored with few commands, each under its own key and with its own expiry', async (t) => {
   const store = await open(t)
   const seen = await commands(server.port, () => Promise.all(HUNDRED.map((key, index) => store.set(key, entry(key, 1_000 + index * 10)))))
   t.ok(seen.length < 10 && seen.every((command) => command === 'eval'), seen.join())
@@ -47,7 +47,7 @@ t.test('what is stored in one turn leaves in few commands, each entry under its 
   t.same(left.map((seconds) => Math.ceil(seconds / 10) * 10), HUNDRED.map((_, index) => 1_000 + index * 10))
 })
 
-t.test('of two entries for one key in one turn the later one stays', async (t) => {
+t.test('of two entries for one key in one turn the later one is kept', async (t) => {
   const store = await open(t)
   const large = Buffer.alloc(5_000, 'x')
   await Promise.all([
@@ -57,7 +57,7 @@ t.test('of two entries for one key in one turn the later one stays', async (t) =
   t.same(await bodies(store, ['a', 'b', 'c']), ['second', large.toString(), 'c'])
 })
 
-t.test('an entry that is alone in its turn, or a command\'s worth by itself, needs no script', async (t) => {
+t.test('an entry that is alone in its turn, or large enough for its own command, needs no script', async (t) => {
   const store = await open(t)
   t.same(await commands(server.port, () => store.set('a', entry('alone'))), ['set'])
   const large = Buffer.alloc(100_000, 'x')
@@ -66,28 +66,28 @@ t.test('an entry that is alone in its turn, or a command\'s worth by itself, nee
   t.same(await bodies(store, ['a', 'b', 'c']), Array(3).fill(large.toString()))
 })
 
-t.test('entries too large for a script leave in one write', async (t) => {
+t.test('entries too large for a script are sent in one write', async (t) => {
   const client = new Redis({ port: server.port })
   const store = await open(t, client)
   const body = Buffer.alloc(5_000, 'x')
   t.same(await socketWrites([client], () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(body))))), [1])
 })
 
-t.test('a user who may not run scripts stores all the same', async (t) => {
+t.test('a user without permission to run scripts can still store', async (t) => {
   await control.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-eval')
   const store = await open(t, new Redis({ port: server.port, username: 'app', password: 'secret' }))
   await Promise.all(HUNDRED.map((key) => store.set(key, entry(key))))
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
 
-t.test('a client\'s keyPrefix is before each key', async (t) => {
+t.test('a client\'s keyPrefix is added to each key', async (t) => {
   const store = await open(t, new Redis({ port: server.port, keyPrefix: 'app:' }))
   await Promise.all(HUNDRED.map((key) => store.set(key, entry(key))))
   t.same((await control.keys('*')).sort(), HUNDRED.map((key) => `app:${key}`).sort())
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
 
-t.test('a Redis that is full refuses all of a turn, and takes the next once it has room', async (t) => {
+t.test('a Redis that is full refuses all entries of a turn, and accepts the next when it has space', async (t) => {
   const store = await open(t)
   await control.config('SET', 'maxmemory', '1')
   const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key))))
@@ -97,7 +97,7 @@ t.test('a Redis that is full refuses all of a turn, and takes the next once it h
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
 
-t.test('a server that refuses a turn\'s entries for being a replica is not relied on any more', async (t) => {
+t.test('a server that refuses the entries of a turn because it is a replica is no longer used', async (t) => {
   const store = await open(t)
   await control.call('REPLICAOF', '127.0.0.1', 1)
   const refused = await Promise.allSettled(HUNDRED.map((key) => store.set(key, entry(key))))
@@ -106,7 +106,7 @@ t.test('a server that refuses a turn\'s entries for being a replica is not relie
   t.ok(refused.every((outcome) => outcome.status === 'rejected' && String(outcome.reason).includes('READONLY')))
 })
 
-t.test('when the connection is lost all who wait learn of it', async (t) => {
+t.test('when the connection is lost, everything that waits fails', async (t) => {
   const client = new Redis({ port: server.port, maxRetriesPerRequest: 0, retryStrategy: () => null })
   client.on('error', () => {})
   const store = await open(t, client)
@@ -116,7 +116,7 @@ t.test('when the connection is lost all who wait learn of it', async (t) => {
   t.same(outcomes.map(({ status }) => status), Array(3).fill('rejected'))
 })
 
-t.test('on a Cluster entries of one turn go to the servers of their keys, in one write to each', async (t) => {
+t.test('on a Cluster the entries of one turn are sent to the servers of their keys, in one write to each', async (t) => {
   const servers = await startCluster()
   t.teardown(() => servers.stop())
   const client = new Cluster([...servers.startupNodes])
@@ -127,7 +127,7 @@ t.test('on a Cluster entries of one turn go to the servers of their keys, in one
   t.same(await bodies(store, HUNDRED), HUNDRED)
 })
 
-t.test('on a Cluster a server that refuses its entries costs no other its own', async (t) => {
+t.test('on a Cluster a server that refuses its entries does not affect other servers', async (t) => {
   const servers = await startCluster()
   t.teardown(() => servers.stop())
   const full = new Redis(servers.nodes[0]!.port, '127.0.0.1')

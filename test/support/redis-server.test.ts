@@ -14,7 +14,7 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-t.test('a restarted server is on the same port and empty', async (t) => {
+t.test('a restarted server has the same port and is empty', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const client = new Redis(redis.url)
@@ -28,7 +28,7 @@ t.test('a restarted server is on the same port and empty', async (t) => {
   t.equal(await client.get('key'), null)
 })
 
-t.test('a server that was hung is killed with the process that started it, even by SIGKILL', async (t) => {
+t.test('a server that hangs is killed with the process that started it, even by SIGKILL', async (t) => {
   const program = `
     require(${JSON.stringify(join(__dirname, 'redis-server.js'))}).startRedis().then((redis) => {
       redis.pause()

@@ -4,7 +4,7 @@ import apiCache from '../../index.js'
 
 async function main (): Promise<void> {
   const app = Fastify()
-  await app.register(apiCache, { redis: process.argv[2]!, timeout: 10_000 })
+  await app.register(apiCache, { redis: process.argv[2]!, host: false, timeout: 10_000 })
   let runs = 0
   app.get('/users', { config: { cache: { namespace: 'users', expire: 60 } } }, async () => ({ pid: process.pid, runs: ++runs }))
   app.post('/users', { config: { cache: { invalidate: 'users' } } }, async () => 'done')

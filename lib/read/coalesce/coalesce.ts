@@ -1,18 +1,17 @@
-import type { FastifyRequest } from 'fastify'
 import { agesOf } from '../../entry/entry.js'
 import type { CacheKey } from '../../key/cache-key.js'
 import { CLOSED } from '../../store/contract.js'
 import { UNAVAILABLE } from '../../store/guarded-store.js'
 import { newVersion } from '../../write/version.js'
-import { bypassFor, type Bypass, type CachedRoute, type Exchange, type Hit, type Miss } from '../exchange.js'
+import { bypassFor, type Bypass, type Exchange, type Hit, type Miss } from '../exchange.js'
 import type { FillContext } from '../fill/context.js'
 import { lookupAgain } from '../lookup.js'
 import { areCurrent, groupVersions, payloadTagsOf } from '../payload-tags.js'
 import { FillInFlight, type Filled } from './fills-in-flight.js'
 
 /** Turns a miss into a fill of its own, or into a hit from the fill of another request. */
-export async function coalesce ({ route, request }: Exchange, miss: Miss): Promise<FillContext | Hit | Bypass> {
-  const { runtime, policy } = route
+export async function coalesce (exchange: Exchange, miss: Miss): Promise<FillContext | Hit | Bypass> {
+  const { runtime, policy } = exchange.route
   const { key, forwarded, detail } = miss
   const versions = allOf(miss.versions) ??
     await runtime.store.call('ensure', (store) => store.ensure(key.versions, newVersion()))
@@ -20,7 +19,7 @@ export async function coalesce ({ route, request }: Exchange, miss: Miss): Promi
   if (versions.includes(CLOSED)) return bypassFor('invalidating')
 
   // A request whose directives refuse the stored response does not share a fill.
-  const joined = forwarded === 'request' ? undefined : await join(route, request, key, versions)
+  const joined = forwarded === 'request' ? undefined : await join(exchange, key, versions)
   if (joined !== undefined && !(joined instanceof FillInFlight)) {
     return { outcome: 'hit', entry: joined.entry, key, ...agesOf(joined.entry), collapsed: true }
   }
@@ -34,18 +33,19 @@ const allOf = (versions: ReadonlyArray<string | undefined>): string[] | undefine
 
 /** The result of another request's fill, a fill of its own to run, or undefined if they cannot share. */
 async function join (
-  route: CachedRoute, request: FastifyRequest, key: CacheKey, versions: readonly string[]
+  exchange: Exchange, key: CacheKey, versions: readonly string[]
 ): Promise<Filled | FillInFlight | undefined> {
+  const { route } = exchange
   const { fills, leases } = route.runtime
   const joined = fills.find(key.key, versions) === undefined
     ? fills.begin(key.key, versions)
     : await fills.join(key.key, versions)
   if (joined === undefined) return undefined
-  if (!(joined instanceof FillInFlight)) return await answers(route, request, key, joined) ? joined : undefined
+  if (!(joined instanceof FillInFlight)) return await answers(exchange, key, joined) ? joined : undefined
   if (route.policy.coalesce !== 'fleet' || leases === undefined) return joined
 
   const led = await leases.join(key.key, joined, async () => {
-    const found = await lookupAgain(route, request, key)
+    const found = await lookupAgain(exchange, key)
     return found.outcome === 'hit' ? { entry: found.entry, key: found.key.key } : undefined
   })
   if (led === undefined) return joined
@@ -56,10 +56,10 @@ async function join (
 
 /** Whether the result of another request's fill may be used for this request. */
 async function answers (
-  route: CachedRoute, request: FastifyRequest, key: CacheKey, { entry, key: filled }: Filled
+  { route, request, reply }: Exchange, key: CacheKey, { entry, key: filled }: Filled
 ): Promise<boolean> {
   // The fill may have shown that responses vary, so that this request needs another variant.
-  if (entry.route !== route.name || route.variants.select(key, request).key !== filled) return false
+  if (entry.route !== route.name || route.variants.select(key, request, reply).key !== filled) return false
   // The fill began under the versions that this request found. Only its payload's tags are unchecked.
   const tags = payloadTagsOf(entry, key.versions)
   return tags.length === 0 || await areCurrent(route.runtime, entry, tags) === true

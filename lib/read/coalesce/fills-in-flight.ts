@@ -5,6 +5,7 @@ import type { Entry } from '../../entry/entry.js'
 /** Milliseconds for which requests for a key do not wait for each other, after a response that cannot be shared. */
 const HIT_FOR_MISS_MILLISECONDS = 2_000
 const MAX_HIT_FOR_MISS = 10_000
+const MAX_UNSTORABLE = 10_000
 
 /** An entry, and the key under which it is stored. */
 export interface Filled {
@@ -67,6 +68,8 @@ export class FillInFlight {
 /** The fills in progress in this process: many requests, one handler run. */
 export class FillsInFlight {
   readonly #byKey = new Map<string, FillInFlight>()
+  /** Keys whose last response could not be stored. Their handlers get the conditions of requests. */
+  readonly unstorable = new LRUCache<string, true>({ max: MAX_UNSTORABLE })
   readonly #hitForMiss = new LRUCache<string, true>({ max: MAX_HIT_FOR_MISS, ttl: HIT_FOR_MISS_MILLISECONDS })
   readonly #timeouts: Deadlines
   #releasing: Array<{ readonly key: string, readonly fill: FillInFlight }> = []

@@ -1,45 +1,43 @@
 import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
 import { lacksCharset, serializerOf } from '../../fastify/serializer.js'
-import { storableDifference, textOf, type HeaderDifference, type Headers } from '../../http/headers.js'
+import { isStorableHeader, textOf, type HeaderDifference, type Headers } from '../../http/headers.js'
 import type { BodyKind } from '../../entry/entry.js'
+import { isNodeStream, isResponse, isWebStream } from '../../fastify/payload.js'
 import { headersOf } from '../../fastify/private-state.js'
+import type { HandlerHeaders } from './handler-headers.js'
+
+/** The Content-Type of a whole response. Later hooks may change it for one request. */
+export interface ContentType {
+  /** The handler's own; undefined if it left that to hooks and Fastify. */
+  readonly own: string | undefined
+  /** The one that Fastify gives the body if no hook sets one. */
+  readonly byDefault: string | undefined
+}
 
 /** What a handler sent, before hooks. */
 export interface Sent {
   readonly status: number
   /** All headers of the reply at that time. */
   readonly headers: Headers
-  /** The headers that the handler set or removed. */
+  /** What the handler did to the headers. */
   readonly own: HeaderDifference
-  /** The Content-Type that Fastify gives the whole response. Later hooks may change it for one request. */
-  readonly type: string | undefined
+  readonly type: ContentType
   readonly kind: BodyKind
   /** Undefined for a stream. */
   readonly body: Buffer | undefined
+  /** The names of the headers that a `Response` brings. */
+  readonly inResponse?: readonly string[] | undefined
   /** The body as a string, if the handler sent a string. */
   readonly text?: string | undefined
-}
-
-/** What a handler sent, and what the cache derives from it. */
-export interface Answer extends Sent {
-  /** The request headers that select a variant of this response. */
-  readonly vary: readonly string[]
-  /** Age in seconds when it was sent. */
-  readonly age: number
-  /** Freshness lifetime in seconds. */
-  readonly lifetime: number
-  /** When it was sent, in milliseconds since 1970 and of `performance.now()`. */
-  readonly sentAt: number
-  readonly sentAtMonotonic: number
 }
 
 /** The kinds of payload that Fastify distinguishes. */
 export type Payload =
   | { readonly as: 'error' | 'object' | 'other' }
   | { readonly as: 'empty' | 'text' | 'bytes', readonly body: Buffer }
-  | { readonly as: 'node', readonly stream: Readable }
-  | { readonly as: 'web', readonly stream: ReadableStream }
+  | { readonly as: 'stream', readonly stream: Readable }
+  | { readonly as: 'web-stream', readonly stream: ReadableStream }
   | { readonly as: 'response', readonly response: Response }
 
 /** The kind of a payload. Bytes are copied, because their owner may change them later. */
@@ -51,12 +49,9 @@ export function payloadOf (payload: unknown): Payload {
   if (ArrayBuffer.isView(payload)) {
     return { as: 'bytes', body: Buffer.from(new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)) }
   }
-  if ('pipe' in payload && typeof payload.pipe === 'function') return { as: 'node', stream: payload as Readable }
-  if ('getReader' in payload && typeof payload.getReader === 'function') {
-    return { as: 'web', stream: payload as ReadableStream }
-  }
-  const isResponse = Object.prototype.toString.call(payload) === '[object Response]'
-  return isResponse ? { as: 'response', response: payload as Response } : { as: 'object' }
+  if (isNodeStream(payload)) return { as: 'stream', stream: payload }
+  if (isWebStream(payload)) return { as: 'web-stream', stream: payload }
+  return isResponse(payload) ? { as: 'response', response: payload } : { as: 'object' }
 }
 
 /** The body to store for a payload. */
@@ -69,38 +64,49 @@ export interface Body {
   readonly isSerialized?: boolean | undefined
 }
 
-/** What the handler sends as the reply stands now; `before` are the headers from before it ran. */
-export function sentOn (reply: FastifyReply, before: Headers, { kind, body, text, isSerialized }: Body): Sent {
+/** What the handler sends as the reply stands now. */
+export function sentOn (reply: FastifyReply, own: HandlerHeaders, { kind, body, text, isSerialized }: Body): Sent {
   const headers = headersOf(reply)
-  const given = headers['content-type'] === undefined ? undefined : String(headers['content-type'])
-  const type = body === undefined || isSerialized === true ? given : completed(given, reply, kind)
-  return { status: reply.statusCode, headers, own: storableDifference(before, headers), type, kind, body, text }
+  const given = textOf(headers['content-type'])
+  const isLeft = own.before['content-type'] === undefined
+  const isDone = body === undefined || isSerialized === true
+  const type = own.set.has('content-type')
+    ? { own: given === undefined || isDone ? given : completed(given, reply, kind), byDefault: undefined }
+    : { own: undefined, byDefault: isLeft && isDone ? given : defaultType(reply, kind, isSerialized) }
+  return { status: reply.statusCode, headers, own: own.difference(headers), type, kind, body, text }
 }
 
-/** The Content-Type of a whole body, as `reply.send` completes it. */
-function completed (type: string | undefined, reply: FastifyReply, kind: BodyKind): string | undefined {
-  if (type === undefined) return DEFAULT_TYPES[kind]
+/** The Content-Type that `reply.send` gives a body without one. */
+function defaultType (reply: FastifyReply, kind: BodyKind, isSerialized: boolean | undefined): string | undefined {
+  if (isSerialized !== true) return DEFAULT_TYPES[kind]
+  return serializerOf(reply) === undefined ? JSON_TYPE : undefined
+}
+
+/** The Content-Type of a string or of bytes, as `reply.send` completes it. */
+function completed (type: string, reply: FastifyReply, kind: BodyKind): string {
   return kind === 'text' && lacksCharset(type) && serializerOf(reply) === undefined
     ? `${type.replace(/[;\s]+$/, '')}; charset=utf-8`
     : type
 }
 
-const DEFAULT_TYPES: Readonly<Record<BodyKind, string | undefined>> = {
+const JSON_TYPE = 'application/json; charset=utf-8'
+
+const DEFAULT_TYPES: Readonly<Partial<Record<BodyKind, string>>> = {
   text: 'text/plain; charset=utf-8',
-  bytes: 'application/octet-stream',
-  empty: undefined
+  bytes: 'application/octet-stream'
 }
 
 /** What the handler sends as a `Response`. Fastify puts its status and headers on the reply later. */
-export function sentInResponse (reply: FastifyReply, before: Headers, response: Response): Sent {
+export function sentInResponse (reply: FastifyReply, own: HandlerHeaders, response: Response): Sent {
   const headers = headersOf(reply)
   for (const [name, value] of response.headers) headers[name] = name === 'set-cookie' ? [value] : value
   return {
     status: response.status,
     headers,
-    own: storableDifference(before, headers),
-    type: textOf(headers['content-type']),
-    kind: response.body === null ? 'empty' : 'bytes',
+    own: own.difference(headers),
+    type: { own: response.headers.get('content-type') ?? undefined, byDefault: undefined },
+    kind: 'response',
+    inResponse: [...new Set(response.headers.keys())].filter((name) => isStorableHeader(name, '')),
     body: response.body === null ? Buffer.alloc(0) : undefined
   }
 }

@@ -1,4 +1,4 @@
-import { interceptSend } from '../../fastify/intercept-send.js'
+import { interceptReply } from '../../fastify/intercept-reply.js'
 import { kResponseStage } from '../../fastify/state.js'
 import { kExplanation } from '../../observe/explain.js'
 import { hideConditions, restoreConditions } from '../conditions.js'
@@ -14,14 +14,13 @@ import { FillStage } from './stage.js'
  */
 export function fill (exchange: Exchange, context: FillContext, run: () => unknown): unknown {
   const { route, request, reply } = exchange
-  if (route.runtime.responseHeader !== false) reply.header(route.runtime.responseHeader, 'MISS')
-  // The handler must send a whole response, so it does not see the request's conditions.
-  const hidden = hideConditions(request.raw)
+  // The handler must send a whole response, so it does not see the request's conditions. But if its
+  // last response could not be stored, it gets them, because it may answer them itself.
+  const hidden = route.runtime.fills.unstorable.has(context.key.key) ? undefined : hideConditions(request.raw)
   const life = new Fill(route, request, context)
-  const restore = (): void => { if (hidden !== undefined) restoreConditions(request.raw, hidden) }
-  const stage = new FillStage(exchange, life, restore)
+  const stage = new FillStage(exchange, life, hidden && (() => { restoreConditions(request.raw, hidden) }))
   reply[kResponseStage] = stage
-  interceptSend(reply, stage)
+  interceptReply(reply, stage)
   reply.raw.on('close', () => { stage.closed() })
 
   const explanation = request[kExplanation]

@@ -5,10 +5,9 @@ import type { FillEvent } from '../../observe/events.js'
 import type { Filled, Outcome } from '../coalesce/fills-in-flight.js'
 import type { CachedRoute } from '../exchange.js'
 import { withPayloadTags } from '../payload-tags.js'
-import type { Answer } from './answer.js'
 import type { Captured } from './capture.js'
 import type { FillContext } from './context.js'
-import { entryOf, pointerTo } from './to-entry.js'
+import { entryOf, pointerTo, type Finished } from './to-entry.js'
 
 /**
  * The life of one fill. It begins; the handler sends its response; all hooks finish, and nothing can
@@ -16,14 +15,11 @@ import { entryOf, pointerTo } from './to-entry.js'
  */
 export class Fill {
   readonly context: FillContext
-  answer: Answer | undefined
-  /** What the handler sent, before serialization. */
-  payload: unknown
-  /** Why the response is not stored; undefined while nothing forbids it. */
-  refusal: string | undefined
-  finished = false
   readonly #route: CachedRoute
   readonly #request: FastifyRequest
+  #refusal: string | undefined
+  #isFinished = false
+  #finished: Finished | undefined
   /** The body of a stream that has ended. */
   #captured: { readonly body: Captured } | undefined
   #published = false
@@ -35,64 +31,91 @@ export class Fill {
     this.context = context
   }
 
+  /** Why the response is not stored; undefined while nothing forbids it. */
+  get refusal (): string | undefined {
+    return this.#refusal
+  }
+
+  get isFinished (): boolean {
+    return this.#isFinished
+  }
+
+  /** Forbids storing the response. The first reason is the one that is told. */
+  refuse (reason: string | undefined): void {
+    this.#refusal ??= reason
+  }
+
   /** The stream that the handler sent has ended without error. */
   captured (body: Captured): void {
     this.#captured = { body }
-    if (this.finished) this.#store(body)
+    if (this.#finished !== undefined) this.#store(this.#finished, body)
   }
 
-  /** All hooks have run. @returns whether the response is stored now */
-  finish (): boolean {
-    this.finished = true
-    const { answer } = this
-    if (answer === undefined) this.refusal ??= 'failed'
-    if (this.refusal !== undefined) this.drop('hit-for-miss')
-    else if (answer?.body !== undefined) this.#store(answer.body)
-    else if (this.#captured !== undefined) this.#store(this.#captured.body)
+  /**
+   * All hooks have run.
+   * @param finished undefined if the response is not one of the handler
+   * @returns whether the response is stored now
+   */
+  finish (finished: Finished | undefined): boolean {
+    this.#isFinished = true
+    if (finished === undefined) this.refuse('failed')
+    if (this.#refusal !== undefined || finished === undefined) {
+      this.#route.runtime.fills.unstorable.set(this.context.key.key, true)
+      this.drop('hit-for-miss')
+      return false
+    }
+    this.#finished = finished
+    const { body } = finished.sent
+    if (body !== undefined) this.#store(finished, body)
+    else if (this.#captured !== undefined) this.#store(finished, this.#captured.body)
     // Other requests do not wait for a stream. It may never end, or only as fast as its client reads.
     else this.#publish('hit-for-miss')
-    return this.refusal === undefined && answer?.body !== undefined
+    return body !== undefined
   }
 
   /** Ends the fill without an entry. */
   drop (outcome: Exclude<Outcome, Filled>): void {
     this.#publish(outcome)
-    this.#tell('not-stored', this.refusal ?? outcome)
+    this.#tell('not-stored', this.#refusal ?? outcome)
   }
 
-  #store (body: Captured): void {
+  #store (finished: Finished, body: Captured): void {
     const { policy, name, runtime } = this.#route
-    if (this.refusal !== undefined || body === undefined) return this.drop('hit-for-miss')
+    if (body === undefined) return this.drop('hit-for-miss')
     let tags: readonly string[] = []
     try {
-      if (policy.payloadTags !== undefined) tags = tagList(policy.payloadTags(this.#request, this.payload))
+      if (policy.payloadTags !== undefined) tags = tagList(policy.payloadTags(this.#request, finished.payload))
     } catch (error) {
       runtime.log.policyFault(this.#request.log, name, error)
       return this.drop('hit-for-miss')
     }
-    const entry = entryOf(name, this.context, this.answer!, body)
+    const entry = entryOf(this.#route, this.context, finished, body)
     if (entry === undefined) return this.drop('hit-for-miss')
     // A guarded store never rejects.
-    void runtime.background.run(tags.length === 0 ? this.#keep(entry) : this.#keepTagged(entry, tags))
+    void runtime.background.run(tags.length === 0
+      ? this.#keep(entry, finished.vary)
+      : this.#keepTagged(entry, finished.vary, tags))
   }
 
-  async #keepTagged (entry: Entry, tags: readonly string[]): Promise<void> {
+  async #keepTagged (entry: Entry, vary: readonly string[], tags: readonly string[]): Promise<void> {
     const tagged = await withPayloadTags(this.#route.runtime, entry, tags, this.context.groups)
     if (tagged === undefined) this.drop('invalidated')
-    else await this.#keep(tagged)
+    else await this.#keep(tagged, vary)
   }
 
   /** The response does not wait for the store. Until the entry is stored, later requests find the fill. */
-  async #keep (entry: Entry): Promise<void> {
+  async #keep (entry: Entry, vary: readonly string[]): Promise<void> {
     const { runtime: { fills, store }, variants } = this.#route
     const { key: asked, inFlight } = this.context
-    const { vary } = this.answer!
+    if (fills.unstorable.size > 0) fills.unstorable.delete(asked.key)
     const key = variants.learn(asked, vary, this.#request)
     this.#publish({ entry, key: key.key })
     this.#tell('stored', undefined, entry.body.length)
-    const { base } = key
     const writes = [store.call('set', (store) => store.set(key.key, entry))]
-    if (base !== undefined) writes.push(store.call('set', (store) => store.set(base.key, pointerTo(entry, vary))))
+    const { base } = key
+    if (base !== undefined) {
+      writes.push(store.call('set', (store) => store.set(base.key, pointerTo(entry, key.vary ?? []))))
+    }
     await Promise.all(writes)
     fills.releaseSoon(asked.key, inFlight)
   }

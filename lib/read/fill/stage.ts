@@ -1,225 +1,173 @@
 import type { Readable } from 'node:stream'
+import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify/intercept-reply.js'
+import { isResponse } from '../../fastify/payload.js'
 import { headersOf } from '../../fastify/private-state.js'
-import { releaseReply, type Interceptor } from '../../fastify/intercept-send.js'
-import {
-  isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce, serializerOf
-} from '../../fastify/serializer.js'
-import type { Headers } from '../../http/headers.js'
-import { isNotModified } from '../../http/validators.js'
-import { addCacheStatus, publishDecision } from '../../observe/decide.js'
+import { httpDateOf } from '../../http/date.js'
+import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
-import { conditioned } from '../conditions.js'
+import { withoutStream } from '../conditions.js'
 import type { Exchange } from '../exchange.js'
-import { completed, type ResponseStage } from '../response-stage.js'
-import { payloadOf, sentInResponse, sentOn, type Body, type Sent } from './answer.js'
-import { captureNodeStream, captureWebStream, type Capturing } from './capture.js'
-import { defaultHeaders } from './default-headers.js'
+import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
+import { discard } from './capture.js'
+import { nominatedBy } from './handler-headers.js'
 import type { Fill } from './life.js'
-import { assess, isWanted, lateRefusal } from './storability.js'
+import { Sending, type Handed } from './sending.js'
+import { assess, isWanted } from './storability.js'
+import type { Finished } from './to-entry.js'
 
 /** A response that fills the cache, from the moment the handler sends it until all hooks have run. */
-export class FillStage implements ResponseStage, Interceptor {
+export class FillStage implements ResponseStage, HeaderInterceptor {
   readonly #exchange: Exchange
   readonly #fill: Fill
-  readonly #restoreConditions: () => void
-  /** The headers before the handler ran. */
-  readonly #before: Headers
-  /** Headers that the cache added to the handler's response. */
-  #added: Readonly<Record<string, string>> = {}
-  #hasTrailers = false
-  /** The status of the reply after the handler sent its response. */
-  #sentStatus = 0
-  #closeStream: (() => void) | undefined
+  readonly #sending: Sending
+  /** Gives the request its conditions back; undefined if the handler got them. */
+  readonly #restoreConditions: (() => void) | undefined
+  #isRead = false
   /** What Cache-Status says, once the decision is published. */
   #cacheStatus: string | undefined
 
-  constructor (exchange: Exchange, fill: Fill, restoreConditions: () => void) {
+  constructor (exchange: Exchange, fill: Fill, restoreConditions: (() => void) | undefined) {
     this.#exchange = exchange
     this.#fill = fill
     this.#restoreConditions = restoreConditions
-    this.#before = headersOf(exchange.reply)
+    this.#sending = new Sending(exchange, fill)
   }
 
   /** The handler has returned. If it hijacked the reply, there is nothing to wait for. */
   returned (): void {
-    if (this.#fill.answer === undefined && this.#exchange.reply.sent) this.#fill.drop('hit-for-miss')
+    if (this.#sending.handed === undefined && this.#exchange.reply.sent) this.#fill.drop('hit-for-miss')
   }
 
   threw (): void {
-    this.#fill.refusal = 'failed'
-    this.#restoreConditions()
+    this.#fill.refuse('failed')
+    this.#restoreConditions?.()
     this.#fill.drop('hit-for-miss')
   }
 
   /** The response has ended, or the client has disconnected. */
   closed (): void {
-    if (!this.#fill.finished) {
+    if (!this.#fill.isFinished) {
       // Sent without us: the handler has taken the response into its own hands.
       this.#fill.drop(this.#exchange.reply.sent ? 'hit-for-miss' : 'abandoned')
       this.#publish(false)
     }
     // One that no hook and no client has read to its end.
-    this.#closeStream?.()
+    if (!this.#isRead) this.#sending.close?.()
+  }
+
+  setsHeader (name: string): void {
+    this.#sending.headers.set.add(name)
+  }
+
+  removesHeader (name: string): void {
+    this.#sending.headers.removed.add(name)
   }
 
   setsTrailer (): void {
-    this.#hasTrailers = true
+    this.#fill.refuse('trailer')
   }
 
   sends (payload: unknown): unknown {
-    releaseReply(this.#exchange.reply)
-    this.#restoreConditions()
-    if (this.#fill.refusal !== undefined) return payload
-    if (typeof payload === 'string' && isSerializedUnseen(this.#exchange.reply)) {
-      this.#fill.refusal = 'serializer'
-      return payload
-    }
-    const sent = typeof payload === 'string' ? this.#serializedText(payload) : payload
-    const seen = payloadOf(sent)
-    switch (seen.as) {
-      case 'text':
-      case 'bytes':
-      case 'empty': return this.#sendWhole({ kind: seen.as, body: seen.body }, sent, payload)
-      case 'node': return this.#sendStream(payload, (limit, ended) => captureNodeStream(seen.stream, limit, ended))
-      case 'web': return this.#sendStream(payload, (limit, ended) => captureWebStream(seen.stream, limit, ended))
-      case 'response': return this.#sendResponse(seen.response)
-      case 'error': this.#fill.refusal = 'failed'
-    }
-    // Fastify serializes all other payloads and calls `onPayload` before.
-    return payload
+    releaseSend(this.#exchange.reply)
+    this.#restoreConditions?.()
+    return this.#fill.refusal === 'failed' ? payload : this.#sending.send(payload)
   }
 
   onPayload (payload: unknown): void {
-    if (this.#fill.answer !== undefined || this.#fill.refusal !== undefined) return
-    const { reply } = this.#exchange
-    const serialized = serialize(reply, payload)
-    // Copied, because a serializer may reuse its buffer.
-    const body = Buffer.from(serialized as string)
-    const kind = typeof serialized === 'string' ? 'text' : 'bytes'
-    const out = this.#conditionedWhole({ kind, body, isSerialized: true }, serialized, payload)
-    serializeOnce(reply, payload, (out ?? '') as string | Buffer)
+    if (this.#sending.handed === undefined && this.#fill.refusal !== 'failed') this.#sending.serialize(payload)
   }
 
   onError (): void {
-    this.#fill.refusal = 'failed'
-    this.#takeBack()
+    this.#fill.refuse('failed')
   }
 
-  onSend (payload: unknown): unknown {
-    const { request, reply } = this.#exchange
-    const fill = this.#fill
-    if (fill.answer !== undefined) fill.refusal ??= this.#lateRefusal()
-    if (fill.refusal === 'failed') this.#takeBack()
-    const stored = fill.finish()
-    const { answer } = fill
-    if (fill.refusal === undefined) request[kExplanation]?.filled(answer!.vary)
-    addCacheStatus(reply, this.#publish(stored))
-    return answer === undefined ? payload : completed(reply, answer.headers['content-encoding'], payload)
+  watch (payload: unknown): void {
+    this.#sending.handed?.outgoing.watch(payload)
+  }
+
+  onSend (given: unknown): unknown {
+    const { reply } = this.#exchange
+    const { handed } = this.#sending
+    releaseReply(reply)
+    const succeeded = handed !== undefined && !this.#hasFailed(handed)
+    const payload = withoutStream(reply, given)
+    if (!succeeded) this.#fail()
+    const left = succeeded ? this.#leave(handed, unwrapped(reply, payload)) : payload
+    if (left === null) this.#abandon(given)
+    return left
+  }
+
+  #fail (): void {
+    this.#fill.refuse('failed')
+    this.#fill.finish(undefined)
+    announce(this.#exchange, 'MISS', this.#publish(false))
+  }
+
+  /** Whether something other than the handler's response is sent. */
+  #hasFailed ({ replyStatus }: Handed): boolean {
+    const { statusCode } = this.#exchange.reply
+    return this.#fill.refusal === 'failed' || (statusCode !== replyStatus && statusCode >= 400)
+  }
+
+  /** All hooks have run: completes the response, and stores what the handler made. */
+  #leave (handed: Handed, payload: unknown): unknown {
+    const { route: { policy }, request, reply } = this.#exchange
+    const { outgoing } = handed
+    const finished = this.#assessLeaving(handed)
+    const isRefused = this.#fill.refusal !== undefined
+    const defaultHeaders: Record<string, string> = {}
+    if (!isRefused) {
+      defaultHeaders['date'] = httpDateOf(Date.now())
+      addDefaults(reply, policy, defaultHeaders)
+    }
+    // A handler that got the request's conditions has answered them itself.
+    const answersConditions = !isRefused || this.#restoreConditions !== undefined
+    const left = answersConditions ? outgoing.complete(payload, !isRefused) : payload
+    if (outgoing.bodyEtag !== undefined) defaultHeaders['etag'] = outgoing.bodyEtag
+    const stored = this.#fill.finish({ ...finished, defaultHeaders })
+    if (!isRefused) request[kExplanation]?.filled(finished.vary)
+    announce(this.#exchange, 'MISS', this.#publish(stored))
+    return left
+  }
+
+  /** Whether the response that leaves may be stored: hooks may have forbidden it. */
+  #assessLeaving ({ sent, payload, freshness, at, atMonotonic }: Handed): Omit<Finished, 'defaultHeaders'> {
+    const { route: { policy, variants }, reply } = this.#exchange
+    const headers = headersOf(reply)
+    const { refusal, age, lifetime } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
+    const vary = variants.nominated(headers['vary'], nominatedBy(sent.headers, sent.own))
+    this.#fill.refuse(refusal ?? variants.refusalFor(vary))
+    if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
+    return {
+      sent,
+      payload,
+      freshness: { age: Math.max(freshness.age, age), lifetime: Math.min(freshness.lifetime, lifetime) },
+      sentAt: at,
+      sentAtMonotonic: atMonotonic,
+      vary
+    }
+  }
+
+  /** A payload that no client gets. A stream is read all the same if it may be stored. */
+  #abandon (given: unknown): void {
+    const { route: { runtime, policy } } = this.#exchange
+    const payload = isResponse(given) ? given.body : given
+    const close = (): void => {
+      discard(payload)
+      this.#sending.close?.()
+    }
+    if (this.#sending.close === undefined || this.#fill.refusal !== undefined) return close()
+    this.#isRead = true
+    const { key } = this.#fill.context.key
+    void runtime.background.run(runtime.drains.read(key, policy.maxBytes, { stream: payload as Readable, close }))
   }
 
   /** Once: a hook that fails after ours leads here again. */
   #publish (stored: boolean): string {
-    const { context: { forwarded, detail, key }, answer, refusal } = this.#fill
+    const { context: { forwarded, detail, key }, refusal } = this.#fill
     this.#cacheStatus ??= publishDecision(this.#exchange, {
-      outcome: 'miss', forwarded, detail: refusal ?? detail, stored, key, bytes: answer?.body?.length
+      outcome: 'miss', forwarded, detail: refusal ?? detail, stored, key, bytes: this.#sending.handed?.sent.body?.length
     })
     return this.#cacheStatus
-  }
-
-  /** Why the response may not be stored, after all hooks have run. */
-  #lateRefusal (): string | undefined {
-    return lateRefusal(this.#exchange, this.#sentStatus, this.#added['cache-control']) ??
-      (isWanted(this.#exchange, this.#fill.payload) ? undefined : 'when')
-  }
-
-  /** What Fastify sends for a string: if the reply has a content type, its own serializer gets strings, too. */
-  #serializedText (text: string): unknown {
-    const { reply } = this.#exchange
-    const serializer = serializerOf(reply)
-    return serializer !== undefined && reply.hasHeader('content-type') ? serializer(text) : text
-  }
-
-  #sendWhole (body: Body, sent: unknown, payload: unknown): unknown {
-    const { reply } = this.#exchange
-    const left = this.#conditionedWhole(body, sent, payload)
-    // It has been serialized already.
-    if (typeof left === 'string' && mayHaveSerializer(reply)) serializeOnce(reply, left, left)
-    return left
-  }
-
-  /** A whole body: gives it validators, and returns what the request's conditions leave of it. */
-  #conditionedWhole ({ kind, body, isSerialized }: Body, whole: unknown, payload: unknown): unknown {
-    const { request, reply } = this.#exchange
-    const text = kind === 'text' ? whole as string : undefined
-    this.#fill.payload = payload
-    this.#accept(sentOn(reply, this.#before, { kind, body, text, isSerialized }))
-    const { type, status } = this.#fill.answer!
-    let left = whole
-    if (this.#fill.refusal === undefined && status === 200 && kind !== 'empty') {
-      left = conditioned(request, reply, whole, body!)
-      // Fastify would name the type of a part by what the part is.
-      if (left !== whole && Buffer.isBuffer(left) && type !== undefined) reply.type(type)
-    }
-    this.#sentStatus = reply.statusCode
-    return left
-  }
-
-  /** Sends a stream, and captures it if it may be stored. */
-  #sendStream<T extends Readable | ReadableStream> (
-    payload: unknown, capture: (limit: number, ended: (body: Buffer | undefined) => void) => Capturing<T>
-  ): unknown {
-    const { route, reply } = this.#exchange
-    this.#accept(sentOn(reply, this.#before, { kind: 'bytes' }))
-    this.#sentStatus = reply.statusCode
-    if (this.#fill.refusal !== undefined) return payload
-    return this.#unlessNotModified(capture(route.policy.maxBytes, (body) => { this.#fill.captured(body) }))
-  }
-
-  /** The stream to send. If the client already has the response, the stream is only read to be stored. */
-  #unlessNotModified<T extends Readable | ReadableStream> (capturing: Capturing<T>): T | undefined {
-    const { route: { runtime, policy }, request, reply } = this.#exchange
-    const { status, headers } = this.#fill.answer!
-    if (status !== 200 || !isNotModified(request.headers, headers.etag, headers['last-modified'])) {
-      this.#closeStream = capturing.close
-      return capturing.stream
-    }
-    this.#sentStatus = 304
-    reply.code(304)
-    void runtime.background.run(runtime.drains.read(this.#fill.context.key.key, policy.maxBytes, capturing))
-    return undefined
-  }
-
-  #sendResponse (response: Response): Response | undefined {
-    const { route, reply } = this.#exchange
-    this.#sentStatus = reply.statusCode
-    this.#accept(sentInResponse(reply, this.#before, response))
-    if (this.#fill.refusal !== undefined || response.body === null || response.bodyUsed) return response
-    const { status, statusText, headers } = response
-    const captured = (body: Buffer | undefined): void => { this.#fill.captured(body) }
-    const body = this.#unlessNotModified(captureWebStream(response.body, route.policy.maxBytes, captured))
-    if (body !== undefined) return new Response(body, { status, statusText, headers })
-    reply.headers(Object.fromEntries(headers))
-    return undefined
-  }
-
-  /** Assesses the response, and adds default headers if it may be stored. */
-  #accept (sent: Sent): void {
-    const { route, reply } = this.#exchange
-    const { answer, refusal } = assess(route, sent, this.#before)
-    this.#fill.answer = answer
-    this.#fill.refusal = this.#hasTrailers ? 'trailer' : refusal
-    if (this.#fill.refusal !== undefined) return
-    this.#added = defaultHeaders(route.policy, answer)
-    reply.headers(this.#added)
-    Object.assign(answer.own.set, this.#added)
-  }
-
-  /** Removes the added headers: another response is sent instead of the handler's. */
-  #takeBack (): void {
-    const { reply } = this.#exchange
-    for (const [name, value] of Object.entries(this.#added)) {
-      if (reply.getHeader(name) === value) reply.removeHeader(name)
-    }
-    if (this.#sentStatus === 206 || this.#sentStatus === 416) reply.removeHeader('content-range')
   }
 }

@@ -1,70 +1,44 @@
 import { cacheControl } from '../../http/cache-control.js'
 import { initialAge, lifetimeOf } from '../../http/freshness.js'
-import type { Headers, HeaderValue } from '../../http/headers.js'
+import type { Headers } from '../../http/headers.js'
 import { refusalToStore } from '../../http/storable.js'
 import { unexpectedReturn } from '../../policy/fields.js'
-import type { CachedRoute, Exchange } from '../exchange.js'
-import { NO_NAMES } from '../variants.js'
-import type { Answer, Sent } from './answer.js'
+import type { CompiledReadPolicy } from '../../policy/read-policy.js'
+import type { Exchange } from '../exchange.js'
 
-/** Most request headers that a stored response may vary on. */
-const MAX_VARY = 16
+/** How old a response is, and how long it is fresh, in seconds. */
+export interface Freshness {
+  readonly age: number
+  readonly lifetime: number
+}
 
-interface Assessment {
-  answer: Answer
-  /** Why the response may not be stored. */
-  refusal: string | undefined
+/** What decides whether a response may be stored. */
+export interface Candidate {
+  readonly status: number
+  readonly headers: Headers
+  /** Undefined for a stream. */
+  readonly body: Buffer | undefined
+}
+
+/** Whether a response may be stored: its freshness, and the reason if it may not. */
+export interface Assessment extends Freshness {
+  readonly refusal: string | undefined
 }
 
 /**
- * Assesses what a handler sent, before hooks run.
- * @param before the headers before the handler ran
+ * Assesses a response (RFC 9111 section 3). Called for what the handler sends, and again for what leaves:
+ * a hook may forbid what the handler allowed, but not the reverse.
+ * @param now in milliseconds since 1970
  */
-export function assess ({ policy, variants }: CachedRoute, sent: Sent, before: Headers): Assessment {
-  const { status, headers, own, type, kind, body, text } = sent
+export function assess (policy: CompiledReadPolicy, { status, headers, body }: Candidate, now: number): Assessment {
   const directives = cacheControl(headers['cache-control'])
-  const sentAt = Date.now()
-  // Not `{ ...sent, … }`: V8 creates a hidden class for each object that grows after a spread.
-  const answer: Answer = {
-    status,
-    headers,
-    own,
-    type,
-    kind,
-    body,
-    text,
-    vary: headers.vary === undefined ? NO_NAMES : variants.nominated(headers, before),
-    age: initialAge(headers, sentAt),
-    lifetime: lifetimeOf(headers, directives, policy.expire, sentAt),
-    sentAt,
-    sentAtMonotonic: performance.now()
-  }
-  const refusal = refusalOf(answer, policy) ?? refusalToStore(headers, directives)
-  return { answer, refusal: refusal ?? (answer.lifetime <= answer.age ? 'expired' : undefined) }
-}
-
-function refusalOf (
-  { status, headers, body, vary }: Answer, { statuses, maxBytes }: CachedRoute['policy']
-): string | undefined {
-  if (!statuses.has(status)) return 'status'
-  if ((body?.length ?? Number(headers['content-length'] ?? 0)) > maxBytes) return 'too-large'
-  return vary.length > MAX_VARY ? 'vary' : undefined
-}
-
-/**
- * Why a response may not be stored, from what hooks changed after the handler.
- * @param sentStatus the status of the reply after the handler sent its response
- * @param ownCacheControl the Cache-Control that the cache added to the reply
- */
-export function lateRefusal (
-  { reply }: Exchange, sentStatus: number, ownCacheControl: string | undefined
-): string | undefined {
-  if (reply.statusCode !== sentStatus && reply.statusCode >= 400) return 'failed'
-  const setCookie = reply.getHeader('set-cookie')
-  const given = reply.getHeader('cache-control')
-  if (setCookie === undefined && given === ownCacheControl) return undefined
-  const late: Record<string, HeaderValue> = { 'set-cookie': setCookie }
-  return refusalToStore(late, cacheControl(given === ownCacheControl ? undefined : given))
+  const age = initialAge(headers, now)
+  const lifetime = lifetimeOf(headers, directives, policy.expire, now)
+  const length = body?.length ?? Number(headers['content-length'] ?? 0)
+  const refusal = !policy.statuses.has(status)
+    ? 'status'
+    : length > policy.maxBytes ? 'too-large' : refusalToStore(status, headers, directives)
+  return { age, lifetime, refusal: refusal ?? (lifetime <= age ? 'expired' : undefined) }
 }
 
 /** Whether the policy's `when` allows storing this response. */

@@ -1,26 +1,50 @@
-import type { Entry } from '../../entry/entry.js'
+import type { Entry, StoredHeaders } from '../../entry/entry.js'
 import { etagOf } from '../../http/validators.js'
-import type { Answer } from './answer.js'
+import type { CachedRoute } from '../exchange.js'
+import type { Sent } from './answer.js'
 import type { FillContext } from './context.js'
+import type { Freshness } from './storability.js'
+
+/** A response that all hooks have seen. */
+export interface Finished {
+  readonly sent: Sent
+  /** What the handler sent, before serialization. */
+  readonly payload: unknown
+  readonly freshness: Freshness
+  /** When the handler sent it, in milliseconds since 1970 and of `performance.now()`. */
+  readonly sentAt: number
+  readonly sentAtMonotonic: number
+  /** The request headers that select a variant of this response. */
+  readonly vary: readonly string[]
+  /** What the cache adds to the response if nobody else does. */
+  readonly defaultHeaders: StoredHeaders
+}
 
 /** The entry to store for a response; undefined if the body does not have the declared Content-Length. */
 export function entryOf (
-  route: string, { key, versions }: FillContext, answer: Answer, body: Buffer
+  { name, runtime: { application } }: CachedRoute, { key, versions }: FillContext, finished: Finished, body: Buffer
 ): Entry | undefined {
-  const { status, headers, own, type, kind, text, age, sentAt } = answer
+  const { sent: { status, headers, own, type, kind, text }, freshness: { age, lifetime }, sentAt } = finished
   const declared = headers['content-length']
   if (declared !== undefined && Number(declared) !== body.length) return undefined
-  // Only streams have no ETag yet, because their bytes were not known before.
-  if (status === 200 && kind !== 'empty' && headers.etag === undefined) own.set.etag ??= etagOf(body)
   const filledUnder: Record<string, string> = {}
   for (let index = 0; index < versions.length; index++) filledUnder[key.versions[index]!] = versions[index]!
-  const staleAt = sentAt + (answer.lifetime - age) * 1000
+  const staleAt = sentAt + (lifetime - age) * 1000
+  const defaultHeaders: Record<string, string | string[]> = { ...finished.defaultHeaders }
+  if (type.own === undefined && type.byDefault !== undefined) defaultHeaders['content-type'] = type.byDefault
+  // The bytes of a stream were not known before.
+  const isStream = finished.sent.body === undefined
+  if (isStream && status === 200 && headers['etag'] === undefined) defaultHeaders.etag = etagOf(body)
   return {
-    route,
+    route: name,
+    application,
     versions: filledUnder,
     status,
-    headers: type === undefined ? own.set : Object.assign(own.set, { 'content-type': type }),
+    headers: type.own === undefined ? own.set : Object.assign(own.set, { 'content-type': type.own }),
+    defaultHeaders,
     removedHeaders: own.removed,
+    extendedHeaders: own.extended,
+    responseHeaders: finished.sent.inResponse,
     kind,
     body,
     text,
@@ -28,12 +52,14 @@ export function entryOf (
     staleAt,
     deleteAt: staleAt,
     initialAge: age,
-    residentSince: answer.sentAtMonotonic
+    residentSince: finished.sentAtMonotonic
   }
 }
 
 /** The entry under the base key of variants: it only names the request headers that select one. */
 export function pointerTo (entry: Entry, vary: readonly string[]): Entry {
   const empty = { kind: 'empty', body: Buffer.alloc(0), text: undefined } as const
-  return { ...entry, ...empty, headers: {}, removedHeaders: undefined, vary }
+  const { route, application, versions, status, storedAt, staleAt, deleteAt, initialAge, residentSince } = entry
+  const known = { route, application, versions, status, storedAt, staleAt, deleteAt, initialAge, residentSince }
+  return { ...known, ...empty, headers: {}, vary }
 }

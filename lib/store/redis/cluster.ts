@@ -13,7 +13,7 @@ export class ClusterServers implements Topology {
   readonly #connections = new Map<Redis, Connection>()
   readonly #byName = new Map<string, Connection>()
   /** The last key that was read at each master, so that a ping reaches all masters in use. */
-  readonly #asked = new Map<string, string>()
+  readonly #lastRead = new Map<string, string>()
   readonly #added = (redis: Redis): void => { this.#add(redis) }
   readonly #removed = (redis: Redis): void => { this.#remove(redis) }
 
@@ -35,7 +35,7 @@ export class ClusterServers implements Topology {
 
   /** With EXISTS, because a PING goes to any node. */
   async ping (): Promise<void> {
-    const keys = [...this.#asked.values()]
+    const keys = [...this.#lastRead.values()]
     await Promise.all(keys.map(async (key) => asInteger('EXISTS', await this.client.exists(key))))
   }
 
@@ -48,7 +48,7 @@ export class ClusterServers implements Topology {
     for (const key of keys) {
       const run = this.#connection(key)?.run
       if (run === undefined) return Promise.all(keys.map((key) => this.#learn(key)))
-      this.#asked.set(run.mark, key)
+      this.#lastRead.set(run.mark, key)
       runs.push(run)
     }
     return runs

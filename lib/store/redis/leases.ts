@@ -31,7 +31,7 @@ export class RedisLeases implements Leases {
   subscribe (listener: (key: string, news: string) => void): void {
     if (this.#subscriber !== undefined) return
     this.#subscriber = this.#topology.subscriber()
-    // Waiters without news ask again, and errors of Redis are logged for the main connection.
+    // Waiters that get no news try again, and errors of Redis are logged for the main connection.
     this.#subscriber.on('error', () => {})
     this.#subscriber.on('message', (_channel: string, message: string) => {
       const keyAt = message.indexOf(' ') + 1

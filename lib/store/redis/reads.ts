@@ -1,9 +1,9 @@
 import type { Cluster, Redis } from 'ioredis'
-import { corked } from './corked.js'
-import type { Entry } from '../../entry/entry.js'
 import { decodeEntry } from '../../entry/codec.js'
-import { asValue, asValues, type Value } from './replies.js'
+import type { Entry } from '../../entry/entry.js'
 import type { CurrentVersions, Lookup, MaybePromise } from '../contract.js'
+import { corked } from './corked.js'
+import { asValue, asValues, type Value } from './replies.js'
 import { Deferred, TickBatch } from './tick-batch.js'
 
 /** A batch with this many keys is sent before the tick ends, so that Redis works on it while the next one fills. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { Cluster, Redis } from 'ioredis'
-import { UnsafeRedisError } from '../../errors.js'
 import type { Entry } from '../../entry/entry.js'
+import { UnsafeRedisError } from '../../errors.js'
 import type { CacheStore, CurrentVersions, IsCurrent, Lookup } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
 import { ClusterServers } from './cluster.js'
@@ -126,8 +126,8 @@ function topologyOf (client: RedisClient): Topology {
   if (!client.isCluster) return new SingleServer(client as Redis)
   const cluster = client as Cluster
   if (cluster.options.scaleReads !== 'master') {
-    throw new UnsafeRedisError("a Cluster client with scaleReads other than 'master' reads from replicas that do not " +
-      'know of an invalidation yet; give the plugin a client of its own')
+    throw new UnsafeRedisError("a Cluster client with scaleReads other than 'master' reads from replicas, which may " +
+      "lag behind an invalidation; give the plugin its own client with scaleReads: 'master'")
   }
   return new ClusterServers(cluster)
 }

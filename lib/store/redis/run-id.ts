@@ -53,7 +53,7 @@ export class Connection {
   learn (): Promise<ServerRun> {
     if (this.run !== undefined) return Promise.resolve(this.run)
     if (this.#learning !== undefined) return this.#learning
-    const learning = this.#ask().then((run) => {
+    const learning = this.#readRun().then((run) => {
       if (this.#learning !== learning) throw new Error('the connection to Redis was lost')
       this.run = this.#last = run
       return run
@@ -74,7 +74,7 @@ export class Connection {
     this.forget()
   }
 
-  async #ask (): Promise<ServerRun> {
+  async #readRun (): Promise<ServerRun> {
     let info: string
     try {
       info = asInfo(await this.#redis.info())

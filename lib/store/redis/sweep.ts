@@ -1,6 +1,6 @@
-import { Deadlines } from '../deadlines.js'
 import { decodeVersions, headEnd, CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
 import type { IsCurrent } from '../contract.js'
+import { Deadlines } from '../deadlines.js'
 import { isReply } from './errors.js'
 import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
@@ -12,7 +12,7 @@ const SWEEP_BATCH = 100
 /** Bytes that are read first to get an entry's versions. Usually they contain the whole head. */
 const BEGINNING_BYTES = 512
 /** Longest time in milliseconds for one reply in a sweep. */
-const PATIENCE = 10_000
+const REPLY_TIMEOUT = 10_000
 
 /** What a sweep found under a key. */
 interface Seen {
@@ -26,7 +26,7 @@ interface Seen {
 /** Lists keys in Redis, standalone or Cluster, and deletes entries that are not current. */
 export class Sweeps {
   readonly #topology: Topology
-  readonly #patience = new Deadlines(PATIENCE)
+  readonly #deadlines = new Deadlines(REPLY_TIMEOUT)
   #unlinks = true
   #stopped = false
 
@@ -43,9 +43,9 @@ export class Sweeps {
     for await (const found of this.#scan(prefix)) {
       for (let start = 0; start < found.length; start += SWEEP_BATCH) {
         const keys = found.slice(start, start + SWEEP_BATCH)
-        const seen = await this.#patience.within(Promise.all(keys.map((key) => this.#see(key))))
+        const seen = await this.#deadlines.within(Promise.all(keys.map((key) => this.#inspect(key))))
         const unreachable = seen.filter(({ versions }) => versions === undefined || !isCurrent(versions))
-        const counts = await this.#patience.within(Promise.all(unreachable.map((entry) => this.#deleteSeen(entry))))
+        const counts = await this.#deadlines.within(Promise.all(unreachable.map((entry) => this.#deleteSeen(entry))))
         for (const count of counts) swept += count
       }
     }
@@ -58,7 +58,7 @@ export class Sweeps {
   }
 
   /** Reads the versions and the checksum of an entry. */
-  async #see (key: string): Promise<Seen> {
+  async #inspect (key: string): Promise<Seen> {
     try {
       const beginning = await this.#read(key, BEGINNING_BYTES)
       const end = headEnd(beginning)
@@ -108,7 +108,7 @@ export class Sweeps {
         let keys: string[]
         try {
           const scanned = master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
-          ;[cursor, keys] = asScan(await this.#patience.within(scanned))
+          ;[cursor, keys] = asScan(await this.#deadlines.within(scanned))
         } catch (error) {
           // Continues with the other nodes, which have keys, too.
           errors.push(error)

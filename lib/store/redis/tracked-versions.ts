@@ -1,14 +1,14 @@
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
-import { asInteger, expectOk, expectPong } from './replies.js'
 import { isPromise, type CacheStore, type CurrentVersions, type MaybePromise } from '../contract.js'
 import type { KnownVersions } from '../local-tier.js'
+import { asInteger, expectOk, expectPong } from './replies.js'
 
 const MAX_VERSIONS = 100_000
 /** Milliseconds between two pings on the tracking connection. */
-const HEARTBEAT = 250
-/** Milliseconds without a reply after which the kept versions are not used. */
-const SILENCE = 1_000
+const PING_INTERVAL = 250
+/** Milliseconds without a reply to a ping after which the kept versions are not used. */
+const MAX_SILENCE = 1_000
 
 /**
  * Keeps versions in this process. Redis notifies it when one changes, expires, is evicted or flushed:
@@ -18,14 +18,14 @@ const SILENCE = 1_000
  */
 export class TrackedVersions implements KnownVersions {
   readonly #store: Pick<CacheStore, 'versions'>
-  readonly #ear: Redis
+  readonly #connection: Redis
   readonly #keyPrefix: string
   readonly #prefix: string
   readonly #known = new LRUCache<string, string>({ max: MAX_VERSIONS })
   /** Reads in progress by version. If the version changes during a read, the result is not kept. */
   readonly #reading = new Map<string, Set<object>>()
-  readonly #heartbeat: NodeJS.Timeout
-  #heardAt = -Infinity
+  readonly #pings: NodeJS.Timeout
+  #aliveAt = -Infinity
   #tracking = false
 
   /**
@@ -37,7 +37,7 @@ export class TrackedVersions implements KnownVersions {
     this.#store = store
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#prefix = this.#keyPrefix + prefix
-    this.#ear = client.duplicate({
+    this.#connection = client.duplicate({
       protocol: 2,
       replyMapping: 'legacy',
       autoResubscribe: false,
@@ -46,13 +46,13 @@ export class TrackedVersions implements KnownVersions {
       keyPrefix: '',
       lazyConnect: true
     })
-    this.#ear.on('error', () => { this.#distrust() })
-    this.#ear.on('close', () => { this.#distrust() })
-    this.#ear.on('ready', () => { void this.#track() })
+    this.#connection.on('error', () => { this.#stopTracking() })
+    this.#connection.on('close', () => { this.#stopTracking() })
+    this.#connection.on('ready', () => { void this.#track() })
     // `message` would join the names of several keys with commas.
-    this.#ear.on('messageBuffer', (_channel: Buffer, keys: unknown) => { this.#changed(keys) })
-    this.#ear.connect().catch(() => { this.#distrust() })
-    this.#heartbeat = setInterval(() => { this.#listen() }, HEARTBEAT).unref()
+    this.#connection.on('messageBuffer', (_channel: Buffer, keys: unknown) => { this.#changed(keys) })
+    this.#connection.connect().catch(() => { this.#stopTracking() })
+    this.#pings = setInterval(() => { this.#ping() }, PING_INTERVAL).unref()
   }
 
   versions (versions: readonly string[]): MaybePromise<CurrentVersions> {
@@ -71,13 +71,13 @@ export class TrackedVersions implements KnownVersions {
   }
 
   close (): void {
-    clearInterval(this.#heartbeat)
-    this.#distrust()
-    this.#ear.disconnect()
+    clearInterval(this.#pings)
+    this.#stopTracking()
+    this.#connection.disconnect()
   }
 
   #isAlive (): boolean {
-    return this.#tracking && performance.now() - this.#heardAt < SILENCE
+    return this.#tracking && performance.now() - this.#aliveAt < MAX_SILENCE
   }
 
   #read (versions: readonly string[]): MaybePromise<CurrentVersions> {
@@ -90,20 +90,20 @@ export class TrackedVersions implements KnownVersions {
     const keep = (current: CurrentVersions): CurrentVersions => {
       versions.forEach((version, index) => {
         const token = current[index]
-        if (this.#ended(version, read) && token !== undefined && this.#tracking) this.#known.set(version, token)
+        if (this.#endRead(version, read) && token !== undefined && this.#tracking) this.#known.set(version, token)
       })
       return current
     }
     const current = this.#store.versions(versions)
     if (!isPromise(current)) return keep(current)
     return current.then(keep, (error: unknown) => {
-      for (const version of versions) this.#ended(version, read)
+      for (const version of versions) this.#endRead(version, read)
       throw error
     })
   }
 
   /** Ends a read; returns whether the version has not changed during it. */
-  #ended (version: string, read: object): boolean {
+  #endRead (version: string, read: object): boolean {
     const reads = this.#reading.get(version)
     if (reads?.delete(read) !== true) return false
     if (reads.size === 0) this.#reading.delete(version)
@@ -115,7 +115,7 @@ export class TrackedVersions implements KnownVersions {
     this.#reading.delete(version)
   }
 
-  #distrust (): void {
+  #stopTracking (): void {
     this.#tracking = false
     this.#known.clear()
     this.#reading.clear()
@@ -123,25 +123,26 @@ export class TrackedVersions implements KnownVersions {
 
   /** Never rejects. */
   async #track (): Promise<void> {
-    this.#distrust()
+    this.#stopTracking()
     try {
-      const id = await this.#ear.client('ID')
-      const tracking = this.#ear.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', this.#prefix)
+      const connection = this.#connection
+      const id = await connection.client('ID')
+      const tracking = connection.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', this.#prefix)
       expectOk('CLIENT TRACKING', await tracking)
-      asInteger('SUBSCRIBE', await this.#ear.subscribe('__redis__:invalidate'))
-      this.#heardAt = performance.now()
+      asInteger('SUBSCRIBE', await connection.subscribe('__redis__:invalidate'))
+      this.#aliveAt = performance.now()
       this.#tracking = true
     } catch {
       // An older server, a proxy or an ACL does not allow tracking. Versions are then read from the store.
-      this.#distrust()
+      this.#stopTracking()
     }
   }
 
-  #listen (): void {
-    if (this.#ear.status !== 'ready' || !this.#tracking) return
+  #ping (): void {
+    if (this.#connection.status !== 'ready' || !this.#tracking) return
     // Replies and notifications arrive in order, so all changes from before the ping are known at the reply.
-    const askedAt = performance.now()
-    this.#ear.ping().then(expectPong).then(() => { this.#heardAt = askedAt }, () => { this.#distrust() })
+    const sentAt = performance.now()
+    this.#connection.ping().then(expectPong).then(() => { this.#aliveAt = sentAt }, () => { this.#stopTracking() })
   }
 
   /** @param keys the keys of versions that changed; null if all did */

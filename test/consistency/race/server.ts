@@ -36,7 +36,7 @@ async function main ({ store: storeName, index, outages, seed, redisPort, counte
   const store = delayed(broken === undefined ? opened : wrong[broken](opened), random)
 
   const app = Fastify()
-  await app.register(apiCache, { store, scope: 'shared', expire: '1h', timeout: outages ? 300 : 4_000, coalesceTimeout: 1_000 })
+  await app.register(apiCache, { store, host: false, scope: 'shared', expire: '1h', timeout: outages ? 300 : 4_000, coalesceTimeout: 1_000 })
 
   // Of the moment when the answer leaves, after all hooks.
   app.addHook('onRequest', async (_request, { raw }) => {

@@ -1,0 +1,152 @@
+import {
+  isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce, serializerOf
+} from '../../fastify/serializer.js'
+import type { Exchange } from '../exchange.js'
+import { Outgoing } from '../outgoing.js'
+import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
+import { captureNodeStream, captureWebStream, type Captured, type Capturing } from './capture.js'
+import { HandlerHeaders } from './handler-headers.js'
+import type { Fill } from './life.js'
+import { assess, type Freshness } from './storability.js'
+
+/** The response that the handler has handed over to the hooks behind it. */
+export interface Handed {
+  readonly sent: Sent
+  /** Before serialization. */
+  readonly payload: unknown
+  readonly outgoing: Outgoing
+  readonly freshness: Freshness
+  /** When, in milliseconds since 1970 and of `performance.now()`. */
+  readonly at: number
+  readonly atMonotonic: number
+  /** The status of the reply. That of a `Response` is put on the reply later. */
+  readonly replyStatus: number
+}
+
+type Capture<T> = (limit: number, ended: (body: Captured) => void) => Capturing<T>
+
+/** A response while the handler sends it: notes the whole body, or captures the stream. */
+export class Sending {
+  readonly headers: HandlerHeaders
+  readonly #exchange: Exchange
+  readonly #fill: Fill
+  #handed: Handed | undefined
+  #close: (() => void) | undefined
+
+  constructor (exchange: Exchange, fill: Fill) {
+    this.#exchange = exchange
+    this.#fill = fill
+    this.headers = new HandlerHeaders(exchange.reply)
+  }
+
+  /** What has been sent; undefined before, and if it is an error. */
+  get handed (): Handed | undefined {
+    return this.#handed
+  }
+
+  /** Closes the source of a stream that is captured. */
+  get close (): (() => void) | undefined {
+    return this.#close
+  }
+
+  /** The handler sends this; returns what hooks get for it. */
+  send (payload: unknown): unknown {
+    const { reply } = this.#exchange
+    if (typeof payload === 'string' && isSerializedUnseen(reply)) {
+      this.#fill.refuse('serializer')
+      return payload
+    }
+    const sent = this.#serializedText(payload)
+    const seen = payloadOf(sent)
+    switch (seen.as) {
+      case 'text':
+      case 'bytes':
+      case 'empty':
+        this.#sendWhole({ kind: seen.as, body: seen.body }, sent, payload)
+        // It has been serialized already.
+        if (typeof sent === 'string' && mayHaveSerializer(reply)) serializeOnce(reply, sent, sent)
+        return sent
+      case 'stream':
+      case 'web-stream': return this.#sendStream(seen, payload)
+      case 'response': return this.#sendResponse(seen.response)
+      case 'error': this.#fill.refuse('failed')
+    }
+    // Fastify serializes all other payloads, and calls preSerialization hooks before.
+    return payload
+  }
+
+  /** All preSerialization hooks have run. */
+  serialize (payload: unknown): void {
+    const { reply } = this.#exchange
+    const serialized = serialize(reply, payload)
+    // Copied, because a serializer may reuse its buffer.
+    const body = Buffer.from(serialized as string)
+    const kind = typeof serialized === 'string' ? 'text' : 'bytes'
+    this.#sendWhole({ kind, body, isSerialized: true }, serialized, payload)
+    serializeOnce(reply, payload, serialized)
+  }
+
+  #sendWhole (body: Body, handedOver: unknown, payload: unknown): void {
+    const text = body.kind === 'text' ? handedOver as string : undefined
+    const sent = sentOn(this.#exchange.reply, this.headers, { ...body, text })
+    this.#handOver(sent, payload, handedOver, this.#assess(sent))
+  }
+
+  #sendStream (seen: Payload & { readonly as: 'stream' | 'web-stream' }, payload: unknown): unknown {
+    const sent = sentOn(this.#exchange.reply, this.headers, { kind: seen.as })
+    const freshness = this.#assess(sent)
+    const captured = seen.as === 'stream'
+      ? this.#captured((...to) => captureNodeStream(seen.stream, ...to))
+      : this.#captured((...to) => captureWebStream(seen.stream, ...to))
+    const handedOver = captured ?? payload
+    this.#handOver(sent, payload, handedOver, freshness)
+    return handedOver
+  }
+
+  #sendResponse (response: Response): Response {
+    const sent = sentInResponse(this.#exchange.reply, this.headers, response)
+    const freshness = this.#assess(sent)
+    const { status, statusText, headers, body } = response
+    const captured = body === null || response.bodyUsed
+      ? undefined
+      : this.#captured((...to) => captureWebStream(body, ...to))
+    this.#handOver(sent, response, captured ?? body, freshness)
+    return captured === undefined ? response : new Response(captured, { status, statusText, headers })
+  }
+
+  /** The stream as hooks and the client get it; undefined if it may not be stored, so that it is not captured. */
+  #captured<T> (capture: Capture<T>): T | undefined {
+    if (this.#fill.refusal !== undefined) return undefined
+    const { policy } = this.#exchange.route
+    const { stream, close } = capture(policy.maxBytes, (body) => { this.#fill.captured(body) })
+    this.#close = close
+    return stream
+  }
+
+  #assess (sent: Sent): Freshness {
+    const { refusal, age, lifetime } = assess(this.#exchange.route.policy, sent, Date.now())
+    this.#fill.refuse(refusal)
+    return { age, lifetime }
+  }
+
+  #handOver (sent: Sent, payload: unknown, handedOver: unknown, freshness: Freshness): void {
+    const { request, reply } = this.#exchange
+    this.#handed = {
+      sent,
+      payload,
+      freshness,
+      outgoing: new Outgoing(request, reply, { payload: handedOver, body: sent.body, etag: undefined }),
+      at: Date.now(),
+      atMonotonic: performance.now(),
+      replyStatus: reply.statusCode
+    }
+  }
+
+  /** A string as Fastify sends it: if the reply has a content type, its own serializer gets strings, too. */
+  #serializedText (payload: unknown): unknown {
+    const { reply } = this.#exchange
+    const serializer = serializerOf(reply)
+    if (typeof payload !== 'string' || serializer === undefined || !reply.hasHeader('content-type')) return payload
+    return serializer(payload)
+  }
+}
