@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, onSendAsyncHookHandler, RouteHandlerMethod } from 'fastify'
+import type { FastifyReply, FastifyRequest, onSendHookHandler, RouteHandlerMethod } from 'fastify'
 import { StoreUnavailableError } from '../errors.js'
 import { namesFor } from '../policy/write-policy.js'
 import type { Intents } from '../store/contract.js'
@@ -65,20 +65,24 @@ export function strictHandler (route: WriteRoute, intents: Intents, handler: Rou
 }
 
 /** Invalidates before the response of a write is sent, and before the last byte of one that is streamed. */
-export function invalidateOnSend (route: WriteRoute): onSendAsyncHookHandler<unknown> {
-  return async function apiCacheOnSend (request, reply, payload) {
+export function invalidateOnSend (route: WriteRoute): onSendHookHandler<unknown> {
+  // Not async: if there is nothing to wait for, a handler that sends twice behaves as without the plugin.
+  return function apiCacheOnSend (request, reply, payload, done) {
     const status = statusOf(payload, reply)
     const streamed = isStreamed(payload)
     const write = reply[kWrite]
+    const proceed = (): void => {
+      if (!streamed) return done(null, payload)
+      done(null, beforeEnd(payload, lengthOf(payload, reply), () => write === undefined
+        ? moveAfterSuccess(route, request, reply, status)
+        : write.responded(status)))
+    }
     const moved = write === undefined
       ? moveAfterSuccess(route, request, reply, status)
       : write.responds(status, streamed)
-    // A handler that answers twice gets as little time as without the plugin.
-    if (moved !== undefined) await moved
-    if (!streamed) return payload
-    return beforeEnd(payload, lengthOf(payload, reply), () => write === undefined
-      ? moveAfterSuccess(route, request, reply, status)
-      : write.responded(status))
+    if (moved === undefined) return proceed()
+    // Before 5.11 Fastify throws from `done` if the handler has sent twice.
+    moved.then(proceed).catch(done)
   }
 }
 
