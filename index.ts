@@ -81,6 +81,7 @@ namespace apiCache {
   export type Entry = names.Entry
   export type FillEvent = names.FillEvent
   export type Intents = names.Intents
+  export type Invalidated = names.Invalidated
   export type Invalidation = names.Invalidation
   export type InvalidationEvent = names.InvalidationEvent
   export type Leases = names.Leases
@@ -96,6 +97,8 @@ namespace apiCache {
   export type StoreEvent = names.StoreEvent
   export type SweepEvent = names.SweepEvent
   export type WritePolicy = names.WritePolicy
+  export type WritingNames = names.WritingNames
+  export type WritingOptions = names.WritingOptions
 }
 
 export = apiCache

@@ -1,9 +1,11 @@
-import { InvalidNameError } from './errors.js'
+import { InvalidNameError, StoreUnavailableError } from './errors.js'
 import type { Counters } from './observe/stats.js'
-import { describe, isText } from './policy/fields.js'
+import { describe, isObject, isText } from './policy/fields.js'
 import { namesOf } from './policy/write-policy.js'
 import type { Runtime } from './runtime.js'
-import type { CacheStore } from './store/contract.js'
+import type { CacheStore, MaybePromise } from './store/contract.js'
+import { Intent } from './write/intent.js'
+import type { Invalidated } from './write/invalidation.js'
 
 /** What `stats()` returns. */
 export interface Stats extends Counters {
@@ -17,6 +19,20 @@ export interface Stats extends Counters {
   filling: number
 }
 
+/** What a write outside of routes invalidates: namespaces, or namespaces and tags. */
+export type WritingNames = string | readonly string[] | {
+  readonly namespaces?: string | readonly string[]
+  readonly tags?: string | readonly string[]
+}
+
+export interface WritingOptions {
+  /**
+   * What to do if the store cannot record the intent: `'refuse'` (default) rejects before `run` is
+   * called, `'run'` calls it anyway, and invalidates afterwards.
+   */
+  readonly unrecorded?: 'refuse' | 'run'
+}
+
 /** `fastify.apiCache`: the cache for code outside of routes. */
 export class ApiCache {
   readonly #runtime: Runtime
@@ -28,20 +44,52 @@ export class ApiCache {
   }
 
   /**
-   * Invalidates all entries of the namespaces. If the store cannot be reached, the invalidation is
-   * delivered later, and this process bypasses the namespaces until then (`stats().pending`).
-   * @returns the number of entries swept
+   * Invalidates all entries of the namespaces. Resolves when their versions have been bumped; the
+   * sweep runs afterwards. If the store cannot be reached, the invalidation is delivered later, and
+   * this process bypasses the namespaces until then (`stats().pending`).
    * @throws InvalidNameError
    */
-  async invalidate (namespaces: string | readonly string[]): Promise<number> {
-    return await (await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])).swept
+  async invalidate (namespaces: string | readonly string[]): Promise<Invalidated> {
+    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])
   }
 
   /**
    * Invalidates all entries that have one of the tags. See `invalidate`.
    */
-  async invalidateTags (tags: string | readonly string[]): Promise<number> {
-    return await (await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))).swept
+  async invalidateTags (tags: string | readonly string[]): Promise<Invalidated> {
+    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))
+  }
+
+  /**
+   * Invalidates everything under the prefix. See `invalidate`.
+   */
+  async clear (): Promise<Invalidated> {
+    return await this.#runtime.invalidation.clear()
+  }
+
+  /**
+   * Runs a write outside of a route, such as a transaction or an import. While it is at work its
+   * namespaces and tags are held: no process serves or fills their entries. When it has settled they
+   * are invalidated, whatever its outcome is, also if this process crashes meanwhile.
+   * @returns what `run` returns
+   * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
+   */
+  async writing<T> (
+    names: WritingNames, run: () => MaybePromise<T>, { unrecorded = 'refuse' }: WritingOptions = {}
+  ): Promise<T> {
+    const [namespaces, tags] = namesHeld(names)
+    const { intents, invalidation } = this.#runtime
+    const intent = intents && new Intent(this.#runtime, intents, namespaces, tags)
+    const isRecorded = await intent?.begin() === true
+    if (!isRecorded && unrecorded === 'refuse') {
+      throw new StoreUnavailableError('writing() did not begin, as its intent could not be recorded; ' +
+        "to run anyway and invalidate afterwards, pass { unrecorded: 'run' }")
+    }
+    try {
+      return await run()
+    } finally {
+      await (isRecorded ? intent!.end(true) : invalidation.invalidate(namespaces, tags))
+    }
   }
 
   /**
@@ -68,4 +116,10 @@ export class ApiCache {
   async settled (): Promise<void> {
     await this.#runtime.background.settled()
   }
+}
+
+function namesHeld (names: WritingNames): [namespaces: string[], tags: string[]] {
+  if (!isObject(names)) return [namesOf('writing', names), []]
+  const { namespaces = [], tags = [] } = names as Exclude<WritingNames, string | readonly string[]>
+  return [namesOf('writing', namespaces), namesOf('writing', tags)]
 }

@@ -51,6 +51,17 @@ export const UnexpectedReplyError = createError<[command: string, got: string]>(
 export const InvalidNameError = createError<[what: string, got: string]>(
   'FST_API_CACHE_INVALID_NAME', '%s must be a non-empty string or a list of them, got %s', 500, TypeError)
 
+/** A name that can only be meant as a pattern. */
+export const PatternNameError = createError<[what: string, name: string]>(
+  'FST_API_CACHE_PATTERN_NAME',
+  "%s takes names, and '%s' is no pattern; for everything under the prefix call fastify.apiCache.clear()",
+  500, TypeError)
+
+/** More names than one invalidation may have. */
+export const TooManyNamesError = createError<[what: string, limit: number, got: number]>(
+  'FST_API_CACHE_TOO_MANY_NAMES',
+  '%s takes at most %s names, got %s; write several calls, or fastify.apiCache.clear() for everything', 500, RangeError)
+
 /** The store could not be reached, so the operation was refused. */
 export const StoreUnavailableError = createError<[what: string]>(
   'FST_API_CACHE_STORE_UNAVAILABLE', '%s', 503)

@@ -4,7 +4,7 @@
 const FEATURES = [
   { since: [5, 4], feature: 'request.getDecorator', tests: ['explain/explain'] },
   { since: [5, 5], feature: 'routerOptions', tests: ['keys/constraints', 'keys/requests.property', 'keys/shapes'] },
-  { since: [5, 8], feature: 'handlerTimeout', tests: ['guards/handler-timeout'] },
+  { since: [5, 8], feature: 'handlerTimeout', tests: ['guards/handler-timeout', 'consistency/unknown-outcomes'] },
   // The example server uses it.
   { since: [5, 10], feature: 'LogController', tests: ['examples/page', 'examples/server'] }
 ]
@@ -19,7 +19,7 @@ const FAULTS = [
   {
     isIn: (version) => /^6\.0\.0-alpha\.[0-4]$/.test(version),
     fault: 'this Fastify leaves a rejection unhandled when a response ends after its handlerTimeout',
-    tests: ['guards/handler-timeout']
+    tests: ['guards/handler-timeout', 'consistency/unknown-outcomes']
   }
 ]
 

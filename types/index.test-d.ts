@@ -2,8 +2,8 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { Cluster, Redis } from 'ioredis'
 import { expectTypeOf } from 'expect-type'
 import apiCache, {
-  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidation, type Leases,
-  type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
+  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidated, type Invalidation,
+  type Leases, type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, type WritingNames, type WritingOptions, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
 } from 'fastify-api-cache'
 
 const app = Fastify()
@@ -120,7 +120,9 @@ const write = (cache: WritePolicy): FastifyInstance => app.post('/', { config: {
 write({ invalidate: 'user-cache' })
 write({ invalidate: ['user-cache', 'post-cache'] })
 write({ invalidate: (request, payload) => [request.id, String(payload)], invalidateTags: (request) => request.id })
-write({ invalidateTags: ['user:1'] })
+write({ invalidateTags: ['user:1'], invalidateOn: 'settled' })
+// @ts-expect-error no such choice
+write({ invalidate: 'user-cache', invalidateOn: 'always' })
 write({ invalidate: (request) => request.id === '' ? undefined : [request.id], invalidateTags: () => null })
 // @ts-expect-error a promise is no list
 write({ invalidate: async () => 'user-cache' })
@@ -151,8 +153,16 @@ oneDay({ namespace: 'user-cache', querys: ['skip'] })
 // fastify.apiCache
 expectTypeOf(app.apiCache).toEqualTypeOf<ApiCache>()
 expectTypeOf(app.apiCache.invalidate).parameter(0).toEqualTypeOf<string | readonly string[]>()
-expectTypeOf(app.apiCache.invalidate).returns.toEqualTypeOf<Promise<number>>()
-expectTypeOf(app.apiCache.invalidateTags).returns.toEqualTypeOf<Promise<number>>()
+expectTypeOf(app.apiCache.invalidate).returns.toEqualTypeOf<Promise<Invalidated>>()
+expectTypeOf(app.apiCache.invalidateTags).returns.toEqualTypeOf<Promise<Invalidated>>()
+expectTypeOf(app.apiCache.clear).returns.toEqualTypeOf<Promise<Invalidated>>()
+expectTypeOf(app.apiCache.writing('user-cache', async () => 1)).toEqualTypeOf<Promise<number>>()
+expectTypeOf(app.apiCache.writing({ tags: ['a'] }, () => 'text', { unrecorded: 'run' })).toEqualTypeOf<Promise<string>>()
+expectTypeOf(app.apiCache.writing).parameter(0).toEqualTypeOf<WritingNames>()
+expectTypeOf(app.apiCache.writing).parameter(2).toEqualTypeOf<WritingOptions | undefined>()
+// @ts-expect-error no such choice
+app.apiCache.writing('user-cache', () => 1, { unrecorded: 'wait' })
+expectTypeOf<Invalidated>().toEqualTypeOf<{ readonly delivered: boolean, readonly swept: Promise<number> }>()
 expectTypeOf(app.apiCache.keys('user-cache')).toExtend<AsyncIterable<string>>()
 expectTypeOf(app.apiCache.stats()).toEqualTypeOf<Stats>()
 expectTypeOf(app.apiCache.settled()).toEqualTypeOf<Promise<void>>()

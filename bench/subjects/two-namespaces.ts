@@ -22,7 +22,7 @@ export const twoNamespaces: Subject = {
       counters.handlerRuns++
       return item(Number(request.params.id), bodyBytes)
     })
-    app.post('/sweep', async () => ({ swept: await app.apiCache.invalidate('swept') }))
+    app.post('/sweep', async () => ({ swept: await (await app.apiCache.invalidate('swept')).swept }))
     return listen(app)
   }
 }

@@ -13,7 +13,7 @@ import { isReading, isWriting } from './methods.js'
 import { isOfNest } from './nest.js'
 import { onError, onPayload, onSend, serveOnRequest, watch } from './read-hooks.js'
 import type { SharedRoutes } from './shared-routes.js'
-import { endUnanswered, invalidateOnSend, keepPayload, strictHandler } from './write-hooks.js'
+import { invalidateOnSend, runHandler, settledHandler, strictHandler } from './write-hooks.js'
 
 /** What all routes of one registration are given. */
 export interface Registration {
@@ -78,9 +78,10 @@ function applyWritePolicy (runtime: Runtime, name: string, policy: WritePolicy, 
       throw new InvalidFieldError(name, 'strict', 'left out with a store without intents', 'true')
     }
     route.handler = strictHandler(write, runtime.intents, route.handler)
-    addLast(route, 'onResponse', endUnanswered)
+  } else if (policy.invalidateOn === 'settled') {
+    route.handler = settledHandler(write, route.handler)
   } else if (hasFunctions(policy)) {
-    route.handler = keepPayload(route.handler)
+    route.handler = runHandler(route.handler)
   }
   addLast(route, 'onSend', invalidateOnSend(write))
 }

@@ -1,7 +1,7 @@
 import type { Found } from '../read/exchange.js'
 import type { ResponseStage } from '../read/response-stage.js'
-import type { Intent } from '../write/intent.js'
-import type { SentPayload } from '../write/write-route.js'
+import type { HandlerRun } from './handler-run.js'
+import type { WriteInProgress } from './write-in-progress.js'
 
 /*
  * What the plugin keeps on a request and a reply between hooks.
@@ -11,10 +11,10 @@ import type { SentPayload } from '../write/write-route.js'
 export const kFound = Symbol('fastify-api-cache.found')
 /** What the hooks after the handler of a cached route do to the response. */
 export const kResponseStage = Symbol('fastify-api-cache.responseStage')
-/** The intent of a strict write in progress. */
-export const kIntent = Symbol('fastify-api-cache.intent')
-/** What the handler of a write sent; set when the handler is called. */
-export const kSent = Symbol('fastify-api-cache.sent')
+/** A write whose response is not its end; set when the handler is called. */
+export const kWrite = Symbol('fastify-api-cache.write')
+/** The run of a write's handler; set when the handler is called. */
+export const kRun = Symbol('fastify-api-cache.run')
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -22,7 +22,7 @@ declare module 'fastify' {
   }
   interface FastifyReply {
     [kResponseStage]: ResponseStage | undefined
-    [kIntent]?: Intent
-    [kSent]?: SentPayload
+    [kWrite]?: WriteInProgress
+    [kRun]?: HandlerRun
   }
 }

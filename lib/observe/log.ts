@@ -70,6 +70,11 @@ export class Log implements Listener {
     else log.warn({ err, route }, `${failed}; the handler did not run, so nothing is invalidated`)
   }
 
+  unsettledHandler (log: FastifyBaseLogger, route: string): void {
+    if (!this.#isDue(`unsettled ${route}`, POLICY_INTERVAL)) return
+    log.warn({ route }, 'api cache: the handler of a write has not settled for minutes, so the write counts as done')
+  }
+
   earlyRoute (log: FastifyBaseLogger, route: string): void {
     log.warn({ route }, 'api cache: this route was declared before the plugin was loaded, so it is not cached; ' +
       'await app.register(apiCache) before declaring routes')

@@ -1,7 +1,9 @@
 import type { FastifyRequest } from 'fastify'
-import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
 import {
-  checkFields, isBoolean, isFunction, isText, isTextList, describeReturned, type Field, type Fields
+  InvalidFieldError, InvalidNameError, MissingFieldError, PatternNameError, TooManyNamesError
+} from '../errors.js'
+import {
+  checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
 /**
@@ -10,14 +12,17 @@ import {
  * function throws or returns anything else, even a promise, it is unknown what the write changed.
  * Then everything under the prefix is invalidated, and an error is logged.
  *
- * The payload is what the handler sent, before hooks and serialization. If the handler threw and an
- * error handler sends a success, it is what the error handler sent. If a hook responds before the
- * handler runs, there is no payload, and a function that fails then invalidates nothing.
+ * The payload is what the handler sent, before hooks and serialization. If the handler threw, it is
+ * what an error handler sent, if anything. If a hook responds before the handler runs, there is no
+ * payload, and a function that fails then invalidates nothing.
  */
 export type Invalidation =
   | string
   | readonly string[]
   | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
+
+/** Most names of one invalidation: more than a request body of a megabyte can hold. */
+const MAX_NAMES = 100_000
 
 /** Distinguishes write policies from read policies at compile time. */
 interface NoReadFields {
@@ -27,10 +32,18 @@ interface NoReadFields {
 
 interface WriteFields {
   /**
+   * Which writes invalidate. `'success'` (default): those that respond with 2xx or 3xx. `'settled'`:
+   * all but those that respond with 4xx, so that a handler that throws, times out (`handlerTimeout`),
+   * loses its client or hijacks the reply counts as having written. If it continues after its
+   * response, the versions are bumped once more when it has settled.
+   */
+  invalidateOn?: 'success' | 'settled'
+  /**
    * Records in the store, before the handler runs, what the write will invalidate. The cache does
-   * not serve it while the write is in progress, even if this process crashes. If it cannot be
-   * recorded, the write is refused with a 503. Functions are called before the handler, so they
-   * get only the request; if one fails, the write is refused. Default false.
+   * not serve it until the handler has settled and its response has ended, even if this process
+   * crashes. If it cannot be recorded, the write is refused with a 503. Functions are called before
+   * the handler, so they get only the request; if one fails, the write is refused. Every outcome but
+   * a 4xx invalidates, as with `invalidateOn: 'settled'`. Default false.
    */
   strict?: boolean
 }
@@ -49,13 +62,14 @@ const names: Field = {
 const fields = {
   invalidate: names,
   invalidateTags: names,
+  invalidateOn: oneOf('success', 'settled'),
   strict: { accepts: isBoolean, expects: 'true or false' }
 }
 
 /**
  * Checks a write policy.
  * @param what the route, as errors name it
- * @throws UnknownFieldError, InvalidFieldError, MissingFieldError
+ * @throws UnknownFieldError, InvalidFieldError, MissingFieldError, PatternNameError, TooManyNamesError
  */
 export function checkWritePolicy (what: string, policy: WritePolicy): void {
   checkFields(what, policy, fields as unknown as Fields<WritePolicy>)
@@ -63,7 +77,14 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
     throw new MissingFieldError(what,
       "a policy on a writing method must say what it invalidates, such as { invalidate: 'user-cache' }")
   }
+  for (const name of ['invalidate', 'invalidateTags'] as const) {
+    const given = policy[name]
+    if (given !== undefined && typeof given !== 'function') namesOf(`${what}: ${name}`, given)
+  }
   if (policy.strict !== true) return
+  if (policy.invalidateOn === 'success') {
+    throw new InvalidFieldError(what, 'invalidateOn', "left out or 'settled' with strict: true", "'success'")
+  }
   for (const name of ['invalidate', 'invalidateTags'] as const) {
     const given: unknown = policy[name]
     if (typeof given === 'function' && given.length > 1) {
@@ -76,18 +97,21 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
 
 /**
  * The names that were given, without duplicates.
- * @throws InvalidNameError if one of them is not a name
+ * @throws InvalidNameError if one of them is not a name, PatternNameError, TooManyNamesError
  */
 export function namesOf (what: string, given: unknown): string[] {
   const list: unknown = typeof given === 'string' ? [given] : given
   if (!isTextList(list)) throw new InvalidNameError(what, describeReturned(given))
-  return [...new Set(list)]
+  const pattern = list.find((name) => /^\*+$/.test(name))
+  if (pattern !== undefined) throw new PatternNameError(what, pattern)
+  return different(what, list)
 }
 
 /**
  * The names that a write invalidates. Members of a list that are not names are skipped, because no
  * entry can have them.
- * @throws InvalidNameError if a function returns anything but a name or a list; what the function throws
+ * @throws InvalidNameError if a function returns anything but a name or a list, TooManyNamesError; what the
+ *   function throws
  */
 export function namesFor (
   field: string, invalidation: Invalidation | undefined, request: FastifyRequest, payload?: unknown
@@ -99,7 +123,12 @@ export function namesFor (
   if (!Array.isArray(list) || list.some((name) => name instanceof Promise)) {
     throw new InvalidNameError(field, describeReturned(given))
   }
-  return [...new Set(list.filter(isText))]
+  return different(field, list.filter(isText))
+}
+
+function different (what: string, names: readonly string[]): string[] {
+  if (names.length > MAX_NAMES) throw new TooManyNamesError(what, MAX_NAMES, names.length)
+  return [...new Set(names)]
 }
 
 /** Whether a write policy has functions, which may need the payload. */

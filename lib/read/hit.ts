@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Entry, StoredHeaders } from '../entry/entry.js'
+import { isResponse } from '../fastify/payload.js'
 import { hasOtherOnSendHooks, putHeaders } from '../fastify/private-state.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
@@ -10,7 +11,7 @@ import { withoutStream } from './conditions.js'
 import type { Exchange, Hit } from './exchange.js'
 import { discard } from './fill/capture.js'
 import { Outgoing } from './outgoing.js'
-import { addDefaults, announce, isResponse, unwrapped, type ResponseStage } from './response-stage.js'
+import { addDefaults, announce, unwrapped, type ResponseStage } from './response-stage.js'
 import { isWhole } from './whole.js'
 
 /** Up to this length Node sends a string faster than bytes, in one write with the headers. */

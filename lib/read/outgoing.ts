@@ -1,9 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { isResponse } from '../fastify/payload.js'
 import { textOf, type HeaderValue } from '../http/headers.js'
 import { requestedRange } from '../http/range.js'
 import { etagOf, weakened } from '../http/validators.js'
 import { conditioned, type Validators } from './conditions.js'
-import { isResponse } from './response-stage.js'
 import { bytesOf, isWhole } from './whole.js'
 
 /** The body of a response as the handler sent it. */

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { StoredHeaders } from '../entry/entry.js'
+import { isResponse } from '../fastify/payload.js'
 import { cacheControl } from '../http/cache-control.js'
 import { appended } from '../http/cache-status.js'
 import { listOf, textOf } from '../http/headers.js'
@@ -17,10 +18,6 @@ export interface ResponseStage {
   /** Called after all other hooks; returns the payload to send. */
   onSend(payload: unknown): unknown
 }
-
-/** Whether a payload is a `Response` of the Fetch API. */
-export const isResponse = (payload: unknown): payload is Response =>
-  Object.prototype.toString.call(payload) === '[object Response]'
 
 /** Puts status and headers of a `Response` on the reply, as Fastify does when it sends one; returns its body. */
 export function unwrapped (reply: FastifyReply, payload: unknown): unknown {

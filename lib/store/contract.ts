@@ -49,9 +49,9 @@ export interface CacheStore {
    */
   ensure(names: readonly string[], fresh: string): MaybePromise<string[]>
   /**
-   * Replaces the versions, whether they exist or not; a version that is held stays held. They are
-   * replaced in this order: a reader that sees one replaced also sees those before it replaced. One
-   * round trip.
+   * Replaces the versions; a version that is held stays held. One that does not exist has no entries
+   * and may be left so: names can come from anyone's request. They are replaced in this order: a
+   * reader that sees one replaced also sees those before it replaced. One round trip.
    */
   bump(names: readonly string[], fresh: string): MaybePromise<void>
   /** Keeps the entry, at most until its `deleteAt`. */
@@ -70,13 +70,13 @@ export type IsCurrent = (versions: Readonly<Record<string, string>>) => boolean
 /** Writes in progress, recorded before they begin. */
 export interface Intents {
   /**
-   * Holds the versions for a writer. Until all intents on a version have ended or expired, it counts
-   * as missing, and `ensure` does not create it.
+   * Holds the versions for a writer, or renews its intent. Until all intents on a version have ended
+   * or expired, it counts as missing, and `ensure` does not create it.
    */
   begin(names: readonly string[], writer: string, milliseconds: number): MaybePromise<void>
   /**
    * Ends the writer's intent. The last one to end replaces each version by `fresh`; or restores it,
-   * if no writer has `written` and no intent has expired.
+   * if no writer has `written` and no intent has expired. One that did not exist may be left so.
    */
   end(names: readonly string[], writer: string, fresh: string, written: boolean): MaybePromise<void>
 }

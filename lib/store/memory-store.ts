@@ -12,6 +12,8 @@ interface Hold {
   readonly writers: Map<string, number>
   /** The version to restore if no writer has written. */
   before: string | undefined
+  /** Whether there was a version before. */
+  readonly existed: boolean
 }
 
 /** Keeps entries and versions in this process. */
@@ -46,8 +48,9 @@ export class MemoryStore implements CacheStore {
   bump (names: readonly string[], fresh: string): void {
     for (const name of names) {
       const hold = this.#holdOn(name)
-      if (hold === undefined) this.#versions.set(name, fresh)
-      else hold.before = undefined
+      if (hold !== undefined) hold.before = undefined
+      // A version that does not exist has no entries.
+      else if (this.#versions.has(name)) this.#versions.set(name, fresh)
     }
   }
 
@@ -70,7 +73,7 @@ export class MemoryStore implements CacheStore {
   readonly intents: Intents = {
     begin: (names, writer, milliseconds) => {
       for (const name of names) {
-        const hold = this.#holdOn(name) ?? { writers: new Map<string, number>(), before: this.#versions.get(name) }
+        const hold = this.#holdOn(name) ?? this.#newHold(name)
         hold.writers.set(writer, performance.now() + milliseconds)
         this.#held.set(name, hold)
         this.#versions.delete(name)
@@ -83,9 +86,14 @@ export class MemoryStore implements CacheStore {
         const hold = this.#holdOn(name)
         if (hold?.writers.delete(writer) !== true || hold.writers.size > 0) continue
         this.#held.delete(name)
-        this.#versions.set(name, hold.before ?? fresh)
+        if (hold.existed) this.#versions.set(name, hold.before ?? fresh)
       }
     }
+  }
+
+  #newHold (name: string): Hold {
+    const before = this.#versions.get(name)
+    return { writers: new Map<string, number>(), before, existed: before !== undefined }
   }
 
   /** The hold on a version, without expired intents. What their writers wrote is unknown. */

@@ -1,17 +1,18 @@
-import { StoreUnavailableError } from '../errors.js'
 import type { Runtime } from '../runtime.js'
 import type { Intents } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
 import { inBatches } from './in-batches.js'
 import { newVersion } from './version.js'
 
-/** Milliseconds after which a writer whose intent has not ended counts as crashed. */
-const LIFETIME = 30_000
+/** Milliseconds after which a writer that has neither renewed its intent nor ended it counts as crashed. */
+const TERM = 30_000
+/** Milliseconds between two renewals: two of them may fail. */
+const RENEWAL = 10_000
 
 /**
- * A write that is recorded in the store before its handler runs, until its outcome is known. Until
- * then the versions that it will bump are held: no process serves or fills entries under them. If
- * the intent is never ended, the hold expires and the version is lost, so that its entries are invalid.
+ * A write that is recorded in the store before it begins, until it has ended. Until then the versions
+ * that it will bump are held: no process serves or fills entries under them. If the intent is never
+ * ended, the hold expires and the version is lost, so that its entries are invalid.
  */
 export class Intent {
   readonly #runtime: Runtime
@@ -19,6 +20,7 @@ export class Intent {
   readonly #namespaces: readonly string[]
   readonly #tags: readonly string[]
   readonly #writer = newVersion()
+  #renewal: NodeJS.Timeout | undefined
   #ended = false
 
   constructor (runtime: Runtime, intents: Intents, namespaces: readonly string[], tags: readonly string[]) {
@@ -28,23 +30,22 @@ export class Intent {
     this.#tags = tags
   }
 
-  /** @throws StoreUnavailableError */
-  async begin (): Promise<void> {
-    const { store, invalidation, background } = this.#runtime
-    for await (const [namespaces, tags] of inBatches(this.#namespaces, this.#tags)) {
-      const names = invalidation.namesOf(namespaces, tags)
-      const begun = await store.call('begin intent', () => this.#intents.begin(names, this.#writer, LIFETIME))
-      if (begun !== UNAVAILABLE) continue
-      // The store may have recorded a part of it.
-      void background.run(this.#release(false))
-      throw new StoreUnavailableError('the write was refused, as its invalidation could not be recorded first')
+  /** Records the intent and renews it until its end; false if the store did not confirm it. Never rejects. */
+  async begin (): Promise<boolean> {
+    if (await this.#hold()) {
+      this.#renewal = setInterval(() => { void this.#hold() }, RENEWAL).unref()
+      return true
     }
+    // The store may have recorded a part of it.
+    void this.#runtime.background.run(this.#release(false))
+    return false
   }
 
   /** Ends the intent. The response waits for that, so that a client that has it reads what was written. */
   async end (hasWritten: boolean): Promise<void> {
     if (this.#ended) return
     this.#ended = true
+    clearInterval(this.#renewal)
     const { background, invalidation } = this.#runtime
     const released = this.#release(hasWritten)
     if (!hasWritten) {
@@ -54,6 +55,18 @@ export class Intent {
     const delivered = await released
     if (this.#namespaces.length + this.#tags.length === 0) return
     void invalidation.sweep(this.#namespaces, this.#tags, delivered)
+  }
+
+  /** Begins or renews the intent; false if the store did not confirm it. Never rejects. */
+  async #hold (): Promise<boolean> {
+    const { store, invalidation } = this.#runtime
+    for await (const [namespaces, tags] of inBatches(this.#namespaces, this.#tags)) {
+      if (this.#ended) return true
+      const names = invalidation.namesOf(namespaces, tags)
+      const held = await store.call('begin intent', () => this.#intents.begin(names, this.#writer, TERM))
+      if (held === UNAVAILABLE) return false
+    }
+    return true
   }
 
   /** @returns false if a bump is pending */

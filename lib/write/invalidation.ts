@@ -1,7 +1,7 @@
 import type { Background } from '../background.js'
 import type { Keyspace } from '../key/keyspace.js'
 import type { Events } from '../observe/events.js'
-import type { GuardedStore } from '../store/guarded-store.js'
+import { UNAVAILABLE, type GuardedStore } from '../store/guarded-store.js'
 import type { Bumps } from './bumps.js'
 import { inBatches } from './in-batches.js'
 import { SweepQueue } from './sweep-queue.js'
@@ -18,7 +18,7 @@ export interface InvalidationParts {
 export interface Invalidated {
   /** Whether the store has confirmed it. Otherwise it is pending, and this process bypasses what it invalidates. */
   readonly delivered: boolean
-  /** The number of entries that the sweep after it deletes. */
+  /** The number of entries that the sweep afterwards deletes. Never rejects. */
   readonly swept: Promise<number>
 }
 
@@ -47,9 +47,16 @@ export class Invalidation {
    * Bumps all versions, if it is unknown what a write changed. The invalid entries are not swept:
    * they are replaced by new fills, or they expire.
    */
-  async invalidateAll (): Promise<void> {
+  async invalidateAll (): Promise<boolean> {
     const delivered = await this.#parts.bumps.bumpAll()
     this.#publish([ALL], [], delivered)
+    return delivered
+  }
+
+  /** Invalidates everything, and deletes all entries, also those that were filled meanwhile. */
+  async clear (): Promise<Invalidated> {
+    const delivered = await this.invalidateAll()
+    return { delivered, swept: this.#parts.background.run(this.#sweepAll()) }
   }
 
   /** The keys of the versions of namespaces and tags. */
@@ -82,6 +89,14 @@ export class Invalidation {
     if (together.length > 0) sweeps.push(this.#sweeps.sweep(keyspace.allEntries, together))
     let swept = 0
     for (const count of await Promise.all(sweeps)) swept += count
+    events.publish('sweep', { prefix: keyspace.prefix, swept })
+    return swept
+  }
+
+  async #sweepAll (): Promise<number> {
+    const { store, keyspace, events } = this.#parts
+    const deleted = await store.callUnbounded('sweep', (store) => store.sweep(keyspace.allEntries, () => false))
+    const swept = deleted === UNAVAILABLE ? 0 : deleted
     events.publish('sweep', { prefix: keyspace.prefix, swept })
     return swept
   }

@@ -1,6 +1,5 @@
 import { UNAVAILABLE, type GuardedStore } from '../store/guarded-store.js'
 import { inBatches } from './in-batches.js'
-import { newVersion } from './version.js'
 
 interface Next {
   readonly names: Set<string>
@@ -49,10 +48,12 @@ export class SweepQueue {
 
   async #run (prefix: string, names: readonly string[]): Promise<number> {
     const swept = await this.#store.callUnbounded('sweep', async (store) => {
-      const latest = new Map<string, string>()
+      const latest = new Map<string, string | undefined>()
       for await (const [batch] of inBatches(names)) {
-        const ensured = await store.ensure(batch, newVersion())
-        batch.forEach((name, index) => { latest.set(name, ensured[index]!) })
+        // Not ensured: that would leave a key behind for each name. What is filled from now on under one
+        // that does not exist may be deleted, too.
+        const versions = await store.versions(batch)
+        batch.forEach((name, index) => { latest.set(name, versions[index]) })
       }
       return await store.sweep(prefix, (filledUnder) => isCurrent(filledUnder, latest))
     })
@@ -61,7 +62,9 @@ export class SweepQueue {
 }
 
 /** Whether all versions that an entry was filled under are still the latest. */
-function isCurrent (filledUnder: Readonly<Record<string, string>>, latest: ReadonlyMap<string, string>): boolean {
+function isCurrent (
+  filledUnder: Readonly<Record<string, string>>, latest: ReadonlyMap<string, string | undefined>
+): boolean {
   for (const name in filledUnder) {
     if (latest.has(name) && latest.get(name) !== filledUnder[name]) return false
   }

@@ -8,10 +8,11 @@ import { initial, staleIn, stepsFrom, type Fault, type Scenario } from './model/
 const run = (scenario: Scenario): Exploration => explore(initial(scenario), stepsFrom(scenario), staleIn)
 
 for (const payloadTags of [false, true]) {
-  for (const sameProcess of [false, true]) {
-    const what = `${payloadTags ? 'a tag of the payload' : 'a namespace'}, readers in ${sameProcess ? 'one process' : 'two processes'}`
+  for (const [sameProcess, holding] of [[false, false], [true, false], [false, true], [true, true]] as const) {
+    const what = `${payloadTags ? 'a tag of the payload' : 'a namespace'}, readers in ${sameProcess ? 'one process' : 'two processes'}` +
+      (holding ? ', one writer holds' : '')
     t.test(`no order of the steps of two readers, two writers, a crash, and a lost key or a repeated bump makes a read stale: ${what}`, async (t) => {
-      const { states, counterexample } = run({ payloadTags, sameProcess })
+      const { states, counterexample } = run({ payloadTags, sameProcess, holding })
       t.comment(`${states} states`)
       t.equal(counterexample, undefined)
       t.ok(states > 1_000, `only ${states} states`)
@@ -20,17 +21,24 @@ for (const payloadTags of [false, true]) {
 }
 
 const faults: Record<Fault, Omit<Scenario, 'fault'>> = {
-  'a lookup compares nothing': { payloadTags: false, sameProcess: false },
-  'versions are ensured after the handler ran': { payloadTags: false, sameProcess: false },
-  'an entry is stored under the versions of that moment': { payloadTags: false, sameProcess: false },
-  'a write is acknowledged before its bump': { payloadTags: false, sameProcess: false },
-  'a lost version comes back': { payloadTags: false, sameProcess: false },
-  'a bump that is sent again writes the same version': { payloadTags: false, sameProcess: false },
-  'join takes any fill': { payloadTags: false, sameProcess: true },
-  'a waiter does not compare the tags of the payload': { payloadTags: true, sameProcess: true },
-  'withPayloadTags does not compare groups': { payloadTags: true, sameProcess: false },
-  'withPayloadTags reads groups before tags': { payloadTags: true, sameProcess: false },
-  'a tag is bumped before its group': { payloadTags: true, sameProcess: false }
+  'a lookup compares nothing': { payloadTags: false, sameProcess: false, holding: false },
+  'versions are ensured after the handler ran': { payloadTags: false, sameProcess: false, holding: false },
+  'an entry is stored under the versions of that moment': { payloadTags: false, sameProcess: false, holding: false },
+  'a write is acknowledged before its bump': { payloadTags: false, sameProcess: false, holding: false },
+  'a lost version comes back': { payloadTags: false, sameProcess: false, holding: false },
+  'a bump that is sent again writes the same version': { payloadTags: false, sameProcess: false, holding: false },
+  'join takes any fill': { payloadTags: false, sameProcess: true, holding: false },
+  'a waiter does not compare the tags of the payload': { payloadTags: true, sameProcess: true, holding: false },
+  'withPayloadTags does not compare groups': { payloadTags: true, sameProcess: false, holding: false },
+  'withPayloadTags reads groups before tags': { payloadTags: true, sameProcess: false, holding: false },
+  'a tag is bumped before its group': { payloadTags: true, sameProcess: false, holding: false },
+  'an intent ends before its handler has settled': { payloadTags: false, sameProcess: false, holding: true },
+  'an intent is not renewed': { payloadTags: false, sameProcess: false, holding: true },
+  'an intent of an unknown outcome restores the version': { payloadTags: false, sameProcess: false, holding: true },
+  'an intent that expires restores the version': { payloadTags: false, sameProcess: false, holding: true },
+  'a bump ends the hold of another': { payloadTags: false, sameProcess: false, holding: true },
+  'a version that is held can be ensured': { payloadTags: false, sameProcess: false, holding: true },
+  'writing invalidates before it runs, and holds nothing': { payloadTags: false, sameProcess: false, holding: true }
 }
 
 for (const [fault, scenario] of Object.entries(faults) as Array<[Fault, Omit<Scenario, 'fault'>]>) {
@@ -42,7 +50,7 @@ for (const [fault, scenario] of Object.entries(faults) as Array<[Fault, Omit<Sce
 }
 
 /** What others do, not the plugin. */
-const OF_OTHERS = ['handler', 'late bump', 'done']
+const OF_OTHERS = ['handler', 'late handler', 'late bump', 'crashed', 'done']
 
 /** Whether TypeScript code declares a function, or, as `Class.method`, a method of one of its classes. */
 function declares (code: string, name: string): boolean {

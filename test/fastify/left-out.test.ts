@@ -8,7 +8,7 @@ interface Script { leftOut (version: string): ReadonlyMap<string, readonly strin
 
 const FEATURES = [
   'explain/explain', 'keys/constraints', 'keys/requests.property', 'keys/shapes', 'guards/handler-timeout',
-  'examples/page', 'examples/server'
+  'consistency/unknown-outcomes', 'examples/page', 'examples/server'
 ]
 const SENT_TWICE = 'plugin/sent-twice'
 const UNRELATED = ['package/consumers', 'package/published', 'package/setup']

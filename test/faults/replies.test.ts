@@ -56,7 +56,7 @@ for (const [where, local] of tiers) {
       t.match(await request('/', { method: 'PUT' }), { status: 200, text: '{"value":2}' })
       t.match(app.apiCache.stats(), { pending: 1 })
       for (const cache of ['MISS', 'MISS', 'MISS']) t.match(await request('/'), { cache, text: '{"value":2}' })
-      t.equal(await app.apiCache.invalidate('others'), 0)
+      t.equal(await (await app.apiCache.invalidate('others')).swept, 0)
       t.equal(app.apiCache.stats().pending, 2)
       t.match(errors(lines), [{ err: { code: 'FST_API_CACHE_UNEXPECTED_REPLY' } }])
 
@@ -121,7 +121,7 @@ t.test('on a client with stringNumbers sweeps are counted as numbers', async (t)
   const { app, request } = await application(t, {}, { stringNumbers: true })
   for (const path of ['/?a', '/?b', '/?c']) await request(path)
   await app.apiCache.settled()
-  t.equal(await app.apiCache.invalidate('values'), 3)
+  t.equal(await (await app.apiCache.invalidate('values')).swept, 3)
   t.equal(app.apiCache.stats().swept, 3)
 })
 

@@ -1,5 +1,8 @@
+import Fastify from 'fastify'
 import t from 'tap'
+import apiCache from '../../index.js'
 import { eachStore } from '../support/each-store.js'
+import { gate } from '../support/gate.js'
 import { keysOf, serving, type Serving } from '../support/serving.js'
 import type { Test } from 'tap'
 import type { ApiCacheOptions } from '../../index.js'
@@ -27,30 +30,40 @@ const state = async ({ request }: Serving): Promise<unknown[]> => {
 
 test('invalidate() invalidates a namespace and returns how many entries it swept', async (t, options) => {
   const server = await filled(t, options)
-  t.equal(await server.app.apiCache.invalidate('users'), 3)
+  t.equal(await (await server.app.apiCache.invalidate('users')).swept, 3)
   t.same(await keysOf(server.app, 'users'), [])
   t.same(await keysOf(server.app, 'posts'), [`api-cache|posts:GET /posts ${server.origin}`])
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'HIT'])
 })
 
+test('invalidate() resolves when the versions have been bumped, before the sweep, and says whether it is delivered', async (t, options) => {
+  const server = await filled(t, options)
+  const calls = [server.app.apiCache.invalidate('users'), server.app.apiCache.invalidateTags('everybody')]
+  for (const call of calls) t.equal((await call).delivered, true)
+  t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
+  let swept = 0
+  for (const call of calls) swept += await (await call).swept
+  t.equal(server.app.apiCache.stats().swept, swept)
+})
+
 test('invalidate() takes several namespaces, with duplicates, or none', async (t, options) => {
   const server = await filled(t, options)
-  t.equal(await server.app.apiCache.invalidate([]), 0)
+  t.equal(await (await server.app.apiCache.invalidate([])).swept, 0)
   t.same(await state(server), ['HIT', 'HIT', 'HIT', 'HIT'])
-  t.equal(await server.app.apiCache.invalidate(['users', 'posts', 'users', 'unknown']), 4)
+  t.equal(await (await server.app.apiCache.invalidate(['users', 'posts', 'users', 'unknown'])).swept, 4)
   t.equal(server.app.apiCache.stats().invalidations, 3)
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
 })
 
 test('invalidateTags() invalidates the entries that have a tag, in every namespace', async (t, options) => {
   const server = await filled(t, options)
-  t.equal(await server.app.apiCache.invalidateTags('user:2'), 1)
+  t.equal(await (await server.app.apiCache.invalidateTags('user:2')).swept, 1)
   t.same(await state(server), ['HIT', 'MISS', 'HIT', 'HIT'])
   await server.app.apiCache.settled()
-  t.equal(await server.app.apiCache.invalidateTags(['user:1', 'user:3', 'user:9']), 2)
+  t.equal(await (await server.app.apiCache.invalidateTags(['user:1', 'user:3', 'user:9'])).swept, 2)
   t.same(await state(server), ['MISS', 'HIT', 'MISS', 'HIT'])
   await server.app.apiCache.settled()
-  t.equal(await server.app.apiCache.invalidateTags('everybody'), 4)
+  t.equal(await (await server.app.apiCache.invalidateTags('everybody')).swept, 4)
   t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
 })
 
@@ -78,7 +91,7 @@ test('stats() counts what happened', async (t, options) => {
   })
   await request('/users/1')
   await request('/users/1', { headers: { cookie: 'a=b' } })
-  await app.apiCache.invalidate('users')
+  await (await app.apiCache.invalidate('users')).swept
   t.match(app.apiCache.stats(), { hits: 1, misses: 4, bypasses: 1, stored: 4, invalidations: 1, swept: 3 })
 })
 
@@ -96,6 +109,53 @@ test('settled() resolves when nothing is left to store or to sweep', async (t, o
     await app.apiCache.settled()
     t.equal((await keysOf(app, 'users')).length, 0)
   }
+})
+
+test('clear() invalidates everything under the prefix, and resolves to the number of swept entries', async (t, options) => {
+  const server = await filled(t, options)
+  const other = await filled(t, { ...options, prefix: 'other' })
+  const { delivered, swept } = await server.app.apiCache.clear()
+  t.equal(delivered, true)
+  t.equal(await swept, 4)
+  t.same(await keysOf(server.app, 'users'), [])
+  t.equal(server.app.apiCache.stats().swept, 4)
+  t.same(await state(server), ['MISS', 'MISS', 'MISS', 'MISS'])
+  t.same(await state(server), ['HIT', 'HIT', 'HIT', 'HIT'])
+  t.same(await state(other), ['HIT', 'HIT', 'HIT', 'HIT'])
+})
+
+test('a fill in progress when clear() is called is not served afterwards', async (t, options) => {
+  const [asked, goOn] = [gate(), gate()]
+  let value = 1
+  const { app, request } = await serving(t, options, (app) => app.get('/', { config: { cache: { namespace: 'values', expire: 60 } } }, async () => {
+    const read = value
+    asked.open()
+    await goOn.opened
+    return String(read)
+  }))
+  const old = request('/')
+  await asked.opened
+  value = 2
+  await app.apiCache.clear()
+  goOn.open()
+  t.equal((await old).text, '1')
+  await app.apiCache.settled()
+  t.match(await request('/'), { cache: 'MISS', text: '2' })
+})
+
+t.test('a pattern as a name is a coded error that says what to call instead', async (t) => {
+  const { app } = await serving(t, { store: 'memory' }, () => {})
+  const rejects = { code: 'FST_API_CACHE_PATTERN_NAME', message: /call fastify.apiCache.clear\(\)/ }
+  for (const pattern of ['*', '**', ['users', '*']]) {
+    await t.rejects(app.apiCache.invalidate(pattern), rejects)
+    await t.rejects(app.apiCache.invalidateTags(pattern), rejects)
+    await t.rejects(app.apiCache.writing(pattern, () => t.fail('it runs')), rejects)
+  }
+  const other = Fastify()
+  await other.register(apiCache, { store: 'memory' })
+  t.throws(() => other.post('/', { config: { cache: { invalidate: '*' } } }, async () => 1), rejects)
+  t.throws(() => other.post('/', { config: { cache: { invalidateTags: ['a', '*'] } } }, async () => 1), rejects)
+  await other.close()
 })
 
 t.test('an invalid name is a coded error', async (t) => {

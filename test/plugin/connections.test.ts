@@ -146,7 +146,7 @@ t.test('a Cluster is used on all its masters and stays open when the server clos
   const perMaster = await Promise.all(cluster.nodes.map(({ port }) => redisCli(port, '--scan', '--pattern', '*|users:*')))
   for (const keys of perMaster) t.not(keys.length, 0)
   t.same((await keysOf(app, 'users')).length, 60)
-  t.equal(await app.apiCache.invalidate('users'), 60)
+  t.equal(await (await app.apiCache.invalidate('users')).swept, 60)
   t.same(await Promise.all(cluster.nodes.map(({ port }) => redisCli(port, '--scan', '--pattern', '*|users:*'))), [[], [], []])
   for (const path of paths.slice(0, 5)) t.equal((await request(path)).cache, 'MISS')
   await app.close()

@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis'
 import type { WritePolicy } from '../../index.js'
 import { complaints, loggingTo, type LogLine } from '../support/log.js'
 import { longestTurn } from '../support/longest-turn.js'
@@ -62,7 +63,7 @@ test('a sweep for many names does not block requests, even with many entries', a
   }, async () => 'answer'))
   for (let entry = 0; entry < ENTRIES; entry++) await app.inject(`/entry-${entry}`)
   await app.apiCache.settled()
-  const turn = await longestTurn(LIMIT, () => app.apiCache.invalidateTags(NAMES))
+  const turn = await longestTurn(LIMIT, async () => await (await app.apiCache.invalidateTags(NAMES)).swept)
   t.ok(turn < LIMIT, `${turn.toFixed(1)} ms`)
 })
 
@@ -72,8 +73,45 @@ test('an invalidation of many names sweeps the entries of each, and counts them'
   }, async ({ params }) => params.name))
   await served.request('/other')
   await expectAll(served, 'MISS')
-  t.equal(await served.app.apiCache.invalidate(NAMES), SOME.length)
-  t.equal(await served.app.apiCache.invalidateTags([...NAMES, 'all']), 1)
+  t.equal(await (await served.app.apiCache.invalidate(NAMES)).swept, SOME.length)
+  t.equal(await (await served.app.apiCache.invalidateTags([...NAMES, 'all'])).swept, 1)
+})
+
+test('more than 100,000 names from a function invalidate everything; an API call and a strict write with as many are refused', async (t, options) => {
+  const names = Array.from({ length: 100_001 }, (_, index) => `name-${index}`)
+  const lines: LogLine[] = []
+  const { app, request } = await serving(t, options, (app) => {
+    app.get('/', { config: { cache: { namespace: 'any', expire: 60 } } }, async () => 'answer')
+    app.post('/', { config: { cache: { invalidateTags: () => names } } }, async () => 'written')
+    app.post('/strict', { config: { cache: { invalidateTags: () => names, strict: true } } }, async () => t.fail('it runs'))
+  }, loggingTo(lines))
+  await request('/')
+  const refusal = { code: 'FST_API_CACHE_TOO_MANY_NAMES', message: /at most 100000 names, got 100001/ }
+  await t.rejects(app.apiCache.invalidate(names), refusal)
+  await t.rejects(app.apiCache.invalidateTags(names), refusal)
+  await t.rejects(app.apiCache.writing(names, () => t.fail('it runs')), refusal)
+  t.match(JSON.parse((await request('/strict', { method: 'POST' })).text), { code: refusal.code })
+  t.equal((await request('/')).cache, 'HIT')
+  t.match(await request('/', { method: 'POST' }), { status: 200, text: 'written' })
+  t.equal((await request('/')).cache, 'MISS')
+  t.match(complaints(lines).filter(({ level }) => level === 50), [{ route: 'POST /', err: { code: refusal.code } }])
+})
+
+test('an invalidation of names without entries leaves no key behind', async (t, options) => {
+  const { app, request } = await serving(t, options, (app) => {
+    app.post('/', { config: { cache: { invalidate: named, invalidateTags: named } } }, async () => 'written')
+    app.post('/strict', { config: { cache: { invalidate: (request) => named(request), strict: true } } }, async () => 'written')
+  })
+  const names = NAMES.slice(0, 500)
+  for (const path of ['/', '/strict']) await request(path, writing(names))
+  await app.apiCache.invalidate(names)
+  await app.apiCache.writing({ namespaces: names, tags: names }, () => {})
+  await app.apiCache.clear()
+  await app.apiCache.settled()
+  if (options.store === 'memory') return
+  const client = new Redis(options.redis as string)
+  t.teardown(() => { client.disconnect() })
+  t.same(await client.keys('*'), [])
 })
 
 for (const [kind, declares] of [['the request', (given: unknown) => () => given], ['the payload', (given: unknown) => (_request: unknown, _payload: unknown) => given]] as const) {

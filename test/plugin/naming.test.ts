@@ -37,7 +37,7 @@ test('prefix is the first part of every key', async (t, options) => {
   await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), [`my.app:v2|users:GET / ${origin}`])
   t.equal((await request('/')).cache, 'HIT')
-  t.equal(await app.apiCache.invalidate('users'), 1)
+  t.equal(await (await app.apiCache.invalidate('users')).swept, 1)
 })
 
 t.test('all keys of an application in Redis begin with its prefix', async (t) => {
@@ -79,7 +79,7 @@ t.test('a client\'s keyPrefix is before every key in Redis, and keys() and sweep
   const scan = (pattern: string): Promise<string[]> => redisCli(redis().port, '--scan', '--pattern', pattern)
   t.same(await scan('*|users:*').then((keys) => keys.sort()), [`api-cache|users:GET / ${outside!.origin}`, `tenant:*:api-cache|users:GET / ${inside!.origin}`])
   t.same(await keysOf(inside!.app, 'users'), [`api-cache|users:GET / ${inside!.origin}`])
-  t.equal(await inside!.app.apiCache.invalidate('users'), 1)
+  t.equal(await (await inside!.app.apiCache.invalidate('users')).swept, 1)
   t.same(await scan('*|users:*'), [`api-cache|users:GET / ${outside!.origin}`])
   t.equal((await inside!.request('/')).cache, 'MISS')
   t.equal((await outside!.request('/')).cache, 'HIT')

@@ -25,7 +25,7 @@ t.test('a store of the user can do all that the plugin needs', async (t) => {
   t.same(await state(), ['MISS', 'MISS'])
   await app.apiCache.settled()
   t.same(await keysOf(app, 'users'), [1, 2].map((id) => `api-cache|users:GET /users/${id} ${origin}`))
-  t.equal(await app.apiCache.invalidate('users'), 2)
+  t.equal(await (await app.apiCache.invalidate('users')).swept, 2)
   t.equal(store.entries.size, 0)
   t.match(app.apiCache.stats(), { store: 'map', available: true, failures: 0 })
   t.same(complaints(lines), [])

@@ -26,9 +26,7 @@ export async function writing (
   if (plugin) await app.register(apiCache, { store: 'memory' })
   await prepare(app)
   const invalidate: Invalidation = (_request, payload) => { told.push(payload); return [] }
-  // Without the plugin there is no more than an onSend hook that comes later, as the plugin's does.
-  const onSend = plugin ? [] : [async (_request: unknown, _reply: unknown, payload: unknown) => payload]
-  const { request } = await listening(t, app, () => app.post('/', { config: { cache: { invalidate } }, onSend }, (request, reply) => handler(request, reply)))
+  const { request } = await listening(t, app, () => app.post('/', { config: { cache: { invalidate } } }, (request, reply) => handler(request, reply)))
   return {
     post: () => request('/', { method: 'POST' }),
     told,

@@ -49,6 +49,6 @@ t.test('the plugin connects with the returned options', async (t) => {
     t.teardown(() => app.close())
     await app.register(apiCache, { redis: redisFromEnvironment(env), timeout: 10_000 })
     t.match(app.apiCache.stats(), { store: 'redis', available: true })
-    t.equal(await app.apiCache.invalidate('users'), 0)
+    t.equal(await (await app.apiCache.invalidate('users')).swept, 0)
   }
 })

@@ -138,7 +138,7 @@ const odd: Array<[what: string, command: string, run: Run, replies: unknown[], u
   ['an ensure', 'eval', operations['ensure']!, ['QUEUED', null, ...NO_TEXT, [1], ['a', 'b'], [null]]],
   ['an ensure without scripts', 'set', operations['ensure']!, ['QUEUED', 'ok', ...NO_TEXT], 'plain'],
   ['the rest of an ensure without scripts', 'get', operations['ensure']!, ['QUEUED', undefined, 1, []], 'plain'],
-  ['a bump', 'eval', operations['bump']!, ['QUEUED', 'OK', '1', ...NO_TEXT]],
+  ['a bump', 'eval', operations['bump']!, ['QUEUED', 0, 2, ...NO_INTEGER]],
   ['a bump without scripts', 'del', operations['bump']!, ['QUEUED', ...NO_INTEGER], 'plain'],
   ['the beginning of an intent', 'eval', operations['begin intent']!, ['QUEUED', 0, 2, ...NO_INTEGER]],
   ['the end of an intent', 'eval', operations['end intent']!, ['QUEUED', 0, 2, ...NO_INTEGER]],

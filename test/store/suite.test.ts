@@ -92,11 +92,6 @@ const wrong: Record<string, () => CacheStore> = {
       return current.map((version) => version ?? fresh)
     }
   }(),
-  'bumps only versions that exist': () => new class extends MapStore {
-    override async bump (names: readonly string[], fresh: string): Promise<void> {
-      await super.bump(names.filter((name) => this.tokens.has(name)), fresh)
-    }
-  }(),
   'bumps only versions that do not exist': () => new class extends MapStore {
     override async bump (names: readonly string[], fresh: string): Promise<void> { await this.ensure(names, fresh) }
   }(),
@@ -187,6 +182,11 @@ const wrong: Record<string, () => CacheStore> = {
   }(),
   'holds for ever': () => new class extends FullStore {
     override async begin (names: readonly string[], writer: string): Promise<void> { await super.begin(names, writer, 1e9) }
+  }(),
+  'never renews an intent': () => new class extends FullStore {
+    override async begin (names: readonly string[], writer: string, milliseconds: number): Promise<void> {
+      await super.begin(names.filter((name) => this.holds.get(name)?.writers.has(writer) !== true), writer, milliseconds)
+    }
   }(),
   'never ends an intent': () => new class extends FullStore {
     override async end (): Promise<void> {}

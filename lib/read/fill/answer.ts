@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { lacksCharset, serializerOf } from '../../fastify/serializer.js'
 import { isStorableHeader, textOf, type HeaderDifference, type Headers } from '../../http/headers.js'
 import type { BodyKind } from '../../entry/entry.js'
-import { isResponse } from '../response-stage.js'
+import { isNodeStream, isResponse, isWebStream } from '../../fastify/payload.js'
 import { headersOf } from '../../fastify/private-state.js'
 import type { HandlerHeaders } from './handler-headers.js'
 
@@ -49,10 +49,8 @@ export function payloadOf (payload: unknown): Payload {
   if (ArrayBuffer.isView(payload)) {
     return { as: 'bytes', body: Buffer.from(new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength)) }
   }
-  if ('pipe' in payload && typeof payload.pipe === 'function') return { as: 'stream', stream: payload as Readable }
-  if ('getReader' in payload && typeof payload.getReader === 'function') {
-    return { as: 'web-stream', stream: payload as ReadableStream }
-  }
+  if (isNodeStream(payload)) return { as: 'stream', stream: payload }
+  if (isWebStream(payload)) return { as: 'web-stream', stream: payload }
   return isResponse(payload) ? { as: 'response', response: payload } : { as: 'object' }
 }
 

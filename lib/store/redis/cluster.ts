@@ -54,6 +54,17 @@ export class ClusterServers implements Topology {
     return runs
   }
 
+  together (keys: readonly string[]): ReadonlyArray<readonly string[]> {
+    const bySlot = new Map<number, string[]>()
+    for (const key of keys) {
+      const slot = calculateSlot(this.keyPrefix + key)
+      const others = bySlot.get(slot)
+      if (others === undefined) bySlot.set(slot, [key])
+      else others.push(key)
+    }
+    return [...bySlot.values()]
+  }
+
   forget (key: string): void {
     this.#connection(key)?.forget()
   }

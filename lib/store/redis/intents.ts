@@ -1,5 +1,6 @@
 import type { Intents } from '../contract.js'
 import { expectInteger } from './replies.js'
+import { inParts, runAlsoIfFull, type RunScript } from './run-script.js'
 import { BEGIN_INTENT, END_INTENT } from './scripts.js'
 import type { Topology } from './topology.js'
 import { VERSION_SECONDS } from './versions.js'
@@ -16,16 +17,17 @@ export class RedisIntents implements Intents {
   }
 
   async begin (names: readonly string[], writer: string, milliseconds: number): Promise<void> {
-    await Promise.all(names.map((name) => this.#run(name, BEGIN_INTENT, [writer, milliseconds])))
+    await this.#run(names, (keys) => runAlsoIfFull(this.#topology.client, BEGIN_INTENT, keys, [writer, milliseconds]))
   }
 
   async end (names: readonly string[], writer: string, fresh: string, written: boolean): Promise<void> {
-    const runs = await this.#topology.runsOf(names)
-    await Promise.all(names.map((name, index) =>
-      this.#run(name, END_INTENT, [writer, fresh, runs[index]!.mark, VERSION_SECONDS, written ? '1' : '0'])))
+    await this.#run(names, (keys, { mark }) => runAlsoIfFull(this.#topology.client, END_INTENT, keys,
+      [writer, fresh, mark, VERSION_SECONDS, written ? '1' : '0']))
   }
 
-  async #run (name: string, script: string, args: Array<string | number>): Promise<void> {
-    expectInteger('EVAL', await this.#watch(name, this.#topology.client.eval(script, 1, name, ...args)), 1)
+  async #run (names: readonly string[], run: RunScript): Promise<void> {
+    await inParts(this.#topology, names, async (keys, server) => {
+      expectInteger('EVAL', await this.#watch(keys[0]!, run(keys, server)), keys.length)
+    })
   }
 }

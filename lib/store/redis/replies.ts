@@ -65,9 +65,8 @@ export function asScan (reply: unknown): [cursor: string, keys: string[]] {
   throw unexpected('SCAN', reply)
 }
 
-/** The only string in a script's list. It is in a list so that it cannot be confused with QUEUED. */
-export function asListedText (command: string, reply: unknown): string {
-  if (isTexts(reply) && reply.length === 1) return reply[0]!
+export function asTexts (command: string, reply: unknown, count: number): string[] {
+  if (isTexts(reply) && reply.length === count) return reply
   throw unexpected(command, reply)
 }
 

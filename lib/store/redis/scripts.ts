@@ -3,10 +3,10 @@ import { CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
 /*
  * The value of a version's key is the version. While strict writes are in progress it is a hold:
  *
- *     ~ <the version before, or nothing> ~ <writer>:<deadline>,<writer>:<deadline>…
+ *     ~ <the version before, `!` if it must not come back, or nothing> ~ <writer>:<deadline>,<writer>:<deadline>…
  *
  * Deadlines are in milliseconds of the server's clock. The key expires with the last deadline: a
- * missing version invalidates as a new one does. Each script uses only one key, as a Cluster requires.
+ * missing version invalidates as a new one does. On a Cluster all keys of a script have one slot.
  */
 /** The first character of a hold. */
 export const HELD = '~'
@@ -14,10 +14,16 @@ export const HELD = '~'
 /** Longest version. Longer values that are not holds were not written by this plugin. */
 export const MAX_VERSION_BYTES = 64
 
+/** A hold always expires; a value that looks like one but does not is damaged. */
 const READ = `
-local value = redis.pcall('GET', KEYS[1])
-if type(value) ~= 'string' then value = '' end
-local before, list = string.match(value, '^~([^~]*)~(.*)$')
+local function read (key)
+  local value = redis.pcall('GET', key)
+  if type(value) ~= 'string' then value = '' end
+  local before, list = string.match(value, '^~([^~]*)~(.*)$')
+  local left = redis.call('PTTL', key)
+  if left <= 0 then before, list = nil, nil end
+  return value, list, before, left
+end
 `
 
 /** Hexadecimal digits of a version: too many to guess. */
@@ -29,71 +35,97 @@ const VERSION_DIGITS = 24
  * replaced. The new version also depends on the present value and the time, so it is always another.
  */
 const FRESH = `
-local function fresh (text, mark)
-  local time = redis.call('TIME')
+local time = redis.call('TIME')
+local function fresh (value, text, mark)
   return string.sub(redis.sha1hex(value .. text .. time[1] .. '.' .. time[2]), 1, ${VERSION_DIGITS}) .. mark
 end
 `
 
-/** Drops expired intents, whose writers have crashed: what they wrote is unknown. */
-const READ_HOLDS = `${READ}
-local time = redis.call('TIME')
+/** Drops the writer's own intent, and expired ones, whose writers have crashed: what they wrote is unknown. */
+const READ_HOLDS = `${READ}${FRESH}
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local holds = {}
-local mine = false
-if list then
+local function readHolds (key, own)
+  local value, list, before, left = read(key)
+  local holds, mine = {}, false
+  if not list then return value, holds, #value <= ${MAX_VERSION_BYTES} and value or '!', left, mine, list end
   for writer, deadline in string.gmatch(list, '([^:,]+):(%d+)') do
-    if writer == ARGV[1] then mine = true
+    if writer == own then mine = true
     elseif tonumber(deadline) > now then holds[#holds + 1] = writer .. ':' .. deadline
-    else before = '' end
+    else before = '!' end
   end
-else
-  before = #value <= ${MAX_VERSION_BYTES} and value or ''
+  return value, holds, before, left, mine, list
 end
 `
 
-/**
- * Arguments: text, mark, seconds. Creates the version if it does not exist. Returns the value of the
- * key in a list. A hold always expires; a value that looks like one but does not is damaged.
- */
+/** Arguments: text, mark, seconds. Creates the versions that do not exist. Returns the values of all keys. */
 export const ENSURE = `${READ}${FRESH}
-if value ~= '' and (not list or redis.call('PTTL', KEYS[1]) > 0) then return {value} end
-local version = fresh(ARGV[1], ARGV[2])
-redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
-return {version}`
+local values = {}
+for index, key in ipairs(KEYS) do
+  local value, list = read(key)
+  if value == '' or (string.sub(value, 1, 1) == '~' and not list) then
+    value = fresh(value, ARGV[1], ARGV[2])
+    redis.call('SET', key, value, 'EX', ARGV[3])
+  end
+  values[index] = value
+end
+return values`
 
 /**
- * Arguments: text, mark, seconds. Replaces the version and returns the new one. If it is held,
- * removes the version before from the hold and returns nothing.
+ * Arguments: text, mark, seconds. Replaces the versions that exist, in this order. One that does not
+ * exist has no entries. One that is held stays held, and what it was before does not come back.
  */
 export const BUMP = `${READ}${FRESH}
-if list and redis.call('PTTL', KEYS[1]) > 0 then
-  redis.call('SET', KEYS[1], '~~' .. list, 'KEEPTTL')
-  return false
+for _, key in ipairs(KEYS) do
+  local value, list, before, left = read(key)
+  if left <= 0 then left = ARGV[3] * 1000 end
+  if list then redis.call('SET', key, '~!~' .. list, 'PX', left)
+  elseif value ~= '' then redis.call('SET', key, fresh(value, ARGV[1], ARGV[2]), 'PX', left) end
 end
-local version = fresh(ARGV[1], ARGV[2])
+return #KEYS`
+
+/** Arguments: text, mark, seconds. Sets a new version and returns it; nothing if the key is held. */
+export const REPLACE = `${READ}${FRESH}
+local value, list = read(KEYS[1])
+if list then return false end
+local version = fresh(value, ARGV[1], ARGV[2])
 redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
 return version`
 
-/** Arguments: writer, milliseconds. Holds the version until the writer's intent ends, or for that time. */
-export const BEGIN_INTENT = `${READ_HOLDS}
-holds[#holds + 1] = ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2]))
-redis.call('SET', KEYS[1], '~' .. before .. '~' .. table.concat(holds, ','), 'PX', ARGV[2])
+/** Deletes a version, which invalidates as a new one does; returns 0 if it is held. */
+export const DROP = `${READ}
+local value, list = read(KEYS[1])
+if list then return 0 end
+redis.call('DEL', KEYS[1])
 return 1`
+
+/** Arguments: writer, milliseconds. Holds the versions until the writer's intent ends, or for that time. */
+export const BEGIN_INTENT = `${READ_HOLDS}
+for _, key in ipairs(KEYS) do
+  local _, holds, before = readHolds(key, ARGV[1])
+  holds[#holds + 1] = ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2]))
+  redis.call('SET', key, '~' .. before .. '~' .. table.concat(holds, ','), 'PX', ARGV[2])
+end
+return #KEYS`
 
 /**
  * Arguments: writer, text, mark, seconds, '1' if the writer has written. Ends the writer's intent.
- * The last one to end sets a new version, or restores the version before if no writer has written.
- * If the script runs twice, the second run finds no intent of this writer, and restores nothing.
+ * The last one to end restores the version before, or sets a new one if a writer has written or has
+ * expired. If the script runs twice, the second run finds no intent of this writer, and restores nothing.
  */
-export const END_INTENT = `${READ_HOLDS}${FRESH}
-if ARGV[5] == '1' or (list and not mine) then before = '' end
-if #holds > 0 then
-  redis.call('SET', KEYS[1], '~' .. before .. '~' .. table.concat(holds, ','), 'KEEPTTL')
-elseif list or ARGV[5] == '1' then
-  redis.call('SET', KEYS[1], before ~= '' and before or fresh(ARGV[2], ARGV[3]), 'EX', ARGV[4])
+export const END_INTENT = `${READ_HOLDS}
+for _, key in ipairs(KEYS) do
+  local value, holds, before, left, mine, list = readHolds(key, ARGV[1])
+  if before ~= '' and (ARGV[5] == '1' or (list and not mine)) then before = '!' end
+  if #holds > 0 then
+    redis.call('SET', key, '~' .. before .. '~' .. table.concat(holds, ','), 'PX', left)
+  elseif before == '' then
+    redis.call('DEL', key)
+  elseif list or before == '!' then
+    if before == '!' then before = fresh(value, ARGV[2], ARGV[3]) end
+    redis.call('SET', key, before, 'EX', ARGV[4])
+  end
 end
-return 1`
+return #KEYS`
 
 /** Arguments: holder, milliseconds. Takes a free lease, or prolongs the holder's own. */
 export const LEASE = `

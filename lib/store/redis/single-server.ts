@@ -40,6 +40,10 @@ export class SingleServer implements Topology {
     return this.#connection.learn().then((run) => keys.map(() => run))
   }
 
+  together (keys: readonly string[]): ReadonlyArray<readonly string[]> {
+    return keys.length === 0 ? [] : [keys]
+  }
+
   forget (): void {
     this.#connection.forget()
   }

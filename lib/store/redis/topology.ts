@@ -21,6 +21,8 @@ export interface Topology {
   masters(): readonly Redis[]
   /** The runs of the servers of these keys; a promise while one of them is unknown. */
   runsOf(keys: readonly string[]): ServerRun[] | Promise<ServerRun[]>
+  /** The keys in lists of which each can be given to one script, in the order of the keys. */
+  together(keys: readonly string[]): ReadonlyArray<readonly string[]>
   /** Forgets the run of the key's server, which may have changed. */
   forget(key: string): void
   reads(interpret: Interpret): EntryReads

@@ -1,9 +1,10 @@
 import { ONE_YEAR_IN_SECONDS } from '../../policy/duration.js'
 import { CLOSED, type CurrentVersions, type MaybePromise } from '../contract.js'
 import { isReply } from './errors.js'
-import { asInteger, asListedText, asMarkedText, asValue, expectOk, type Value } from './replies.js'
+import { asFlag, asInteger, asMarkedText, asTexts, asValue, expectInteger, expectOk, type Value } from './replies.js'
 import { trust, trusts, type ServerRun } from './run-id.js'
-import { BUMP, ENSURE, HELD, MAX_VERSION_BYTES } from './scripts.js'
+import { inParts, runAlsoIfFull } from './run-script.js'
+import { BUMP, DROP, ENSURE, HELD, MAX_VERSION_BYTES, REPLACE } from './scripts.js'
 import type { Topology } from './topology.js'
 import type { Watch } from './writes.js'
 
@@ -28,61 +29,88 @@ export class Versions {
 
   /** @param known the versions that exist, from a read before */
   async ensure (names: readonly string[], known: CurrentVersions, fresh: string): Promise<string[]> {
-    return await Promise.all(names.map((name, index) => known[index] ?? this.#ensureOne(name, fresh)))
+    const missing = names.filter((_, index) => known[index] === undefined)
+    if (missing.length === 0) return known as string[]
+    const values = await this.#ensureEach(missing, fresh)
+    const runs = await this.#topology.runsOf(names)
+    return await Promise.all(names.map(async (name, index) => {
+      const value = values.get(name)
+      if (isHeld(value)) return CLOSED
+      // A version that is damaged, from another run, or lost again at once may be one under which
+      // entries have been filled and invalidated, so it must be replaced by one that was never used.
+      return known[index] ?? reliable(name, value, runs[index]!) ??
+        await this.#replace(name, fresh, runs[index]!) ?? CLOSED
+    }))
   }
 
   async bump (names: readonly string[], fresh: string): Promise<void> {
-    const runs = await this.#topology.runsOf(names)
-    await Promise.all(names.map((name, index) => this.#bumpOne(name, fresh, runs[index]!)))
+    await inParts(this.#topology, names, async (keys, { mark }) => {
+      const bumped = runAlsoIfFull(this.#topology.client, BUMP, keys, [fresh, mark, VERSION_SECONDS])
+      try {
+        expectInteger('EVAL', await this.#watch(keys[0]!, bumped), keys.length)
+      } catch (error) {
+        if (!isReply(error)) throw error
+        await Promise.all(keys.map((key) => this.#drop(key)))
+      }
+    })
   }
 
-  async #ensureOne (name: string, fresh: string): Promise<string> {
-    const value = await this.#create(name, fresh, await this.#runOf(name))
-    if (isHeld(value)) return CLOSED
-    // Another run may have begun since.
-    const run = await this.#runOf(name)
-    const version = reliable(name, value, run)
-    if (version !== undefined) return version
-    // The version is damaged, from another run, or was lost again at once. Entries may have been
-    // filled under it and invalidated since, so it must be replaced by one that was never used.
-    const bumped = await this.#bumpOne(name, fresh, run)
-    trust(run, name)
-    return bumped ?? CLOSED
-  }
-
-  async #runOf (name: string): Promise<ServerRun> {
-    const [run] = await this.#topology.runsOf([name])
-    return run!
-  }
-
-  /** Creates the version if it does not exist; returns the value of its key. */
-  async #create (name: string, fresh: string, { mark }: ServerRun): Promise<Value> {
+  /** Creates the versions that do not exist; returns the values of their keys. */
+  async #ensureEach (names: readonly string[], fresh: string): Promise<Map<string, Value>> {
     const { client } = this.#topology
-    try {
-      const value = client.eval(ENSURE, 1, name, fresh, mark, VERSION_SECONDS)
-      return Buffer.from(asListedText('EVAL', await this.#watch(name, value)))
-    } catch (error) {
-      if (!isReply(error)) throw error
-    }
-    // For a Redis user without permission to run scripts.
-    const created = await this.#watch(name, client.set(name, fresh + mark, 'EX', VERSION_SECONDS, 'NX'))
-    if (created !== null) expectOk('SET', created)
+    const values = new Map<string, Value>()
+    await inParts(this.#topology, names, async (keys, { mark }) => {
+      try {
+        const there = client.eval(ENSURE, keys.length, ...keys, fresh, mark, VERSION_SECONDS)
+        const texts = asTexts('EVAL', await this.#watch(keys[0]!, there), keys.length)
+        keys.forEach((key, index) => { values.set(key, Buffer.from(texts[index]!)) })
+      } catch (error) {
+        if (!isReply(error)) throw error
+        await Promise.all(keys.map(async (key) => {
+          values.set(key, await this.#ensureWithoutScript(key, fresh + mark))
+        }))
+      }
+    })
+    return values
+  }
+
+  /** For a Redis user without permission to run scripts. */
+  async #ensureWithoutScript (name: string, version: string): Promise<Value> {
+    const { client } = this.#topology
+    const made = await this.#watch(name, client.set(name, version, 'EX', VERSION_SECONDS, 'NX'))
+    if (made !== null) expectOk('SET', made)
     return asValue('GET', await client.getBuffer(name))
   }
 
-  /** Replaces a version; undefined if there is no new one: a strict write holds it, or it could only be deleted. */
-  async #bumpOne (name: string, fresh: string, { mark }: ServerRun): Promise<string | undefined> {
-    const { client } = this.#topology
+  /** Sets a new version; undefined if there is none: a strict write holds it, or it could only be deleted. */
+  async #replace (name: string, fresh: string, run: ServerRun): Promise<string | undefined> {
+    let version: string | undefined
     try {
-      const bumped = client.eval(BUMP, 1, name, fresh, mark, VERSION_SECONDS)
-      return asMarkedText('EVAL', await this.#watch(name, bumped), mark)
+      const replaced = this.#topology.client.eval(REPLACE, 1, name, fresh, run.mark, VERSION_SECONDS)
+      version = asMarkedText('EVAL', await this.#watch(name, replaced), run.mark)
     } catch (error) {
       if (!isReply(error)) throw error
+      await this.#drop(name)
     }
-    // For a Redis user without permission to run scripts, or a Redis that is full. Deleting a version
-    // invalidates as a new one does, and may safely happen twice.
-    asInteger('DEL', await this.#watch(name, client.del(name)))
-    return undefined
+    trust(run, name)
+    return version
+  }
+
+  /**
+   * For a Redis that is full, or a user without permission to run scripts. Deleting a version
+   * invalidates as a new one does, and may safely happen twice. But it would end a hold.
+   */
+  async #drop (name: string): Promise<void> {
+    const { client } = this.#topology
+    let isFree: boolean
+    try {
+      isFree = asFlag('EVAL', await this.#watch(name, client.eval(DROP, 1, name)))
+    } catch (error) {
+      if (!isReply(error)) throw error
+      isFree = !isHeld(asValue('GET', await client.getBuffer(name)))
+      if (isFree) asInteger('DEL', await this.#watch(name, client.del(name)))
+    }
+    if (!isFree) throw new Error('a strict write holds the version, which could not be replaced')
   }
 }
 

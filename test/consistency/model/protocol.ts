@@ -2,7 +2,7 @@ import type { Step } from './explorer.js'
 
 /*
  * The protocol of versions, as lib speaks it: one cached route that shows one value, two readers,
- * two writers, one crash, and one key that is lost or one bump that is done twice. Each step below
+ * two writers (one of which may hold its versions), one crash, and one key that is lost or one bump that is done twice. Each step below
  * is one thing that happens at one moment: an answer of the store, of the database, or what the
  * plugin does between two of them. These functions of lib take it (a test looks for each of them):
  *
@@ -18,6 +18,8 @@ import type { Step } from './explorer.js'
  *   compareGroups     withPayloadTags                    lib/read/payload-tags.ts
  *   publish           Fill.#keep, Fill.#publish          lib/read/fill/life.ts
  *   release           FillsInFlight.release              lib/read/coalesce/fills-in-flight.ts
+ *   begin             Intent.begin                       lib/write/intent.ts
+ *   end               Intent.end                         lib/write/intent.ts
  *   bump              Invalidation.invalidate            lib/write/invalidation.ts
  *   acknowledge       invalidateOnSend                   lib/fastify/write-hooks.ts
  *
@@ -38,12 +40,21 @@ export type Fault =
   | 'withPayloadTags does not compare groups'
   | 'withPayloadTags reads groups before tags'
   | 'a tag is bumped before its group'
+  | 'an intent ends before its handler has settled'
+  | 'an intent is not renewed'
+  | 'an intent of an unknown outcome restores the version'
+  | 'an intent that expires restores the version'
+  | 'a bump ends the hold of another'
+  | 'a version that is held can be ensured'
+  | 'writing invalidates before it runs, and holds nothing'
 
 export interface Scenario {
   /** Whether the tag that a write bumps is known from the payload only; the write bumps the namespace otherwise. */
   readonly payloadTags: boolean
   /** Whether the readers share a process, and so its fills in flight. */
   readonly sameProcess: boolean
+  /** Whether the first writer is strict, or `writing()`; it may also be refused, which restores the versions. */
+  readonly holding: boolean
   readonly fault?: Fault
 }
 
@@ -74,15 +85,24 @@ interface Reader {
 }
 
 interface Writer {
-  readonly at: 'handler' | 'bump' | 'acknowledge' | 'late bump' | 'done'
+  readonly at: 'begin' | 'handler' | 'late handler' | 'end' | 'bump' | 'acknowledge' | 'late bump' | 'crashed' | 'done'
   readonly value: number
   readonly bumped: number
+  /** The keys that it holds. */
+  readonly holds: readonly string[]
+}
+
+/** A key that is held. Its version counts as missing. */
+interface Hold {
+  readonly before: number | null
+  readonly existed: boolean
 }
 
 export interface State {
   readonly database: number
   readonly acknowledged: number
   readonly versions: Versions
+  readonly held: Readonly<Record<string, Hold>>
   /** What was lost of versions, for the fault that brings it back. */
   readonly lost: Versions
   /** What the first bump of each key wrote, for the fault that writes it again. */
@@ -97,16 +117,18 @@ export interface State {
   readonly stale?: string
 }
 
-export const initial = ({ payloadTags }: Scenario): State => ({
+export const initial = ({ payloadTags, holding, fault }: Scenario): State => ({
   database: 0,
   acknowledged: 0,
   // A write that bumps only the tag leaves it alone: that it has to be ensured is the other scenario's.
-  versions: payloadTags ? { namespace: 1 } : {},
+  // Both readers are needed to find a bump that is done again.
+  versions: payloadTags || fault === 'a bump that is sent again writes the same version' ? { namespace: 1 } : {},
+  held: {},
   lost: {},
   sent: {},
   fills: [],
   readers: [0, 1].map(() => ({ at: 'lookup', floor: 0 })),
-  writers: [0, 1].map(() => ({ at: 'handler', value: 0, bumped: 0 })),
+  writers: [holding ? 'begin' as const : 'handler' as const, 'handler' as const].map((at) => ({ at, value: 0, bumped: 0, holds: [] })),
   crashes: 1,
   losses: 1
 })
@@ -121,6 +143,7 @@ export function stepsFrom (scenario: Scenario): (state: State) => Array<Step<Sta
         ...state.readers.flatMap((reader, index) => readerSteps(scenario, state, reader, index)),
         ...state.writers.flatMap((writer, index) => writerSteps(scenario, state, writer, index)),
         ...crashes(scenario, state),
+        ...expiries(scenario, state),
         ...losses(scenario, state),
         ...resends(scenario, state)
       ].map(([name, next]) => [name, canonical(next)])
@@ -153,6 +176,7 @@ function canonical (state: State): State {
   return {
     ...tidy,
     versions: renamed(tidy.versions),
+    held: Object.fromEntries(Object.entries(tidy.held).sort().map(([key, hold]) => [key, { ...hold, before: name(hold.before) }])),
     lost: renamed(tidy.lost),
     sent: renamed(tidy.sent),
     ...(tidy.entry && { entry: entry(tidy.entry) }),
@@ -170,11 +194,12 @@ function canonical (state: State): State {
 function newVersion (state: State): number {
   const held = [state, ...state.fills, ...state.readers, state.entry, ...state.fills.map(({ outcome }) => outcome), ...state.readers.map(({ entry }) => entry)]
     .flatMap((holder) => Object.values(holder?.versions ?? {}))
-  return 1 + Math.max(0, ...[...held, ...Object.values(state.lost), ...Object.values(state.sent), ...state.readers.map(({ group }) => group)].map((token) => token ?? 0))
+  return 1 + Math.max(0, ...[...held, ...Object.values(state.held).map(({ before }) => before), ...Object.values(state.lost), ...Object.values(state.sent), ...state.readers.map(({ group }) => group)].map((token) => token ?? 0))
 }
 
-/** The current version of a key; one that does not exist becomes a new one first. */
-function ensure (state: State, key: string): [State, number] {
+/** The current version of a key; one that does not exist becomes a new one first. Null for one that is held. */
+function ensure ({ fault }: Scenario, state: State, key: string): [State, number | null] {
+  if (state.held[key] !== undefined && fault !== 'a version that is held can be ensured') return [state, null]
   const version = state.versions[key]
   if (version != null) return [state, version]
   const fresh = newVersion(state)
@@ -183,7 +208,8 @@ function ensure (state: State, key: string): [State, number] {
 
 const current = (state: State, key: string): number | null => state.versions[key] ?? null
 
-function readerSteps ({ payloadTags, sameProcess, fault }: Scenario, state: State, reader: Reader, index: number): Array<Step<State>> {
+function readerSteps (scenario: Scenario, state: State, reader: Reader, index: number): Array<Step<State>> {
+  const { payloadTags, sameProcess, fault } = scenario
   const to = (next: Partial<Reader>, from: State = state): State =>
     ({ ...from, readers: from.readers.map((other, at) => at === index ? { ...other, ...next } : other) })
   const done = (from: State = state): State => to({
@@ -221,7 +247,9 @@ function readerSteps ({ payloadTags, sameProcess, fault }: Scenario, state: Stat
     }
     case 'coalesce': {
       if (fault === 'versions are ensured after the handler ran') return step(to({ at: 'join', versions: { namespace: null } }))
-      const [next, namespace] = ensure(state, 'namespace')
+      const [next, namespace] = ensure(scenario, state, 'namespace')
+      // Held: the request bypasses the cache.
+      if (namespace === null) return step(done())
       return step(to({ at: 'join', versions: { namespace } }, next))
     }
     case 'join': {
@@ -245,7 +273,7 @@ function readerSteps ({ payloadTags, sameProcess, fault }: Scenario, state: Stat
         ? served(reader.entry!.value)
         : to({ at: afterJoin, fill: undefined, entry: undefined }))
     case 'groupVersions': {
-      const [next, group] = ensure(state, 'group')
+      const [next, group] = ensure(scenario, state, 'group')
       return step(to({ at: 'fill', group }, next))
     }
     case 'fill': {
@@ -256,23 +284,24 @@ function readerSteps ({ payloadTags, sameProcess, fault }: Scenario, state: Stat
       const invalidated = fault === 'withPayloadTags reads groups before tags' && current(state, 'group') !== reader.group
       if (invalidated) return step(done(fillTo({ outcome: null, findable: false })))
       if (fault === 'withPayloadTags reads groups before tags') return step(to({ at: 'compareGroups' }))
-      const [next, tag] = ensure(state, 'tag')
+      const [next, tag] = ensure(scenario, state, 'tag')
+      if (tag === null) return step(done(fillTo({ outcome: null, findable: false })))
       return step(to({ at: 'compareGroups', entry: { ...reader.entry!, versions: { ...reader.entry!.versions, tag } } }, next))
     }
     case 'compareGroups': {
       if (fault === 'withPayloadTags reads groups before tags') {
-        const [next, tag] = ensure(state, 'tag')
+        const [next, tag] = ensure(scenario, state, 'tag')
         return step(to({ at: 'publish', entry: { ...reader.entry!, versions: { ...reader.entry!.versions, tag } } }, next))
       }
-      const [next, group] = ensure(state, 'group')
-      const isUnchanged = group === reader.group || fault === 'withPayloadTags does not compare groups'
+      const [next, group] = ensure(scenario, state, 'group')
+      const isUnchanged = (group !== null && group === reader.group) || fault === 'withPayloadTags does not compare groups'
       return step(isUnchanged ? to({ at: 'publish' }, next) : done(fillTo({ outcome: null, findable: false }, next)))
     }
     case 'publish': {
       let from = state
       let entry = reader.entry!
       if (fault === 'versions are ensured after the handler ran' || fault === 'an entry is stored under the versions of that moment') {
-        const [next, namespace] = ensure(state, 'namespace')
+        const [next, namespace] = ensure(scenario, state, 'namespace')
         from = next
         entry = { ...entry, versions: { ...entry.versions, namespace } }
       }
@@ -288,30 +317,87 @@ function readerSteps ({ payloadTags, sameProcess, fault }: Scenario, state: Stat
   }
 }
 
-function writerSteps ({ payloadTags, fault }: Scenario, state: State, writer: Writer, index: number): Array<Step<State>> {
+/** Replaces a version. One that does not exist is left so, and one that is held is not restored. */
+function bump ({ fault }: Scenario, state: State, key: string, version: number): State {
+  const hold = state.held[key]
+  if (hold !== undefined && fault !== 'a bump ends the hold of another') return { ...state, held: { ...state.held, [key]: { ...hold, before: null } } }
+  if (hold === undefined && state.versions[key] == null) return state
+  const { [key]: _, ...held } = state.held
+  return { ...state, held, versions: { ...state.versions, [key]: version } }
+}
+
+function beginHold (state: State, key: string): State {
+  const before = state.versions[key] ?? null
+  const hold = state.held[key] ?? { before, existed: before !== null }
+  return { ...state, held: { ...state.held, [key]: hold }, versions: { ...state.versions, [key]: null } }
+}
+
+/** The end of the only intent on a key; without a hold, as when it was lost, it is a bump or nothing. */
+function endHold (scenario: Scenario, state: State, key: string, isRestored: boolean): State {
+  const { [key]: hold, ...held } = state.held
+  if (hold === undefined) return isRestored ? state : bump(scenario, state, key, newVersion(state))
+  const version = isRestored && hold.before !== null ? hold.before : hold.existed ? newVersion(state) : null
+  return { ...state, held, versions: { ...state.versions, [key]: version } }
+}
+
+const keysOf = ({ payloadTags, fault }: Scenario): string[] => {
+  if (!payloadTags) return ['namespace']
+  return fault === 'a tag is bumped before its group' ? ['tag', 'group'] : ['group', 'tag']
+}
+
+function writerSteps (scenario: Scenario, state: State, writer: Writer, index: number): Array<Step<State>> {
+  const { fault } = scenario
   const to = (next: Partial<Writer>, from: State = state): State =>
     ({ ...from, writers: from.writers.map((other, at) => at === index ? { ...other, ...next } : other) })
   const step = (next: State): Array<Step<State>> => [[`a writer: ${writer.at}`, next]]
-  const groupFirst = fault === 'a tag is bumped before its group' ? ['tag', 'group'] : ['group', 'tag']
-  const keys = payloadTags ? groupFirst : ['namespace']
+  const keys = keysOf(scenario)
+  const key = keys[writer.bumped]!
+  const isLast = writer.bumped + 1 === keys.length
+  const isHolding = writer.holds.length > 0
   const afterBump = writer.at === 'late bump' ? 'done' : 'acknowledge'
+  const afterHandler = isHolding ? 'end' : fault === 'a write is acknowledged before its bump' ? 'acknowledge' : 'bump'
 
   switch (writer.at) {
+    case 'begin': {
+      if (fault === 'writing invalidates before it runs, and holds nothing') {
+        return step(to({ at: 'handler' }, keys.reduce((from, key) => bump(scenario, from, key, newVersion(from)), state)))
+      }
+      return step(to({ at: isLast ? 'handler' : 'begin', bumped: isLast ? 0 : writer.bumped + 1, holds: [...writer.holds, key] }, beginHold(state, key)))
+    }
     case 'handler': {
       const value = state.database + 1
-      return step(to({ at: fault === 'a write is acknowledged before its bump' ? 'acknowledge' : 'bump', value }, { ...state, database: value }))
+      const isFirst = index === state.writers.findIndex(({ at }) => at === 'handler')
+      const written = to({ at: afterHandler, value }, { ...state, database: value })
+      if (fault === 'writing invalidates before it runs, and holds nothing' && isFirst) return step(to({ at: 'acknowledge' }, written))
+      if (!isHolding) return step(written)
+      if (fault === 'an intent ends before its handler has settled') {
+        const ended = writer.holds.reduce((from, key) => endHold(scenario, from, key, false), state)
+        return step(to({ at: 'late handler', holds: [] }, ended))
+      }
+      return [...step(written), ['a writer: is refused', to({ at: 'end' })]]
+    }
+    case 'late handler': {
+      const value = state.database + 1
+      return step(to({ at: 'acknowledge', value }, { ...state, database: value }))
+    }
+    case 'end': {
+      const isRestored = writer.value === 0 || fault === 'an intent of an unknown outcome restores the version'
+      const held = writer.holds.filter((other) => other !== key)
+      const ended = endHold(scenario, state, key, isRestored)
+      const next = writer.value === 0 ? { at: 'done' as const, bumped: 0 } : { at: 'acknowledge' as const }
+      return step(to(isLast ? { ...next, holds: held } : { bumped: writer.bumped + 1, holds: held }, ended))
     }
     case 'bump':
     case 'late bump': {
-      const bumped = writer.bumped + 1
-      const written = { [keys[writer.bumped]!]: newVersion(state) }
-      const sent = fault === 'a bump that is sent again writes the same version' ? { ...written, ...state.sent } : {}
-      return step(to({ at: bumped === keys.length ? afterBump : writer.at, bumped },
-        { ...state, sent, versions: { ...state.versions, ...written } }))
+      const written = { [key]: newVersion(state) }
+      const isAgain = fault === 'a bump that is sent again writes the same version'
+      const sent = isAgain ? { ...written, ...state.sent } : {}
+      return step(to({ at: isLast ? afterBump : writer.at, bumped: writer.bumped + 1 }, { ...bump(scenario, state, key, written[key]!), sent }))
     }
     case 'acknowledge':
       return step(to(fault === 'a write is acknowledged before its bump' ? { at: 'late bump' } : { at: 'done', value: 0, bumped: 0 },
         { ...state, acknowledged: Math.max(state.acknowledged, writer.value) }))
+    case 'crashed':
     case 'done':
       return []
   }
@@ -325,13 +411,37 @@ function crashes ({ sameProcess }: Scenario, state: State): Array<Step<State>> {
     ...left,
     readers: left.readers.map((reader, index) => dead(index) ? { at: 'done', floor: 0 } : reader)
   })
-  const writersDie = left.writers.map((_, dead): Step<State> => ['a writer crashes', {
+  const dead = (writer: Writer): Writer => writer.holds.length > 0 ? { ...writer, at: 'crashed' } : { at: 'done', value: 0, bumped: 0, holds: [] }
+  const writersDie = left.writers.map((_, dying): Step<State> => ['a writer crashes', {
     ...left,
-    writers: left.writers.map((writer, index) => index === dead ? { at: 'done', value: 0, bumped: 0 } : writer)
+    writers: left.writers.map((writer, index) => index === dying ? dead(writer) : writer)
   }])
   return sameProcess
     ? [['the readers crash', readersDie(() => true)], ...writersDie]
     : [['a reader crashes', readersDie((index) => index === 0)], ['a reader crashes', readersDie((index) => index === 1)], ...writersDie]
+}
+
+/** What a crashed writer held is lost with its time. What it has written is to be read from then on. */
+function expiries ({ fault }: Scenario, state: State): Array<Step<State>> {
+  return state.writers.flatMap((writer, index): Array<Step<State>> => {
+    const isCrashed = writer.at === 'crashed'
+    const expires = isCrashed || (fault === 'an intent is not renewed' && writer.at === 'handler' && writer.holds.length > 0)
+    if (!expires) return []
+    const held = { ...state.held }
+    const versions: Record<string, number | null> = { ...state.versions }
+    for (const key of writer.holds) {
+      if (fault === 'an intent that expires restores the version') versions[key] = held[key]?.before ?? versions[key] ?? null
+      delete held[key]
+    }
+    const after: Writer = isCrashed ? { at: 'done', value: 0, bumped: 0, holds: [] } : writer
+    return [['a hold expires', {
+      ...state,
+      held,
+      versions,
+      acknowledged: isCrashed ? Math.max(state.acknowledged, writer.value) : state.acknowledged,
+      writers: state.writers.map((other, at) => at === index ? after : other)
+    }]]
+  })
 }
 
 /** The store loses any one key. */
@@ -350,15 +460,11 @@ function losses ({ fault }: Scenario, state: State): Array<Step<State>> {
 }
 
 /** A client sends a bump again that has been done already, however long ago: done twice it makes two versions. */
-function resends ({ payloadTags, fault }: Scenario, state: State): Array<Step<State>> {
-  if (state.losses === 0 || state.writers.every(({ at }) => at === 'handler')) return []
-  const resend = (key: string, version: number): Step<State> => [`the bump of ${key} is done again`, {
-    ...state,
-    losses: state.losses - 1,
-    sent: {},
-    versions: { ...state.versions, [key]: version }
-  }]
-  return fault === 'a bump that is sent again writes the same version'
+function resends (scenario: Scenario, state: State): Array<Step<State>> {
+  if (state.losses === 0 || state.writers.every(({ at }) => at === 'handler' || at === 'begin')) return []
+  const resend = (key: string, version: number): Step<State> =>
+    [`the bump of ${key} is done again`, { ...bump(scenario, state, key, version), losses: state.losses - 1, sent: {} }]
+  return scenario.fault === 'a bump that is sent again writes the same version'
     ? Object.entries(state.sent).map(([key, version]) => resend(key, version!))
-    : (payloadTags ? ['group', 'tag'] : ['namespace']).map((key) => resend(key, newVersion(state)))
+    : (scenario.payloadTags ? ['group', 'tag'] : ['namespace']).map((key) => resend(key, newVersion(state)))
 }

@@ -11,7 +11,7 @@ async function main (): Promise<void> {
 
   assert.equal((await app.inject('/')).headers['x-api-cache'], 'MISS')
   assert.equal((await app.inject('/')).headers['x-api-cache'], 'HIT')
-  assert.equal(await app.apiCache.invalidate('root'), 1)
+  assert.equal(await (await app.apiCache.invalidate('root')).swept, 1)
   assert.equal((await app.inject('/')).headers['x-api-cache'], 'MISS')
   await app.close()
 }
