@@ -12,11 +12,6 @@ const FEATURES = [
 /** Faults of Fastify that also occur without the plugin. */
 const FAULTS = [
   {
-    isIn: (version) => isBefore(version, [5, 11]),
-    fault: 'this Fastify leaves a rejection unhandled when a handler sends twice and onSend hooks are asynchronous',
-    tests: ['plugin/sent-twice']
-  },
-  {
     isIn: (version) => /^6\.0\.0-alpha\.[0-4]$/.test(version),
     fault: 'this Fastify leaves a rejection unhandled when a response ends after its handlerTimeout',
     tests: ['guards/handler-timeout', 'consistency/unknown-outcomes']

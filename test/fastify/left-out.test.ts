@@ -10,7 +10,6 @@ const FEATURES = [
   'explain/explain', 'keys/constraints', 'keys/requests.property', 'keys/shapes', 'guards/handler-timeout',
   'consistency/unknown-outcomes', 'examples/page', 'examples/server'
 ]
-const SENT_TWICE = 'plugin/sent-twice'
 const UNRELATED = ['package/consumers', 'package/published', 'package/setup']
 
 async function leftOut (version: string): Promise<string[]> {
@@ -20,11 +19,11 @@ async function leftOut (version: string): Promise<string[]> {
 
 t.test('tests of what a version of Fastify lacks or does wrong are left out, and no others', async (t) => {
   const expected: Record<string, string[]> = {
-    '5.0.0': [...UNRELATED, ...FEATURES, SENT_TWICE],
-    '5.3.9': [...UNRELATED, ...FEATURES, SENT_TWICE],
-    '5.4.0': [...UNRELATED, ...FEATURES.slice(1), SENT_TWICE],
-    '5.9.0': [...UNRELATED, 'examples/page', 'examples/server', SENT_TWICE],
-    '5.10.0': [...UNRELATED, SENT_TWICE],
+    '5.0.0': [...UNRELATED, ...FEATURES],
+    '5.3.9': [...UNRELATED, ...FEATURES],
+    '5.4.0': [...UNRELATED, ...FEATURES.slice(1)],
+    '5.9.0': [...UNRELATED, 'examples/page', 'examples/server'],
+    '5.10.0': UNRELATED,
     '5.11.0': UNRELATED,
     '6.0.0': UNRELATED
   }
