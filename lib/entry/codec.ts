@@ -134,24 +134,25 @@ function isHead (head: unknown): head is Head {
 }
 
 function isMore (value: unknown): value is More {
-  return isRecord(value) && Object.entries(value).every(([name, field]) => MORE[name]?.(field) === true)
+  return isRecord(value) && Object.entries(value).every(([name, field]) => MORE.get(name)?.(field) === true)
 }
 
-const MORE: Readonly<Record<string, (value: unknown) => boolean>> = {
-  defaultHeaders: isHeaders,
-  removedHeaders: areHeaderNames,
-  extendedHeaders: (value) => isRecord(value) && areHeaderNames(Object.keys(value)) &&
-    Object.entries(value).every(([name, texts]) => isExtension(name, texts)),
-  responseHeaders: areHeaderNames,
-  vary: (value) => isNames(value, MAX_VARY)
-}
+const MORE = new Map<string, (value: unknown) => boolean>([
+  ['defaultHeaders', isHeaders],
+  ['removedHeaders', areHeaderNames],
+  ['extendedHeaders', areExtensions],
+  ['responseHeaders', areHeaderNames],
+  ['vary', (value) => isNames(value, MAX_VARY)]
+])
 
 function areHeaderNames (value: unknown): boolean {
   return isNames(value, MAX_HEADERS) && value.every((name) => isStorableHeader(name, ''))
 }
 
-const isExtension = (name: string, texts: unknown): boolean =>
-  isTexts(texts) && texts.length === 2 && isStorableHeader(name, texts.join(''))
+function areExtensions (value: unknown): boolean {
+  return isRecord(value) && areHeaderNames(Object.keys(value)) && Object.entries(value).every(([name, texts]) =>
+    isTexts(texts) && texts.length === 2 && isStorableHeader(name, texts.join('')))
+}
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -159,7 +159,7 @@ t.test('bytes are stored as they were when the handler sent them', async (t) => 
 
 test('a serializer may write all its output to one Buffer', async (t, options) => {
   const shared = Buffer.alloc(6)
-  const { app, request } = await serving(t, options, (app) => app.get<{ Params: { name: string } }>('/:name', { config: { cache } }, async ({ params }, reply) => {
+  const { app, request } = await serving(t, { ...options, host: false }, (app) => app.get<{ Params: { name: string } }>('/:name', { config: { cache } }, async ({ params }, reply) => {
     reply.type('application/x-own').serializer(() => {
       shared.write(params.name.padEnd(6))
       return shared as unknown as string

@@ -37,15 +37,16 @@ function forge (head: string, body = Buffer.from('{"value":666}'), { length = Bu
 
 const head = (...changes: Array<[index: number, value: unknown]>): string => {
   const { versions, route, application, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders } = ENTRY
-  const fields: unknown[] = [versions, route, application, 200, 0, storedAt, staleAt, deleteAt, initialAge, headers, removedHeaders]
+  const fields: unknown[] = [versions, route, application, 200, 0, storedAt, staleAt, deleteAt, initialAge, headers, { removedHeaders }]
   for (const [index, value] of changes) fields[index] = value
   return JSON.stringify(fields)
 }
 
-const [VERSIONS, ROUTE, APPLICATION, STATUS, KIND, STORED_AT, STALE_AT, DELETE_AT, INITIAL_AGE, HEADERS, REMOVED, VARY] =
-  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+const [VERSIONS, ROUTE, APPLICATION, STATUS, KIND, STORED_AT, STALE_AT, DELETE_AT, INITIAL_AGE, HEADERS, MORE] =
+  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 const HUNDRED_YEARS = 3_153_600_000_000
 const withHeader = (name: string, value: unknown): string => head([HEADERS!, { [name]: value }])
+const withMore = (more: unknown): string => head([MORE!, more])
 
 const hostile: Record<string, Buffer> = {
   'no JSON': forge('{'),
@@ -84,10 +85,21 @@ const hostile: Record<string, Buffer> = {
   'an age of a hundred years': forge(head([INITIAL_AGE!, HUNDRED_YEARS / 1000])),
   'headers that are a list': forge(head([HEADERS!, [['x-a', 'b']]])),
   'headers that are nothing': forge(head([HEADERS!, null])),
-  'removed headers that are no list': forge(head([REMOVED!, { 'x-a': 'b' }])),
-  'a line end in a removed name': forge(head([REMOVED!, ['x-a\r\nx-b']])),
-  'a header removed that the plugin would not touch': forge(head([REMOVED!, ['set-cookie']])),
-  'more removed headers than any answer has': forge(head([REMOVED!, Array.from({ length: 5_000 }, () => 'x')])),
+  'more that is a list': forge(withMore(['x'])),
+  'a field that does not exist': forge(withMore({ unknown: 1 })),
+  'a field named __proto__': forge(head().replace('{"removedHeaders"', '{"__proto__":1,"removedHeaders"')),
+  'a field named constructor': forge(withMore({ constructor: 1 })),
+  'removed headers that are no list': forge(withMore({ removedHeaders: { 'x-a': 'b' } })),
+  'a line end in a removed name': forge(withMore({ removedHeaders: ['x-a\r\nx-b'] })),
+  'a header removed that the plugin would not touch': forge(withMore({ removedHeaders: ['set-cookie'] })),
+  'more removed headers than any answer has': forge(withMore({ removedHeaders: Array.from({ length: 5_000 }, () => 'x') })),
+  'Set-Cookie by default': forge(withMore({ defaultHeaders: { 'set-cookie': 'session=stolen' } })),
+  'a line end in a default': forge(withMore({ defaultHeaders: { etag: '"a"\r\nset-cookie: a' } })),
+  'Set-Cookie in a Response': forge(withMore({ responseHeaders: ['set-cookie'] })),
+  'an extended Set-Cookie': forge(withMore({ extendedHeaders: { 'set-cookie': ['a', 'b'] } })),
+  'an extension of three texts': forge(withMore({ extendedHeaders: { vary: ['a', 'b', 'c'] } })),
+  'a line end in an extension': forge(withMore({ extendedHeaders: { vary: ['', '\r\nset-cookie: a'] } })),
+  'extensions that are a list': forge(withMore({ extendedHeaders: [['vary', ['', 'a']]] })),
   'Set-Cookie': forge(withHeader('set-cookie', 'session=stolen')),
   'Set-Cookie in capitals': forge(withHeader('Set-Cookie', 'session=stolen')),
   'Transfer-Encoding': forge(withHeader('transfer-encoding', 'chunked')),
@@ -95,11 +107,11 @@ const hostile: Record<string, Buffer> = {
   'a header injected behind a line end': forge(withHeader('x-a', 'b\r\nset-cookie: session=stolen')),
   'a line end in a name': forge(withHeader('x-a\r\nset-cookie', 'b')),
   'no name': forge(withHeader('', 'b')),
-  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /","",200,0,0,60,60,0,{"__proto__":1},[]]'),
+  '__proto__ as a name, a number as its value': forge('[{"__proto__":"x"},"GET /","",200,0,0,60,60,0,{"__proto__":1}]'),
   'a header that is a number': forge(withHeader('x-a', 1)),
   'a header nested in lists': forge(withHeader('x-a', [['b']])),
-  'more request headers to choose by than any answer has': forge(head([KIND!, 2], [VARY!, Array.from({ length: 5_000 }, (_, index) => `x-${index}`)])),
-  'a request header to choose by that is no text': forge(head([VARY!, [1]]))
+  'more request headers to choose by than any answer has': forge(head([KIND!, 2], [MORE!, { vary: Array.from({ length: 5_000 }, (_, index) => `x-${index}`) }])),
+  'a request header to choose by that is no text': forge(withMore({ vary: [1] }))
 }
 
 t.test('an entry decodes to what was encoded', async (t) => {
