@@ -10,7 +10,7 @@ export const isWebStream = (payload: unknown): payload is ReadableStream => hasM
 
 /** Whether a payload is a `Response` of the Fetch API. */
 export const isResponse = (payload: unknown): payload is Response =>
-  Object.prototype.toString.call(payload) === '[object Response]'
+  typeof payload === 'object' && Object.prototype.toString.call(payload) === '[object Response]'
 
 const hasMethod = (payload: unknown, name: string): boolean =>
   typeof payload === 'object' && payload !== null && typeof (payload as Record<string, unknown>)[name] === 'function'

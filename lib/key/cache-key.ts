@@ -8,7 +8,6 @@ import { routePath } from './route-path.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
-import { normalForm } from '../http/normal-form.js'
 import { cameWithCredentials, hasCredentials } from './credentials.js'
 
 /** Most tags that a function may return for a response. Every HIT checks all of them. */
@@ -104,13 +103,18 @@ export function serializedKey (key: CacheKey, serializer: (payload: unknown) => 
   return { ...key, key: keyspace.entry(key.key, part), text: key.text + part }
 }
 
+/** A header as a key has it. */
+export type HeaderForm = (name: string, value: string | string[]) => string
+
+const asSent: HeaderForm = (_name, value) => textOf(value)!
+
 /** The part of a key for one request header. A missing header differs from an empty one. */
-export function headerPart ({ headers }: FastifyRequest, name: string): string {
+export function headerPart ({ headers }: FastifyRequest, name: string, form = asSent): string {
   // In HTTP/2 it is called :authority.
   const value = name === 'host' ? headers.host ?? headers[':authority'] : headers[name]
   if (value === undefined) return ` ${escape(name)}`
   if (CREDENTIAL_HEADERS.has(name)) return ` ${escape(name)}=${hashed(textOf(value)!)}`
-  return ` ${escape(name)}=${escape(normalForm(name, value))}`
+  return ` ${escape(name)}=${escape(form(name, value))}`
 }
 
 const hashed = (text: string): string => createHash('sha256').update(text).digest('base64url')

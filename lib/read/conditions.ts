@@ -25,6 +25,12 @@ export function restoreConditions ({ headers }: IncomingMessage, hidden: Conditi
   for (const [name, value] of hidden) headers[name] = value
 }
 
+/** Whether a request has conditions that this cache answers. */
+export function hasConditions ({ headers }: FastifyRequest): boolean {
+  return headers['if-none-match'] !== undefined || headers['if-modified-since'] !== undefined ||
+    headers.range !== undefined
+}
+
 /** What a response can be compared by (RFC 9110 section 8.8). */
 export interface Validators {
   /** Whether the response has the ETag of another body, to whose parts a part with it could be joined. */

@@ -3,7 +3,7 @@ import { isResponse } from '../fastify/payload.js'
 import { textOf, type HeaderValue } from '../http/headers.js'
 import { requestedRange } from '../http/range.js'
 import { etagOf, weakened } from '../http/validators.js'
-import { conditioned, type Validators } from './conditions.js'
+import { conditioned, hasConditions, type Validators } from './conditions.js'
 import { bytesOf, isWhole } from './whole.js'
 
 /** The body of a response as the handler sent it. */
@@ -56,7 +56,7 @@ export class Outgoing {
   watch (payload: unknown): void {
     if (this.#isCoded()) return
     this.#uncoded = isResponse(payload) ? payload.body : payload
-    this.#uncodedEtag = this.#described().etag
+    this.#uncodedEtag = this.#etag()
   }
 
   /**
@@ -72,6 +72,7 @@ export class Outgoing {
     if (addsEtag && this.#reply.statusCode === 200) this.#addEtag(payload, isUnchanged)
     const leaving = isWhole(payload) || !this.#isRangeOfUncoded(isUnchanged) ? payload : this.#decode()
     const isWeakened = this.#isCoded() && this.#weakenEtag()
+    if (!hasConditions(this.#request)) return leaving
     const { isForeign, ...validators } = this.#validators(isUnchanged)
     return conditioned(this.#request, this.#reply, leaving, { ...validators, isForeign: isForeign || isWeakened })
   }
@@ -90,7 +91,7 @@ export class Outgoing {
 
   /** A strong ETag of the bytes that leave, or before they are encoded while they are sent. */
   #addEtag (payload: unknown, isUnchanged: boolean): void {
-    if (this.#described().etag !== undefined) return
+    if (this.#etag() !== undefined) return
     const isEncoded = this.#isCoded() && isWhole(payload)
     const etag = isEncoded ? etagOf(payload) : this.#etagOfUncoded(isUnchanged)
     if (etag === undefined) return
@@ -108,7 +109,7 @@ export class Outgoing {
 
   /** An ETag from before a content coding is not that of the encoded bytes. @returns whether it is such a one */
   #weakenEtag (): boolean {
-    const { etag } = this.#described()
+    const etag = this.#etag()
     if (etag === undefined || etag !== this.#uncodedEtag) return false
     this.#reply.header('etag', weakened(etag))
     return true
@@ -144,11 +145,15 @@ export class Outgoing {
     return body !== undefined && isWhole(uncoded) && bytesOf(uncoded).equals(body)
   }
 
+  #etag (): string | undefined {
+    return textOf(this.#reply.getHeader('etag'))
+  }
+
   #described (): Described {
     const reply = this.#reply
     return {
       coding: reply.getHeader('content-encoding'),
-      etag: textOf(reply.getHeader('etag')),
+      etag: this.#etag(),
       lastModified: textOf(reply.getHeader('last-modified'))
     }
   }

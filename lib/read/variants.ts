@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import { listOf, type HeaderValue } from '../http/headers.js'
+import { normalForm } from '../http/normal-form.js'
 import { headerPart, type CacheKey } from '../key/cache-key.js'
 import type { Keyspace } from '../key/keyspace.js'
 
@@ -107,7 +108,7 @@ export class Variants {
   #variant (base: CacheKey, names: readonly string[], request: FastifyRequest): CacheKey {
     if (names.length === 0) return base
     let variants = ' vary:'
-    for (const name of names) variants += headerPart(request, name)
+    for (const name of names) variants += headerPart(request, name, normalForm)
     return { ...base, key: this.#keyspace.entry(base.key, variants), text: base.text + variants, base, vary: names }
   }
 }

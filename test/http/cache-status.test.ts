@@ -57,7 +57,7 @@ t.test('Cache-Status says that a request waited for the fill of another', async 
   const gate = new Promise<void>((resolve) => { open = resolve })
   let begin!: () => void
   const begun = new Promise<void>((resolve) => { begin = resolve })
-  const { app, ask } = await asking(t, (app) => {
+  const { app, origin, ask } = await asking(t, (app) => {
     app.get('/', { config: { cache } }, async () => {
       begin()
       await gate
@@ -67,7 +67,7 @@ t.test('Cache-Status says that a request waited for the fill of another', async 
   })
   const first = ask()
   await begun
-  const second = app.inject('/')
+  const second = app.inject({ url: '/', authority: new URL(origin).host })
   // It waits by the time that a later one is done.
   await app.inject('/later')
   open()
