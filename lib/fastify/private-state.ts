@@ -35,6 +35,19 @@ export function ownHeaders (reply: FastifyReply): ReplyHeaders | undefined {
   return (reply as unknown as Holder)[kHeaders] as ReplyHeaders | undefined
 }
 
+/** A header of a reply; `name` is in lower case. Cheaper than `reply.getHeader`. */
+export function headerOn (reply: FastifyReply, name: string): HeaderValue {
+  const own = ownHeaders(reply)
+  return own === undefined ? reply.getHeader(name) : own[name] ?? reply.raw.getHeader(name)
+}
+
+/** Sets a header of a reply; `name` is in lower case. Cheaper than `reply.header`. */
+export function setHeaderOn (reply: FastifyReply, name: string, value: HeaderValue): void {
+  const own = ownHeaders(reply)
+  if (own === undefined) reply.header(name, value)
+  else own[name] = value
+}
+
 /**
  * A copy of the headers that a reply has now, with names in lower case. `reply.getHeaders()` is
  * only used if the raw response has headers: V8 is slow with the object that its spread makes.

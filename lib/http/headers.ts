@@ -91,10 +91,9 @@ export function storableDifference (before: Headers, after: Headers, calls: Head
 
 function removedOf (before: Headers, after: Headers, calls: HeaderCalls): string[] | undefined {
   let removed: string[] | undefined
-  for (const name of new Set([...Object.keys(before), ...calls.removed])) {
-    const isRemoved = after[name] === undefined && (before[name] !== undefined || calls.removed.has(name))
-    if (isRemoved && isStorableHeader(name, '')) (removed ??= []).push(name)
-  }
+  const note = (name: string): void => { if (isStorableHeader(name, '')) (removed ??= []).push(name) }
+  for (const name of Object.keys(before)) if (before[name] !== undefined && after[name] === undefined) note(name)
+  for (const name of calls.removed) if (before[name] === undefined && after[name] === undefined) note(name)
   return removed
 }
 

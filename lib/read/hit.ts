@@ -2,12 +2,12 @@ import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Entry, StoredHeaders } from '../entry/entry.js'
 import { isResponse } from '../fastify/payload.js'
-import { hasOtherOnSendHooks, putHeaders } from '../fastify/private-state.js'
+import { hasOtherOnSendHooks, headerOn, putHeaders, setHeaderOn, type ReplyHeaders } from '../fastify/private-state.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
 import { extend, textOf, type HeaderValue } from '../http/headers.js'
 import { publishDecision } from '../observe/decide.js'
-import { withoutStream } from './conditions.js'
+import { hasConditions, withoutStream } from './conditions.js'
 import type { Exchange, Hit } from './exchange.js'
 import { discard } from './fill/capture.js'
 import { Outgoing } from './outgoing.js'
@@ -26,8 +26,9 @@ const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'applicatio
 export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const { request, reply } = exchange
   const { entry } = hit
-  for (const name of entry.removedHeaders ?? []) reply.removeHeader(name)
+  if (entry.removedHeaders !== undefined) for (const name of entry.removedHeaders) reply.removeHeader(name)
   const headers = headersFor(entry, reply)
+  if (isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
   // Fastify puts status and headers of a `Response` on the reply after all hooks.
   const isResponse = entry.kind === 'response' && hasOtherOnSendHooks(request)
   const payload = isResponse ? responseOf(entry, headers) : payloadFor(exchange, entry)
@@ -38,11 +39,11 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   return payload === undefined ? reply.send() : payload
 }
 
-function headersFor (entry: Entry, reply: FastifyReply): Record<string, HeaderValue> {
+function headersFor (entry: Entry, reply: FastifyReply): ReplyHeaders {
   const { headers, defaultHeaders, extendedHeaders } = entry
   const copy = copied(headers)
   const type = defaultHeaders?.['content-type']
-  if (type !== undefined && !reply.hasHeader('content-type')) copy['content-type'] = type
+  if (type !== undefined && headerOn(reply, 'content-type') === undefined) copy['content-type'] = type
   for (const name in extendedHeaders) copy[name] = extend(reply.getHeader(name), extendedHeaders[name]!)
   return copy
 }
@@ -55,6 +56,42 @@ function responseOf ({ status, body, responseHeaders = [] }: Entry, headers: Rec
     delete headers[name]
   }
   return new Response(body.length === 0 ? null : Buffer.from(body), { status, headers: own })
+}
+
+/** Headers that decide what the cache adds. */
+const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
+
+/** Whether nothing can change a response behind the handler, and the cache adds all of its own headers. */
+function isPlain ({ route: { policy }, request, reply }: Exchange, entry: Entry, headers: ReplyHeaders): boolean {
+  const { kind, defaultHeaders } = entry
+  if (kind === 'empty' || defaultHeaders?.['etag'] === undefined || policy.clientMayReuse) return false
+  if (hasConditions(request) || hasOtherOnSendHooks(request)) return false
+  for (const name of DECISIVE) {
+    if (headers[name] !== undefined || headerOn(reply, name) !== undefined) return false
+  }
+  return headers['content-type'] !== undefined
+}
+
+/**
+ * Sends a plain response as `HitStage` would. That most HITs are plain makes them cheaper: setting known
+ * names on a new object costs V8 a fraction of changing the headers of a reply.
+ */
+function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
+  const { entry, key, age, freshness, collapsed } = hit
+  const { route: { policy, runtime: { responseHeader } }, reply } = exchange
+  const { body, defaultHeaders } = entry
+  if (reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  headers['date'] = defaultHeaders!['date']
+  headers['etag'] = defaultHeaders!['etag']
+  headers['cache-control'] = policy.clientCacheControl
+  headers['age'] = age
+  headers['cache-status'] = publishDecision(exchange, {
+    outcome: 'hit', collapsed, key, ttl: freshness, age, bytes: body.length
+  })
+  if (responseHeader !== false) headers[responseHeader] = 'HIT'
+  const payload = entry.kind === 'text' && body.length > SHORT_TEXT ? body : payloadFor(exchange, entry)
+  putHeaders(reply, headers)
+  return payload
 }
 
 function copied (stored: StoredHeaders): Record<string, HeaderValue> {
@@ -109,7 +146,7 @@ class HitStage implements ResponseStage {
       outcome: 'hit', collapsed, key, ttl: freshness, age, bytes: body.length
     })
     this.#replyStatus = reply.statusCode
-    this.#isTyped = reply.hasHeader('content-type')
+    this.#isTyped = headerOn(reply, 'content-type') !== undefined
     this.#outgoing = new Outgoing(request, reply, { payload: this.#sent, body, etag: textOf(defaultHeaders?.etag) })
   }
 
@@ -124,7 +161,7 @@ class HitStage implements ResponseStage {
   onSend (given: unknown): unknown {
     const { reply } = this.#exchange
     // Fastify adds a Content-Type to strings and bytes.
-    if (!this.#isTyped && DEFAULT_TYPES.has(reply.getHeader('content-type'))) reply.removeHeader('content-type')
+    if (!this.#isTyped && DEFAULT_TYPES.has(headerOn(reply, 'content-type'))) reply.removeHeader('content-type')
     const payload = withoutStream(reply, given)
     const left = this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
     if (left !== given) discard(given)
@@ -145,7 +182,7 @@ class HitStage implements ResponseStage {
     const { route: { policy }, reply } = this.#exchange
     const { entry, age } = this.#hit
     addDefaults(reply, policy, entry.defaultHeaders)
-    reply.header('age', age)
+    setHeaderOn(reply, 'age', age)
     announce(this.#exchange, 'HIT', this.#cacheStatus)
     const { body } = entry
     // Hooks got what they get on a MISS. A stream that they did not change is not read.

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isResponse } from '../fastify/payload.js'
+import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { textOf, type HeaderValue } from '../http/headers.js'
 import { requestedRange } from '../http/range.js'
 import { etagOf, weakened } from '../http/validators.js'
@@ -96,7 +97,7 @@ export class Outgoing {
     const etag = isEncoded ? etagOf(payload) : this.#etagOfUncoded(isUnchanged)
     if (etag === undefined) return
     if (!isEncoded) this.#uncodedEtag = etag
-    this.#reply.header('etag', etag)
+    setHeaderOn(this.#reply, 'etag', etag)
   }
 
   #etagOfUncoded (isUnchanged: boolean): string | undefined {
@@ -133,7 +134,7 @@ export class Outgoing {
   }
 
   #isCoded (): boolean {
-    return this.#reply.getHeader('content-encoding') !== this.#sentHeaders.coding
+    return headerOn(this.#reply, 'content-encoding') !== this.#sentHeaders.coding
   }
 
   /** Whether hooks left the body as it was, but for a content coding. */
@@ -146,15 +147,15 @@ export class Outgoing {
   }
 
   #etag (): string | undefined {
-    return textOf(this.#reply.getHeader('etag'))
+    return textOf(headerOn(this.#reply, 'etag'))
   }
 
   #described (): Described {
     const reply = this.#reply
     return {
-      coding: reply.getHeader('content-encoding'),
+      coding: headerOn(reply, 'content-encoding'),
       etag: this.#etag(),
-      lastModified: textOf(reply.getHeader('last-modified'))
+      lastModified: textOf(headerOn(reply, 'last-modified'))
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { StoredHeaders } from '../entry/entry.js'
+import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { isResponse } from '../fastify/payload.js'
 import { cacheControl } from '../http/cache-control.js'
 import { appended } from '../http/cache-status.js'
@@ -30,9 +31,9 @@ export function unwrapped (reply: FastifyReply, payload: unknown): unknown {
 
 /** Adds what a stored response says to clients, where neither the handler nor a hook has said it. */
 export function addDefaults (reply: FastifyReply, policy: CompiledReadPolicy, { date }: StoredHeaders = {}): void {
-  if (date !== undefined && !reply.hasHeader('date')) reply.header('date', date)
-  if (!reply.hasHeader('cache-control') && !reply.hasHeader('expires')) {
-    reply.header('cache-control', policy.clientCacheControl)
+  if (date !== undefined && headerOn(reply, 'date') === undefined) setHeaderOn(reply, 'date', date)
+  if (headerOn(reply, 'cache-control') === undefined && headerOn(reply, 'expires') === undefined) {
+    setHeaderOn(reply, 'cache-control', policy.clientCacheControl)
     if (policy.clientMayReuse) addVary(reply, policy.callersVary)
   } else if (mayBeReused(reply)) {
     addVary(reply, policy.callersVary)
@@ -41,13 +42,13 @@ export function addDefaults (reply: FastifyReply, policy: CompiledReadPolicy, { 
 
 /** Whether clients and the caches before them may reuse the response without asking. */
 function mayBeReused (reply: FastifyReply): boolean {
-  const { noStore, noCache } = cacheControl(reply.getHeader('cache-control'))
+  const { noStore, noCache } = cacheControl(headerOn(reply, 'cache-control'))
   return !noStore && !noCache
 }
 
 /** Names in Vary what tells callers apart, for the caches between this one and the client (RFC 9110 section 12.5.5). */
 function addVary (reply: FastifyReply, names: readonly string[]): void {
-  const given = reply.getHeader('vary')
+  const given = headerOn(reply, 'vary')
   const listed = listOf(given)
   if (listed.includes('*')) return
   const missing = names.filter((name) => !listed.includes(name))
@@ -57,6 +58,6 @@ function addVary (reply: FastifyReply, names: readonly string[]): void {
 /** Tells in the response what the cache did. */
 export function announce ({ route, reply }: Exchange, outcome: 'HIT' | 'MISS', cacheStatus: string): void {
   const { responseHeader } = route.runtime
-  if (responseHeader !== false) reply.header(responseHeader, outcome)
-  reply.header('cache-status', appended(reply.getHeader('cache-status'), cacheStatus))
+  if (responseHeader !== false) setHeaderOn(reply, responseHeader, outcome)
+  setHeaderOn(reply, 'cache-status', appended(headerOn(reply, 'cache-status'), cacheStatus))
 }

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
+import { headerOn } from '../fastify/private-state.js'
 import { listOf, type HeaderValue } from '../http/headers.js'
 import { normalForm } from '../http/normal-form.js'
 import { headerPart, type CacheKey } from '../key/cache-key.js'
@@ -67,7 +68,7 @@ export class Variants {
   select (key: CacheKey, request: FastifyRequest, reply: FastifyReply): CacheKey {
     const base = key.base ?? key
     const known = this.#known.size === 0 ? undefined : this.#known.get(base.key)
-    const early = this.nominated(reply.getHeader('vary'))
+    const early = this.nominated(headerOn(reply, 'vary'))
     return this.#variant(base, union(known?.names ?? NO_NAMES, early), request)
   }
 

@@ -86,9 +86,9 @@ export class Sending {
     serializeOnce(reply, payload, serialized)
   }
 
-  #sendWhole (body: Body, handedOver: unknown, payload: unknown): void {
-    const text = body.kind === 'text' ? handedOver as string : undefined
-    const sent = sentOn(this.#exchange.reply, this.headers, { ...body, text })
+  #sendWhole ({ kind, body, isSerialized }: Body, handedOver: unknown, payload: unknown): void {
+    const text = kind === 'text' ? handedOver as string : undefined
+    const sent = sentOn(this.#exchange.reply, this.headers, { kind, body, text, isSerialized })
     this.#handOver(sent, payload, handedOver, this.#assess(sent))
   }
 

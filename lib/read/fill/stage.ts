@@ -114,8 +114,8 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const { route: { policy }, request, reply } = this.#exchange
     const { outgoing } = handed
     const finished = this.#assessLeaving(handed)
+    const { defaultHeaders } = finished
     const isRefused = this.#fill.refusal !== undefined
-    const defaultHeaders: Record<string, string> = {}
     if (!isRefused) {
       defaultHeaders['date'] = httpDateOf(Date.now())
       addDefaults(reply, policy, defaultHeaders)
@@ -124,14 +124,14 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const answersConditions = !isRefused || this.#restoreConditions !== undefined
     const left = answersConditions ? outgoing.complete(payload, !isRefused) : payload
     if (outgoing.bodyEtag !== undefined) defaultHeaders['etag'] = outgoing.bodyEtag
-    const stored = this.#fill.finish({ ...finished, defaultHeaders })
+    const stored = this.#fill.finish(finished)
     if (!isRefused) request[kExplanation]?.filled(finished.vary)
     announce(this.#exchange, 'MISS', this.#publish(stored))
     return left
   }
 
   /** Whether the response that leaves may be stored: hooks may have forbidden it. */
-  #assessLeaving ({ sent, payload, freshness, at, atMonotonic }: Handed): Omit<Finished, 'defaultHeaders'> {
+  #assessLeaving ({ sent, payload, freshness, at, atMonotonic }: Handed): Finished {
     const { route: { policy, variants }, reply } = this.#exchange
     const headers = headersOf(reply)
     const { refusal, age, lifetime } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
@@ -144,7 +144,8 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
       freshness: { age: Math.max(freshness.age, age), lifetime: Math.min(freshness.lifetime, lifetime) },
       sentAt: at,
       sentAtMonotonic: atMonotonic,
-      vary
+      vary,
+      defaultHeaders: {}
     }
   }
 

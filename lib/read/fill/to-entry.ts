@@ -1,4 +1,4 @@
-import type { Entry, StoredHeaders } from '../../entry/entry.js'
+import type { Entry } from '../../entry/entry.js'
 import { etagOf } from '../../http/validators.js'
 import type { CachedRoute } from '../exchange.js'
 import type { Sent } from './answer.js'
@@ -17,7 +17,7 @@ export interface Finished {
   /** The request headers that select a variant of this response. */
   readonly vary: readonly string[]
   /** What the cache adds to the response if nobody else does. */
-  readonly defaultHeaders: StoredHeaders
+  readonly defaultHeaders: Record<string, string | string[]>
 }
 
 /** The entry to store for a response; undefined if the body does not have the declared Content-Length. */
@@ -30,8 +30,9 @@ export function entryOf (
   const filledUnder: Record<string, string> = {}
   for (let index = 0; index < versions.length; index++) filledUnder[key.versions[index]!] = versions[index]!
   const staleAt = sentAt + (lifetime - age) * 1000
-  const defaultHeaders: Record<string, string | string[]> = { ...finished.defaultHeaders }
-  if (type.own === undefined && type.byDefault !== undefined) defaultHeaders['content-type'] = type.byDefault
+  const { defaultHeaders } = finished
+  if (type.own !== undefined) own.set['content-type'] = type.own
+  else if (type.byDefault !== undefined) defaultHeaders['content-type'] = type.byDefault
   // The bytes of a stream were not known before.
   const isStream = finished.sent.body === undefined
   if (isStream && status === 200 && headers['etag'] === undefined) defaultHeaders.etag = etagOf(body)
@@ -40,7 +41,7 @@ export function entryOf (
     application,
     versions: filledUnder,
     status,
-    headers: type.own === undefined ? own.set : Object.assign(own.set, { 'content-type': type.own }),
+    headers: own.set,
     defaultHeaders,
     removedHeaders: own.removed,
     extendedHeaders: own.extended,
