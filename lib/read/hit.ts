@@ -30,9 +30,9 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const headers = headersFor(entry, reply)
   if (isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
   // Fastify puts status and headers of a `Response` on the reply after all hooks.
-  const isResponse = entry.kind === 'response' && hasOtherOnSendHooks(request)
-  const payload = isResponse ? responseOf(entry, headers) : payloadFor(exchange, entry)
-  if (!isResponse && reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  const isWrapped = entry.kind === 'response' && hasOtherOnSendHooks(request)
+  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
+  if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
   putHeaders(reply, headers)
 
   reply[kResponseStage] = new HitStage(exchange, hit, payload)
