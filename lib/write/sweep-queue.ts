@@ -48,12 +48,12 @@ export class SweepQueue {
 
   async #run (prefix: string, names: readonly string[]): Promise<number> {
     const swept = await this.#store.callUnbounded('sweep', async (store) => {
-      const latest = new Map<string, string | undefined>()
+      const latest = new Map<string, string>()
       for await (const [batch] of inBatches(names)) {
-        // Not ensured: that would leave a key behind for each name. What is filled from now on under one
-        // that does not exist may be deleted, too.
+        // Not ensured: that would leave a key behind for each name. Nothing was stored under a name without a
+        // version. What is stored under it from now on must stay.
         const versions = await store.versions(batch)
-        batch.forEach((name, index) => { latest.set(name, versions[index]) })
+        batch.forEach((name, index) => { if (versions[index] !== undefined) latest.set(name, versions[index]) })
       }
       return await store.sweep(prefix, (filledUnder) => isCurrent(filledUnder, latest))
     })
@@ -63,7 +63,7 @@ export class SweepQueue {
 
 /** Whether all versions that an entry was filled under are still the latest. */
 function isCurrent (
-  filledUnder: Readonly<Record<string, string>>, latest: ReadonlyMap<string, string | undefined>
+  filledUnder: Readonly<Record<string, string>>, latest: ReadonlyMap<string, string>
 ): boolean {
   for (const name in filledUnder) {
     if (latest.has(name) && latest.get(name) !== filledUnder[name]) return false
