@@ -50,8 +50,8 @@ export class SweepQueue {
     const swept = await this.#store.callUnbounded('sweep', async (store) => {
       const latest = new Map<string, string>()
       for await (const [batch] of inBatches(names)) {
-        // Not ensured: that would leave a key behind for each name. Nothing was stored under a name without a
-        // version. What is stored under it from now on must stay.
+        // Not ensured: that would leave a key behind for each name. Usually nothing was stored under a name
+        // without a version. What is stored under it from now on must stay.
         const versions = await store.versions(batch)
         batch.forEach((name, index) => { if (versions[index] !== undefined) latest.set(name, versions[index]) })
       }
