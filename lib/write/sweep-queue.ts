@@ -1,5 +1,6 @@
 import { UNAVAILABLE, type GuardedStore } from '../store/guarded-store.js'
 import { inBatches } from './in-batches.js'
+import { newVersion } from './version.js'
 
 interface Next {
   readonly names: Set<string>
@@ -49,13 +50,26 @@ export class SweepQueue {
   async #run (prefix: string, names: readonly string[]): Promise<number> {
     const swept = await this.#store.callUnbounded('sweep', async (store) => {
       const latest = new Map<string, string>()
+      const missing = new Set<string>()
       for await (const [batch] of inBatches(names)) {
-        // Not ensured: that would leave a key behind for each name. Usually nothing was stored under a name
-        // without a version. What is stored under it from now on must stay.
+        // Not ensured: that would leave a key behind for each name.
         const versions = await store.versions(batch)
-        batch.forEach((name, index) => { if (versions[index] !== undefined) latest.set(name, versions[index]) })
+        batch.forEach((name, index) => {
+          if (versions[index] === undefined) missing.add(name)
+          else latest.set(name, versions[index])
+        })
       }
-      return await store.sweep(prefix, (filledUnder) => isCurrent(filledUnder, latest))
+      const used = new Set<string>()
+      const first = await store.sweep(prefix, (filledUnder) => {
+        for (const name in filledUnder) if (missing.has(name)) used.add(name)
+        return isCurrent(filledUnder, latest)
+      })
+      if (used.size === 0) return first
+      // The version was lost, or a fill has made it meanwhile. Now it exists, and tells old entries from new ones.
+      const found = [...used]
+      const versions = await store.ensure(found, newVersion())
+      const ensured = new Map(found.map((name, index) => [name, versions[index]!]))
+      return first + await store.sweep(prefix, (filledUnder) => isCurrent(filledUnder, ensured))
     })
     return swept === UNAVAILABLE ? 0 : swept
   }
