@@ -36,6 +36,8 @@ export class Outgoing {
   /** What hooks have made of the body before a content coding. */
   #uncoded: unknown
   #uncodedEtag: string | undefined
+  /** What hooks have made of the body with a content coding. */
+  #coded: unknown
   #bodyEtag: string | undefined
 
   constructor (request: FastifyRequest, reply: FastifyReply, sent: SentBody) {
@@ -55,7 +57,10 @@ export class Outgoing {
 
   /** Called between hooks. */
   watch (payload: unknown): void {
-    if (this.#isCoded()) return
+    if (this.#isCoded()) {
+      this.#coded = payload
+      return
+    }
     this.#uncoded = isResponse(payload) ? payload.body : payload
     this.#uncodedEtag = this.#etag()
   }
@@ -70,7 +75,7 @@ export class Outgoing {
     // There is nothing that a client could have already.
     if (this.#uncoded === undefined || this.#uncoded === null) return payload
     const isUnchanged = this.#isUnchanged()
-    if (addsEtag && this.#reply.statusCode === 200) this.#addEtag(payload, isUnchanged)
+    if (addsEtag && this.#reply.statusCode === 200) this.#addEtag(isUnchanged)
     const leaving = isWhole(payload) || !this.#isRangeOfUncoded(isUnchanged) ? payload : this.#decode()
     const isWeakened = this.#isCoded() && this.#weakenEtag()
     if (!hasConditions(this.#request)) return leaving
@@ -91,10 +96,11 @@ export class Outgoing {
   }
 
   /** A strong ETag of the bytes that leave, or before they are encoded while they are sent. */
-  #addEtag (payload: unknown, isUnchanged: boolean): void {
+  #addEtag (isUnchanged: boolean): void {
     if (this.#etag() !== undefined) return
-    const isEncoded = this.#isCoded() && isWhole(payload)
-    const etag = isEncoded ? etagOf(payload) : this.#etagOfUncoded(isUnchanged)
+    const coded = this.#coded
+    const isEncoded = this.#isCoded() && isWhole(coded)
+    const etag = isEncoded ? etagOf(coded) : this.#etagOfUncoded(isUnchanged)
     if (etag === undefined) return
     if (!isEncoded) this.#uncodedEtag = etag
     setHeaderOn(this.#reply, 'etag', etag)
