@@ -15,8 +15,8 @@ import { TrackedVersions } from './redis/tracked-versions.js'
 
 /**
  * Opens the store that the options name; by default `fastify.redis`, else memory.
- * @throws NoRedisError if the Redis client does not exist; InvalidFieldError if the store does not
- *   support `local`
+ * @throws NoRedisError if the Redis client does not exist, or when the server is ready if it was
+ *   registered later; InvalidFieldError if the store does not support `local`
  */
 export async function openStore (
   fastify: FastifyInstance, options: ApiCacheOptions, keyspace: Keyspace, log: Log
@@ -41,6 +41,7 @@ export async function openStore (
       'redis option (a client, a URL or ioredis options)')
   }
   log.noRedis()
+  refuseLateRedis(fastify)
   return new MemoryStore(options.memory)
 }
 
@@ -100,6 +101,17 @@ function registeredClient (fastify: FastifyInstance, namespace: string | undefin
     ? `@fastify/redis has only the namespaces ${names.join(', ')}: set redisNamespace to one, or write store: 'memory'`
     : `fastify.redis is not an ioredis client but ${describeClient(decorated)}: ` +
       "pass one as redis, or write store: 'memory'")
+}
+
+/** A Redis registered after the plugin was meant for it: memory in its place would go unnoticed. */
+function refuseLateRedis (fastify: FastifyInstance): void {
+  fastify.addHook('onReady', async function apiCacheRedis () {
+    const { redis } = this as FastifyInstance & { redis?: unknown }
+    if (redis === undefined || redis === null) return
+    throw new NoRedisError('fastify.redis was registered after this plugin, which has opened a memory store: ' +
+      'register @fastify/redis before it (with autoload, name it in the `dependencies` of fastify-plugin), ' +
+      "or write store: 'memory'")
+  })
 }
 
 function clientOfNamespace (decorated: unknown, namespace: string): RedisClient {

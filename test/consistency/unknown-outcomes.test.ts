@@ -116,6 +116,12 @@ const teapots = (app: FastifyInstance): unknown => app.setErrorHandler((error: E
   reply.send(error)
 })
 
+/** A status that says the client is to blame, which a timeout of the handler does not. */
+const timeouts = (app: FastifyInstance): unknown => app.setErrorHandler((error: Error & { code?: string }, _request, reply) => {
+  if (error.code === 'FST_ERR_HANDLER_TIMEOUT') reply.code(408).send('too late')
+  else reply.send(error)
+})
+
 for (const [kind, policy] of Object.entries(policies)) {
   for (const [how, handler] of Object.entries(unknown)) {
     each(`a write ${kind} that ${how} has written`, async (t, options) => {
@@ -190,10 +196,12 @@ for (const [kind, policy] of Object.entries(policies)) {
       })
     }
   })) {
-    for (const [whose, prepare] of [['Fastify\'s own error', () => {}], ['an error handler', teapots]] as const) {
+    for (const [whose, prepare, status] of [
+      ["Fastify's own error", () => {}, 503], ['an error handler', teapots, 503], ['an error handler, with 408,', timeouts, 408]
+    ] as const) {
       each(`a write ${kind} ${style}, commits after ${whose} has answered the timeout, and has written`, async (t, options) => {
         const served = await application(t, options, policy, late, prepare)
-        t.equal((await served.request('/timed', { method: 'POST' })).status, 503)
+        t.equal((await served.request('/timed', { method: 'POST' })).status, status)
         // What is read meanwhile is old already.
         for (let round = 0; round < 3; round++) {
           const seen = await served.request('/value')

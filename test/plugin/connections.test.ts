@@ -186,6 +186,31 @@ for (const [what, options, before, message] of missing) {
   })
 }
 
+for (const [where, registerCache] of Object.entries<(app: FastifyInstance) => unknown>({
+  'in the same context': (app) => app.register(apiCache),
+  'in a child context': (app) => app.register(async (child) => { await child.register(apiCache) })
+})) {
+  t.test(`@fastify/redis registered after the plugin ${where} is a coded error, not a memory store`, async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    registerCache(app)
+    app.register(fastifyRedis, { url: redis().url })
+    await t.rejects(async () => { await app.ready() }, {
+      code: 'FST_API_CACHE_NO_REDIS', message: /registered after this plugin.*register @fastify\/redis before it.*store: 'memory'/
+    })
+  })
+}
+
+t.test('@fastify/redis may be registered after a plugin that does not need it', async (t) => {
+  for (const options of [{ store: 'memory' }, { redis: redis().url }] as const) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    app.register(apiCache, options)
+    app.register(fastifyRedis, { url: redis().url })
+    await app.ready()
+  }
+})
+
 t.test('a fastify.redis of another package is left alone if it is not used', async (t) => {
   await works(t, { redis: redis().url }, (app) => app.decorate('redis', other as never))
   const app = await works(t, { store: 'memory' }, (app) => app.decorate('redis', other as never))
