@@ -36,8 +36,18 @@ export interface CacheStore {
   readonly leases?: Leases
   /** False while the store is known to be unavailable; it is not called then. */
   ready?(): boolean
+  /**
+   * A promise of being ready again, if the connection was lost through no fault of the server. Calls
+   * wait for it, and those that it has interrupted are repeated.
+   */
+  reconnecting?(): Promise<unknown> | undefined
   /** Resolves when the store answers. Called repeatedly after it did not answer. */
   ping?(): MaybePromise<unknown>
+  /**
+   * The bytes exchanged with a server so far, if all answers come in order on one connection. While
+   * it increases quickly, operations may take twice as long, and do not count as unanswered.
+   */
+  transferred?(): number
   /** The entry and the versions at one point in time after the call. One round trip. */
   lookup(key: string, names: readonly string[]): MaybePromise<Lookup>
   /** The versions at one point in time after the call; undefined for a version that does not exist. */

@@ -50,8 +50,10 @@ export class GuardedStore {
   constructor (store: CacheStore, options: GuardedStoreOptions) {
     this.#store = store
     this.#options = options
-    this.#deadlines = new Deadlines(options.timeout)
-    this.#halfDeadlines = new Deadlines(options.timeout / 2)
+    const { timeout } = options
+    const progress = { transferred: () => store.transferred?.() ?? 0, longest: timeout }
+    this.#deadlines = new Deadlines(timeout, progress)
+    this.#halfDeadlines = new Deadlines(timeout / 2, progress)
     this.#breaker = new Breaker({
       probe: async () => await this.#attempt('ping', (store) => store.ping?.()) !== UNAVAILABLE && this.#isReady(),
       recover: options.recover,
@@ -81,11 +83,11 @@ export class GuardedStore {
   call<T> (operation: Operation, run: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
     const { state } = this.#breaker
     if (state !== 'closed' && !(state === 'recovering' && DELIVERING.has(operation))) return UNAVAILABLE
-    if (!this.#isReady()) {
-      this.#breaker.open('not ready')
-      return UNAVAILABLE
-    }
-    return this.#attempt(operation, run)
+    if (this.#isReady()) return this.#attempt(operation, run)
+    const reconnected = this.#store.reconnecting?.()
+    if (reconnected !== undefined) return this.#attempt(operation, (store) => reconnected.then(() => run(store)))
+    this.#breaker.open('not ready')
+    return UNAVAILABLE
   }
 
   /** For work without a time limit, which no request waits for: only errors become UNAVAILABLE. Never rejects. */
@@ -131,26 +133,35 @@ export class GuardedStore {
     } catch (error) {
       return this.#failed(operation, error, 0)
     }
-    return isPromise(answer) ? this.#withinDeadline(operation, answer) : answer
+    return isPromise(answer) ? this.#withinDeadline(operation, answer, run) : answer
   }
 
-  #withinDeadline<T> (operation: Operation, answer: Promise<T>): Promise<T | Unavailable> {
+  #withinDeadline<T> (
+    operation: Operation, answer: Promise<T>, run: (store: CacheStore) => MaybePromise<T>
+  ): Promise<T | Unavailable> {
     return new Promise((resolve) => {
       let expired = false
-      const deadline = (HALF.has(operation) ? this.#halfDeadlines : this.#deadlines).start(() => {
+      const deadline = (HALF.has(operation) ? this.#halfDeadlines : this.#deadlines).start((isReceiving) => {
         expired = true
         this.#publish({ state: 'failed', operation, reason: 'timed out' })
-        this.#breaker.open(`${operation} timed out`)
+        // A store that is busy with large values answers.
+        if (!isReceiving) this.#breaker.open(`${operation} timed out`)
         resolve(UNAVAILABLE)
       })
-      answer.then((value) => {
+      const succeeded = (value: T): void => {
         if (expired) return
         deadline.release()
         resolve(value)
-      }, (error: unknown) => {
+      }
+      const failed = (error: unknown): void => {
         if (expired) return
         deadline.release()
         resolve(this.#failed(operation, error, deadline.elapsed))
+      }
+      answer.then(succeeded, (error: unknown) => {
+        const reconnected = expired ? undefined : this.#store.reconnecting?.()
+        if (reconnected === undefined) failed(error)
+        else reconnected.then(() => run(this.#store)).then(succeeded, failed)
       })
     })
   }

@@ -53,8 +53,16 @@ export class LocalTier implements CacheStore {
     return this.#store.ready?.() ?? true
   }
 
+  reconnecting (): Promise<unknown> | undefined {
+    return this.#store.reconnecting?.()
+  }
+
   ping (): MaybePromise<unknown> {
     return this.#store.ping?.()
+  }
+
+  transferred (): number {
+    return this.#store.transferred?.() ?? 0
   }
 
   lookup (key: string, names: readonly string[]): MaybePromise<Lookup> {

@@ -6,6 +6,7 @@ import type { CacheStore, CurrentVersions, IsCurrent, Lookup } from '../contract
 import { Deadlines } from '../deadlines.js'
 import { ClusterServers } from './cluster.js'
 import { isReply } from './errors.js'
+import { FreezeWatch } from './freeze.js'
 import { RedisIntents } from './intents.js'
 import { RedisLeases } from './leases.js'
 import type { EntryReads } from './reads.js'
@@ -29,7 +30,9 @@ export class RedisStore implements CacheStore {
   readonly #reads: EntryReads
   readonly #writes: EntryWrites
   readonly #sweeps: Sweeps
+  readonly #freezes = new FreezeWatch()
   #ping: Promise<unknown> | undefined
+  #reconnected: Promise<unknown> | undefined
   #unanswered = 0
 
   /**
@@ -65,6 +68,16 @@ export class RedisStore implements CacheStore {
     return this.#topology.client.status === 'ready' && this.#topology.isReady()
   }
 
+  /** Redis closes connections of clients that were idle for long, or frozen. */
+  reconnecting (): Promise<unknown> | undefined {
+    const { client } = this.#topology
+    if (this.#isConnected() || !this.#freezes.hasThawed()) return undefined
+    this.#reconnected ??= once(client, 'ready')
+      .then(() => this.#topology.open())
+      .finally(() => { this.#reconnected = undefined })
+    return this.#reconnected
+  }
+
   async ping (): Promise<void> {
     const { client } = this.#topology
     if (client.status !== 'ready') throw new Error(`the connection to Redis is in status '${client.status}'`)
@@ -78,6 +91,10 @@ export class RedisStore implements CacheStore {
     this.#ping ??= this.#topology.ping().finally(() => { this.#ping = undefined })
     await this.#ping
     this.#unanswered = 0
+  }
+
+  transferred (): number {
+    return this.#topology.transferred?.() ?? 0
   }
 
   lookup (key: string, names: readonly string[]): Promise<Lookup> {
@@ -110,9 +127,16 @@ export class RedisStore implements CacheStore {
 
   close (): void {
     this.#sweeps.stop()
+    this.#freezes.close()
     this.#topology.close()
     this.leases.close()
     if (this.#owned) this.#topology.client.disconnect()
+  }
+
+  /** Before the client notices that its connection was closed, its status is still 'ready'. */
+  #isConnected (): boolean {
+    const { client } = this.#topology
+    return client.status === 'ready' && (client as Redis).stream?.writable !== false
   }
 
   /** If a replica refuses a write, the server is no longer the master that it was. */

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Redis } from 'ioredis'
 import { BatchedReads, type EntryReads, type Interpret } from './reads.js'
 import { expectPong } from './replies.js'
@@ -28,6 +29,12 @@ export class SingleServer implements Topology {
   async ping (): Promise<void> {
     if (this.#connection.run === undefined) await this.#connection.learn()
     else expectPong(await this.client.ping())
+  }
+
+  transferred (): number {
+    // `stream` is not documented by ioredis. Without these numbers no byte counts as progress.
+    const { bytesRead = 0, bytesWritten = 0, writableLength = 0 } = this.client.stream as Partial<Socket> ?? {}
+    return bytesRead + bytesWritten - writableLength
   }
 
   masters (): readonly Redis[] {

@@ -17,6 +17,8 @@ export interface Topology {
   open(): Promise<unknown>
   /** Resolves when all servers in use answer. */
   ping(): Promise<unknown>
+  /** The bytes exchanged with the server so far; left out if there are several. */
+  transferred?(): number
   /** All servers that have a part of the keys. */
   masters(): readonly Redis[]
   /** The runs of the servers of these keys; a promise while one of them is unknown. */
