@@ -28,6 +28,19 @@ export function isStorableHeader (name: string, value: unknown): value is string
   return true
 }
 
+/** Whether Node sends a response with these headers, instead of throwing. */
+export function areSendable (headers: Headers): boolean {
+  try {
+    for (const name in headers) {
+      validateHeaderName(name)
+      for (const value of [headers[name]].flat()) validateHeaderValue(name, String(value))
+    }
+  } catch {
+    return false
+  }
+  return true
+}
+
 /** Whether a stored response may bring all of these. */
 export function areStorableHeaders (headers: Readonly<Record<string, unknown>>): boolean {
   for (const name in headers) {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { serving } from '../support/serving.js'
 import { asking, cached } from './ask.js'
 
 const config = { cache: { namespace: 'headers', expire: 60 } }
@@ -34,6 +35,39 @@ t.test('a header with several lines has several lines on a HIT', async (t) => {
   await app.apiCache.settled()
   const hit = await app.inject('/')
   t.same(hit.headers['link'], ['</a>', '</b>'])
+})
+
+for (const [what, name, value] of [
+  ['a line break', 'x-broken', 'a\nb'], ['a NUL', 'x-broken', 'a\0b'], ['a character beyond Latin-1', 'x-broken', '€'],
+  ['a name with a space', 'x broken', 'a'], ['an empty name', '', 'a'], ['a broken line among several', 'x-broken', ['a', 'b\r\n']]
+] as const) {
+  t.test(`a response that Node refuses to send is not stored: ${what}`, async (t) => {
+    let isBroken = true
+    const { app, request } = await serving(t, {}, (app) => app.get('/', { config }, async (_request, reply) => {
+      if (isBroken) reply.header(name, value as string)
+      return 'body'
+    }))
+    for (let round = 0; round < 2; round++) {
+      t.match(await request('/'), { status: 500, cache: null })
+      await app.apiCache.settled()
+    }
+    isBroken = false
+    t.match(await request('/'), { status: 200, cache: 'MISS', text: 'body' })
+    await app.apiCache.settled()
+    t.match(await request('/'), { status: 200, cache: 'HIT', text: 'body' })
+  })
+}
+
+t.test('headers without a value, and with numbers, are stored with their response', async (t) => {
+  const { app, request } = await serving(t, {}, (app) => app.get('/', { config }, async (_request, reply) => {
+    reply.header('x-undefined', undefined).header('x-empty', '').header('x-number', 5).header('x-latin', 'ä')
+    return 'body'
+  }))
+  const { headers } = await request('/')
+  await app.apiCache.settled()
+  const hit = await request('/')
+  t.equal(hit.cache, 'HIT')
+  for (const name of ['x-undefined', 'x-empty', 'x-number', 'x-latin']) t.equal(hit.headers.get(name), headers.get(name), name)
 })
 
 t.test('MISS and HIT have the Date of the fill, and the Age since then', async (t) => {

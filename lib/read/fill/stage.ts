@@ -3,6 +3,7 @@ import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify
 import { isResponse } from '../../fastify/payload.js'
 import { headersOf } from '../../fastify/private-state.js'
 import { httpDateOf } from '../../http/date.js'
+import { areSendable } from '../../http/headers.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
 import { withoutStream } from '../conditions.js'
@@ -136,7 +137,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const headers = headersOf(reply)
     const { refusal, age, lifetime } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
     const vary = variants.nominated(headers['vary'], nominatedBy(sent.headers, sent.own))
-    this.#fill.refuse(refusal ?? variants.refusalFor(vary))
+    this.#fill.refuse(refusal ?? variants.refusalFor(vary) ?? (areSendable(headers) ? undefined : 'invalid-header'))
     if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
     return {
       sent,
