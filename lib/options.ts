@@ -9,9 +9,9 @@ import type { CacheStore } from './store/contract.js'
 /** Options of the plugin. Those of `ReadDefaults` are defaults for every route. */
 export interface ApiCacheOptions extends ReadDefaults {
   /**
-   * An ioredis client or Cluster, which the plugin does not close. Or a URL (redis:// or rediss://) or
-   * ioredis options: the plugin then opens the connection, waits for it at registration (at most
-   * `timeout`), and closes it. Default: `fastify.redis` if @fastify/redis is registered.
+   * An ioredis client, a URL (redis:// or rediss://) or ioredis options: the plugin opens a connection
+   * of its own to that server, waits for it at registration (at most `timeout`), and closes it. Or a
+   * Cluster, which is used itself and not closed. Default: `fastify.redis` if @fastify/redis is registered.
    */
   redis?: Redis | Cluster | RedisOptions | string
   /** The namespace of @fastify/redis to use. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { InvalidFieldError, NoRedisError } from '../errors.js'
 import type { Keyspace } from '../key/keyspace.js'
 import type { Log } from '../observe/log.js'
@@ -30,11 +30,12 @@ export async function openStore (
     return new MemoryStore(options.memory)
   }
   if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
-  const opened = redis === undefined || isClient(redis) ? undefined : connect(redis, log)
-  const client = opened ?? (isClient(redis) ? redis : registeredClient(fastify, options.redisNamespace))
-  if (client !== undefined) {
-    const owned = opened !== undefined
-    return behindLocalTier(await open(new RedisStore(client, owned), timeout, log), options, keyspace)
+  const given = redis ?? registeredClient(fastify, options.redisNamespace)
+  if (given !== undefined) {
+    const opened = isClient(given) ? duplicated(given) : connect(given)
+    if (opened !== undefined) logFirstError(opened, log)
+    const redisStore = new RedisStore(opened ?? given as Cluster, opened !== undefined)
+    return behindLocalTier(await open(redisStore, timeout, log), options, keyspace)
   }
   if (store === 'redis') {
     throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the " +
@@ -78,9 +79,19 @@ async function open (store: RedisStore, timeout: number, log: Log): Promise<Redi
   return store
 }
 
-function connect (redis: string | RedisOptions, log: Log): Redis {
-  const client = typeof redis === 'string' ? new Redis(redis, FAIL_FAST) : new Redis({ ...FAIL_FAST, ...redis })
-  // Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs.
+const connect = (redis: string | RedisOptions): Redis =>
+  typeof redis === 'string' ? new Redis(redis, FAIL_FAST) : new Redis({ ...FAIL_FAST, ...redis })
+
+/**
+ * A connection of the plugin's own beside the application's: it fails fast, can be closed when it is
+ * half-open, and is not held up by a MULTI or a blocking command. Undefined for a Cluster, whose
+ * client is used itself.
+ */
+const duplicated = (client: RedisClient): Redis | undefined =>
+  client.isCluster ? undefined : (client as Redis).duplicate(FAIL_FAST)
+
+/** Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs. */
+function logFirstError (client: Redis, log: Log): void {
   let reported = false
   client.on('error', (err: Error) => {
     if (reported) return
@@ -88,7 +99,6 @@ function connect (redis: string | RedisOptions, log: Log): Redis {
     log.connectionFailed(err)
   })
   client.on('ready', () => { reported = false })
-  return client
 }
 
 /** @throws NoRedisError if `fastify.redis` is not usable: falling back to memory would go unnoticed */

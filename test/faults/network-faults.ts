@@ -13,7 +13,6 @@ function wireFault (name: string, begin: (proxy: TcpProxy) => void, connecting: 
       const closers: Array<(() => void) | undefined> = []
       return {
         answersIn,
-        reconnectsIn: connecting.reconnectsIn,
         redis () {
           const { redis, close } = connecting.to(proxy.port)
           closers.push(close)
@@ -38,5 +37,6 @@ export const networkFaults: Fault[] = [
   wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }, users),
   wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }),
   wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }, users),
-  wireFault('half-open connections', (proxy) => { proxy.halfOpen() })
+  wireFault('half-open connections', (proxy) => { proxy.halfOpen() }),
+  wireFault('half-open connections', (proxy) => { proxy.halfOpen() }, users)
 ]

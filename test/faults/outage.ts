@@ -23,8 +23,6 @@ export interface Stage {
   readonly lasts?: number
   /** Milliseconds that Redis takes for each answer while the fault lasts: in time, so that it is waited for. */
   readonly answersIn?: number
-  /** Milliseconds that a client of the user's may take to look for Redis once more. */
-  readonly reconnectsIn?: number
 }
 
 /** What was seen in two applications under traffic, before, during and after a fault. */
@@ -55,7 +53,6 @@ export interface Report {
   readonly askedWhileShut: number
   /** Of what the slowest may be: what the store took for each of its answers, in time. */
   readonly answeredIn: number
-  readonly reconnectsIn: number
 }
 
 const BEFORE = 700
@@ -108,8 +105,7 @@ export async function observe (fault: Fault): Promise<Report> {
         pending,
         whileShut: traffic.whileShut.requests,
         askedWhileShut: traffic.whileShut.asked,
-        answeredIn: stage.answersIn ?? 0,
-        reconnectsIn: stage.reconnectsIn ?? 0
+        answeredIn: stage.answersIn ?? 0
       }
     } finally {
       await traffic.stop()

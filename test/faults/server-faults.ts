@@ -8,8 +8,6 @@ import type { Fault, Stage } from './outage.js'
 export interface Connecting {
   readonly how: string
   to (port: number): { redis: string | RedisOptions | Redis, close?: () => void }
-  /** Its longest pause between two tries to connect, in milliseconds, where that is not the plugin's to say. */
-  readonly reconnectsIn?: number
 }
 
 /** The plugin opens and owns the connection. */
@@ -23,8 +21,7 @@ export const users: Connecting = {
     const redis = new Redis(port, '127.0.0.1')
     redis.on('error', () => {})
     return { redis, close () { redis.disconnect() } }
-  },
-  reconnectsIn: 2_000
+  }
 }
 
 /** One that gives up on each command by itself, before the plugin does. */
@@ -34,8 +31,7 @@ const impatient: Connecting = {
     const redis = new Redis(port, '127.0.0.1', { commandTimeout: 100 })
     redis.on('error', () => {})
     return { redis, close () { redis.disconnect() } }
-  },
-  reconnectsIn: 2_000
+  }
 }
 
 /** A fault of one server. */
@@ -58,7 +54,6 @@ function serverFault (
       const closers: Array<(() => void) | undefined> = []
       return {
         fromTheStart: fault.fromTheStart,
-        reconnectsIn: connecting.reconnectsIn,
         redis () {
           const { redis, close } = connecting.to(server.port)
           closers.push(close)
