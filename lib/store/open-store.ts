@@ -32,7 +32,7 @@ export async function openStore (
   if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
   const given = redis ?? registeredClient(fastify, options.redisNamespace)
   if (given !== undefined) {
-    const opened = isClient(given) ? duplicated(given) : connect(given)
+    const opened = isClient(given) ? duplicated(given, keyspace.prefix) : connect(given, keyspace.prefix)
     if (opened !== undefined) logFirstError(opened, log)
     const redisStore = new RedisStore(opened ?? given as Cluster, opened !== undefined)
     return behindLocalTier(await open(redisStore, timeout, log), options, keyspace)
@@ -79,16 +79,22 @@ async function open (store: RedisStore, timeout: number, log: Log): Promise<Redi
   return store
 }
 
-const connect = (redis: string | RedisOptions): Redis =>
-  typeof redis === 'string' ? new Redis(redis, FAIL_FAST) : new Redis({ ...FAIL_FAST, ...redis })
+/** @param connectionName what CLIENT LIST shows, unless the options name it */
+function connect (redis: string | RedisOptions, connectionName: string): Redis {
+  const defaults = { ...FAIL_FAST, connectionName }
+  return typeof redis === 'string' ? new Redis(redis, defaults) : new Redis({ ...defaults, ...redis })
+}
 
 /**
  * A connection of the plugin's own beside the application's: it fails fast, can be closed when it is
  * half-open, and is not held up by a MULTI or a blocking command. Undefined for a Cluster, whose
  * client is used itself.
  */
-const duplicated = (client: RedisClient): Redis | undefined =>
-  client.isCluster ? undefined : (client as Redis).duplicate(FAIL_FAST)
+function duplicated (client: RedisClient, prefix: string): Redis | undefined {
+  if (client.isCluster) return undefined
+  const { options } = client as Redis
+  return (client as Redis).duplicate({ ...FAIL_FAST, connectionName: options.connectionName ?? prefix })
+}
 
 /** Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs. */
 function logFirstError (client: Redis, log: Log): void {

@@ -107,6 +107,39 @@ t.test('ioredis options are connected with, and the connection closed with the s
   t.equal(await connections(), before)
 })
 
+t.test('CLIENT LIST shows connections by the prefix, or by the name that the options have', async (t) => {
+  const given = new Redis(redis().port, { connectionName: 'given' })
+  const unnamed = new Redis(redis().port)
+  t.teardown(() => { given.disconnect(); unnamed.disconnect() })
+  const { url, port } = redis()
+  for (const [options, name] of [
+    [{ redis: url }, 'api-cache'], [{ redis: url, prefix: 'shop' }, 'shop'], [{ redis: unnamed }, 'api-cache'], [{ redis: given }, 'given'],
+    [{ redis: { port, connectionName: 'own' } }, 'own'], [{ redis: `${url}?connectionName=own` }, 'own']
+  ] as Array<[ApiCacheOptions, string]>) {
+    const app = Fastify()
+    const before = (await redisCli(port, 'CLIENT', 'LIST')).filter((line) => line.includes(` name=${name} `)).length
+    await app.register(apiCache, options)
+    t.equal((await redisCli(port, 'CLIENT', 'LIST')).filter((line) => line.includes(` name=${name} `)).length, before + 1, name)
+    await app.close()
+  }
+})
+
+t.test('many registrations add no listeners to the client that they share', async (t) => {
+  const client = new Redis(redis().port)
+  t.teardown(() => { client.disconnect() })
+  const warnings: Error[] = []
+  const warn = (warning: Error): void => { warnings.push(warning) }
+  process.on('warning', warn)
+  t.teardown(() => { process.off('warning', warn) })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  for (let index = 0; index < 12; index++) {
+    app.register(async (child) => { await child.register(apiCache, { redis: client, prefix: `cache-${index}` }) })
+  }
+  await app.ready()
+  t.same(warnings, [])
+})
+
 t.test('the redis option comes before fastify.redis', async (t) => {
   await works(t, { redis: redis().url }, (app) => app.register(fastifyRedis, { url: `${redis().url}/5` }))
   t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
