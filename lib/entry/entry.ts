@@ -103,13 +103,30 @@ function ownBytes (bytes: Buffer): Buffer {
   return own
 }
 
-/** Bytes of memory that an entry takes besides its key, headers and body. */
-const ENTRY_OVERHEAD = 1024
+/** Bytes of memory that an entry takes without headers and versions, and whose body is empty. */
+const ENTRY_BYTES = 1024
+/** The same for a string without its characters, for a property of an object, and for an item of a list. */
+const STRING_BYTES = 24
+const PROPERTY_BYTES = 48
+const ITEM_BYTES = 8
 
 /** About how many bytes of memory an entry takes with its key. A text counts twice: it is kept as string and bytes. */
 export function sizeOfEntry (entry: Entry, key: string): number {
-  let size = ENTRY_OVERHEAD + key.length + entry.body.length * (entry.kind === 'text' ? 2 : 1)
-  for (const [name, value] of Object.entries(entry.headers)) size += name.length + String(value).length
-  for (const version of Object.keys(entry.versions)) size += version.length
+  const { headers, defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, versions } = entry
+  const parts = [key, headers, defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, versions]
+  const body = entry.body.length * (entry.kind === 'text' ? 2 : 1)
+  return parts.reduce((size: number, part) => size + sizeOf(part), ENTRY_BYTES + body)
+}
+
+/** About how many bytes of memory a string takes, or a list or an object of them. */
+function sizeOf (data: unknown): number {
+  if (typeof data === 'string') return STRING_BYTES + data.length
+  if (typeof data !== 'object' || data === null) return 0
+  let size = 0
+  if (Array.isArray(data)) {
+    for (const item of data) size += ITEM_BYTES + sizeOf(item)
+    return size
+  }
+  for (const [name, value] of Object.entries(data)) size += PROPERTY_BYTES + sizeOf(name) + sizeOf(value)
   return size
 }

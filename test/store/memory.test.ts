@@ -41,6 +41,37 @@ t.test('bodies, headers and keys together stay below maxBytes', async (t) => {
   t.equal((await keysOf(store)).length, 1)
 })
 
+const text = (length: number): string => 'x'.repeat(length)
+const list = (length: number): string[] => Array.from({ length }, (_, index) => String(index).padStart(6, '0'))
+const record = <T>(length: number, value: T): Record<string, T> => Object.fromEntries(list(length).map((item) => [`x-name-${item}`, value]))
+
+/** Entries of many shapes, and how many bytes of memory each takes with strings of its own, as measured on Node 20. */
+const shapes: Array<[what: string, bytes: number, entry: Entry]> = [
+  ['little else than a body', 1_400, { ...entry(text(20)), headers: record(1, text(20)), defaultHeaders: record(2, text(29)) }],
+  ['a text', 8_500, entry(text(4_000))],
+  ['bytes', 4_900, { ...entry(''), kind: 'bytes', body: Buffer.alloc(4_000) }],
+  ['many tags', 44_000, entry(text(20), Object.fromEntries(list(300).map((item) => [`p!tag:{12}x-name-${item}`, text(35)])))],
+  ['many headers', 15_000, { ...entry(''), headers: record(100, text(20)) }],
+  ['a header with many values', 35_000, { ...entry(''), headers: { 'x-values': list(1_000) } }],
+  ['headers of all other kinds', 25_000, {
+    ...entry(''),
+    removedHeaders: list(50),
+    responseHeaders: list(50),
+    vary: list(50),
+    defaultHeaders: record(50, text(10)),
+    extendedHeaders: record(50, [text(10), text(10)] as const)
+  }]
+]
+for (const [what, bytes, one] of shapes) {
+  t.test(`entries with ${what} take no more than one and a half times maxBytes of memory, and more than a half`, async (t) => {
+    const maxBytes = 1024 * 1024
+    const store = new MemoryStore({ maxBytes })
+    for (let index = 0; index < 1_000; index++) store.set(`p|${String(index).padStart(40, '0')}`, one)
+    const { length } = await keysOf(store)
+    t.ok(length * bytes < 1.5 * maxBytes && length * bytes > 0.5 * maxBytes, `${length} entries`)
+  })
+}
+
 t.test('an entry keeps no other memory alive', async (t) => {
   const store = new MemoryStore()
   const piece = Buffer.from('a piece of something larger').subarray(2, 7)
