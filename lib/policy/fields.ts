@@ -1,5 +1,5 @@
 import { closest } from 'fastest-levenshtein'
-import { InvalidFieldError, UnknownFieldError } from '../errors.js'
+import { InvalidFieldError, MissingFieldError, UnknownFieldError } from '../errors.js'
 
 /** What one field of an options object accepts, and how an error describes that. */
 export interface Field {
@@ -24,6 +24,16 @@ export function checkFields<T extends object> (what: string, value: T, fields: F
     if (given !== undefined && !field.accepts(given)) {
       throw new InvalidFieldError(what, name, field.expects, (field.shows ?? describe)(given))
     }
+  }
+}
+
+/**
+ * Refuses an object that lacks one of the fields.
+ * @throws MissingFieldError
+ */
+export function requireFields<T extends object> (what: string, value: T, names: ReadonlyArray<keyof T & string>): void {
+  for (const name of names) {
+    if (value[name] === undefined) throw new MissingFieldError(what, `'${name}' is required`)
   }
 }
 
