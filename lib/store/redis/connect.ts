@@ -1,0 +1,48 @@
+import { Redis, type Cluster, type RedisOptions } from 'ioredis'
+import type { Log } from '../../observe/log.js'
+import { isClient } from '../given-redis.js'
+import { RedisStore } from './redis-store.js'
+import type { RedisClient } from './topology.js'
+
+/** What names a Redis: a client or Cluster, a URL, or options of ioredis. */
+export type GivenRedis = Redis | Cluster | RedisOptions | string
+
+/** Longest time in milliseconds between two attempts of the plugin's own connection. */
+const MAX_RETRY = 250
+
+/** A command that cannot be sent now is useless later, and closing must not wait for a hung server. */
+const FAIL_FAST: RedisOptions = {
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  disconnectTimeout: 200,
+  retryStrategy: (times) => Math.min(times * 50, MAX_RETRY)
+}
+
+/** A store in the given Redis. It opens and closes a connection of its own, except to a Cluster. */
+export function connectedStore (given: GivenRedis, log: Log): RedisStore {
+  const opened = isClient(given) ? duplicated(given) : connect(given)
+  if (opened !== undefined) logFirstError(opened, log)
+  return new RedisStore(opened ?? given as Cluster, opened !== undefined)
+}
+
+const connect = (redis: string | RedisOptions): Redis =>
+  typeof redis === 'string' ? new Redis(redis, FAIL_FAST) : new Redis({ ...FAIL_FAST, ...redis })
+
+/**
+ * A connection of the plugin's own beside the application's: it fails fast, can be closed when it is
+ * half-open, and is not held up by a MULTI or a blocking command. Undefined for a Cluster, whose
+ * client is used itself.
+ */
+const duplicated = (client: RedisClient): Redis | undefined =>
+  client.isCluster ? undefined : (client as Redis).duplicate(FAIL_FAST)
+
+/** Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs. */
+function logFirstError (client: Redis, log: Log): void {
+  let reported = false
+  client.on('error', (err: Error) => {
+    if (reported) return
+    reported = true
+    log.connectionFailed(err)
+  })
+  client.on('ready', () => { reported = false })
+}
