@@ -10,11 +10,12 @@ import { SharedRoutes } from './lib/fastify/shared-routes.js'
 import { kFound, kResponseStage } from './lib/fastify/state.js'
 import { Keyspace } from './lib/key/keyspace.js'
 import { Log } from './lib/observe/log.js'
-import { checkOptions, DEFAULT_TIMEOUT, readDefaults, type ApiCacheOptions } from './lib/options.js'
+import { checkOptions, readDefaults, type ApiCacheOptions } from './lib/options.js'
 import type { NoExtra } from './lib/policy/no-extra.js'
 import type { ReadPolicy } from './lib/policy/read-policy.js'
 import type { WritePolicy } from './lib/policy/write-policy.js'
 import { Runtime } from './lib/runtime.js'
+import { DEFAULT_PREFIX, DEFAULT_TIMEOUT } from './lib/store/connection.js'
 import { openStore } from './lib/store/open-store.js'
 
 declare module 'fastify' {
@@ -29,7 +30,7 @@ declare module 'fastify' {
 
 async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Promise<void> {
   checkOptions(options)
-  const { prefix = 'api-cache', responseHeader = 'X-API-Cache', explain = false } = options
+  const { prefix = DEFAULT_PREFIX, responseHeader = 'X-API-Cache', explain = false } = options
   const { timeout = DEFAULT_TIMEOUT, coalesceTimeout = 5_000 } = options
   const { application = applicationName(process.argv[1], process.cwd()) } = options
   const defaults = readDefaults(options)

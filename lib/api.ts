@@ -1,11 +1,9 @@
-import { InvalidNameError, StoreUnavailableError } from './errors.js'
+import { Commands } from './commands.js'
 import type { Counters } from './observe/stats.js'
-import { describe, isObject, isText } from './policy/fields.js'
-import { namesOf } from './policy/write-policy.js'
 import type { Runtime } from './runtime.js'
 import type { CacheStore, MaybePromise } from './store/contract.js'
-import { Intent } from './write/intent.js'
 import type { Invalidated } from './write/invalidation.js'
+import type { WritingNames, WritingOptions } from './write/writing.js'
 
 /** What `stats()` returns. */
 export interface Stats extends Counters {
@@ -19,28 +17,16 @@ export interface Stats extends Counters {
   filling: number
 }
 
-/** What a write outside of routes invalidates: namespaces, or namespaces and tags. */
-export type WritingNames = string | readonly string[] | {
-  readonly namespaces?: string | readonly string[]
-  readonly tags?: string | readonly string[]
-}
-
-export interface WritingOptions {
-  /**
-   * What to do if the store cannot record the intent: `'refuse'` (default) rejects before `run` is
-   * called, `'run'` calls it anyway, and invalidates afterwards.
-   */
-  readonly unrecorded?: 'refuse' | 'run'
-}
-
 /** `fastify.apiCache`: the cache for code outside of routes. */
 export class ApiCache {
   readonly #runtime: Runtime
   readonly #store: CacheStore
+  readonly #commands: Commands
 
   constructor (runtime: Runtime, store: CacheStore) {
     this.#runtime = runtime
     this.#store = store
+    this.#commands = new Commands(runtime, store)
   }
 
   /**
@@ -50,21 +36,21 @@ export class ApiCache {
    * @throws InvalidNameError
    */
   async invalidate (namespaces: string | readonly string[]): Promise<Invalidated> {
-    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])
+    return await this.#commands.invalidate(namespaces)
   }
 
   /**
    * Invalidates all entries that have one of the tags. See `invalidate`.
    */
   async invalidateTags (tags: string | readonly string[]): Promise<Invalidated> {
-    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))
+    return await this.#commands.invalidateTags(tags)
   }
 
   /**
    * Invalidates everything under the prefix. See `invalidate`.
    */
   async clear (): Promise<Invalidated> {
-    return await this.#runtime.invalidation.clear()
+    return await this.#commands.clear()
   }
 
   /**
@@ -74,31 +60,24 @@ export class ApiCache {
    * @returns what `run` returns
    * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
    */
-  async writing<T> (
-    names: WritingNames, run: () => MaybePromise<T>, { unrecorded = 'refuse' }: WritingOptions = {}
-  ): Promise<T> {
-    const [namespaces, tags] = namesHeld(names)
-    const { intents, invalidation } = this.#runtime
-    const intent = intents && new Intent(this.#runtime, intents, namespaces, tags)
-    const isRecorded = await intent?.begin() === true
-    if (!isRecorded && unrecorded === 'refuse') {
-      throw new StoreUnavailableError('writing() did not begin, as its intent could not be recorded; ' +
-        "to run anyway and invalidate afterwards, pass { unrecorded: 'run' }")
-    }
-    try {
-      return await run()
-    } finally {
-      await (isRecorded ? intent!.end(true) : invalidation.invalidate(namespaces, tags))
-    }
+  async writing<T> (names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions = {}): Promise<T> {
+    return (await this.#commands.writing(names, run, options)).value
   }
 
   /**
    * The keys of the entries of a namespace, without the client's keyPrefix.
    * @throws InvalidNameError
    */
-  async * keys (namespace: string): AsyncGenerator<string, void, undefined> {
-    if (!isText(namespace)) throw new InvalidNameError('keys', describe(namespace))
-    yield * await this.#store.keys(this.#runtime.keyspace.entries(namespace))
+  keys (namespace: string): AsyncGenerator<string, void, undefined> {
+    return this.#commands.keys(namespace)
+  }
+
+  /**
+   * The namespaces that have entries or a version under the prefix, each once. One whose name is too
+   * long for a key comes as keys have it: its beginning, `~` and a hash.
+   */
+  namespaces (): AsyncGenerator<string, void, undefined> {
+    return this.#commands.namespaces()
   }
 
   stats (): Stats {
@@ -116,10 +95,4 @@ export class ApiCache {
   async settled (): Promise<void> {
     await this.#runtime.background.settled()
   }
-}
-
-function namesHeld (names: WritingNames): [namespaces: string[], tags: string[]] {
-  if (!isObject(names)) return [namesOf('writing', names), []]
-  const { namespaces = [], tags = [] } = names as Exclude<WritingNames, string | readonly string[]>
-  return [namesOf('writing', namespaces), namesOf('writing', tags)]
 }

@@ -63,5 +63,11 @@ export const TooManyNamesError = createError<[what: string, limit: number, got: 
   '%s takes at most %s names, got %s; write several calls, or fastify.apiCache.clear() for everything', 500, RangeError)
 
 /** The store could not be reached, so the operation was refused. */
-export const StoreUnavailableError = createError<[what: string]>(
+export const StoreUnavailableError = createError<[what: string, options?: { cause: unknown }]>(
   'FST_API_CACHE_STORE_UNAVAILABLE', '%s', 503)
+
+/** A client of the cache was not told in time that its invalidation is done. */
+export const UnconfirmedError = createError<[what: string]>(
+  'FST_API_CACHE_UNCONFIRMED',
+  '%s was not confirmed by Redis in time, so stale responses may be served; it is sent again until close(): ' +
+  'call it again later, or let the job fail and run again', 503)

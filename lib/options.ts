@@ -1,25 +1,16 @@
-import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import { checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, type Fields } from './policy/fields.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
-import { faultOf } from './store/given-redis.js'
+import { connectionFields, type ConnectionOptions } from './store/connection.js'
 import type { LocalOptions } from './store/local-tier.js'
 import type { MemoryOptions } from './store/entry-cache.js'
 import type { CacheStore } from './store/contract.js'
 
 /** Options of the plugin. Those of `ReadDefaults` are defaults for every route. */
-export interface ApiCacheOptions extends ReadDefaults {
-  /**
-   * An ioredis client, a URL (redis:// or rediss://) or ioredis options: the plugin opens a connection
-   * of its own to that server, waits for it at registration (at most `timeout`), and closes it. Or a
-   * Cluster, which is used itself and not closed. Default: `fastify.redis` if @fastify/redis is registered.
-   */
-  redis?: Redis | Cluster | RedisOptions | string
+export interface ApiCacheOptions extends ReadDefaults, ConnectionOptions {
   /** The namespace of @fastify/redis to use. */
   redisNamespace?: string
   /** `'redis'` (the default if there is a Redis client), `'memory'` (the default otherwise) or your own store. */
   store?: 'redis' | 'memory' | CacheStore
-  /** The first part of every key; default `'api-cache'`. */
-  prefix?: string
   /**
    * The name of this application; default: the name in its package.json. Applications with the same
    * prefix do not use each other's entries.
@@ -27,8 +18,6 @@ export interface ApiCacheOptions extends ReadDefaults {
   application?: string
   /** The name of the response header that says HIT or MISS, or false for none; default `'X-API-Cache'`. */
   responseHeader?: string | false
-  /** Milliseconds that a store operation may delay a request; default 500. */
-  timeout?: number
   /** Longest time in milliseconds that a request waits for the fill of another request; default 5,000. */
   coalesceTimeout?: number
   /**
@@ -48,31 +37,19 @@ export interface ApiCacheOptions extends ReadDefaults {
   local?: boolean | LocalOptions
 }
 
-/** The default of `timeout`, in milliseconds. */
-export const DEFAULT_TIMEOUT = 500
-
 const fields: Fields<ApiCacheOptions> = {
   ...defaultsFields,
-  redis: {
-    accepts: (value) => faultOf(value) === undefined,
-    expects: 'an ioredis client or Cluster, a URL or ioredis options',
-    shows: (value) => faultOf(value)!
-  },
+  ...connectionFields,
   redisNamespace: { accepts: isText, expects: 'the name of a namespace of @fastify/redis' },
   store: {
     accepts: (value) => value === 'redis' || value === 'memory' || isStore(value),
     expects: "'redis', 'memory' or an object with the methods of a store"
-  },
-  prefix: {
-    accepts: (value) => isText(value) && /^[\w.:@/-]{1,64}$/.test(value),
-    expects: 'up to 64 letters, digits and _ . : @ / -'
   },
   application: { accepts: isText, expects: 'the name of the application' },
   responseHeader: {
     accepts: (value) => value === false || (isText(value) && /^[\w!#$%&'*+.^`|~-]+$/.test(value)),
     expects: 'the name of a header or false'
   },
-  timeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   coalesceTimeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   explain: { accepts: isBoolean, expects: 'true or false' },
   guards: { accepts: (value) => value === 'hooks', expects: "'hooks' or left out" },

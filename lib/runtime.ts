@@ -1,19 +1,11 @@
-import { setTimeout } from 'node:timers/promises'
-import { Background } from './background.js'
 import type { Keyspace } from './key/keyspace.js'
-import { Events } from './observe/events.js'
 import type { Log } from './observe/log.js'
 import { Stats } from './observe/stats.js'
 import { FillsInFlight } from './read/coalesce/fills-in-flight.js'
 import { LeasedFills } from './read/coalesce/leased-fills.js'
 import { Drains } from './read/fill/drains.js'
-import type { CacheStore, Intents } from './store/contract.js'
-import { GuardedStore } from './store/guarded-store.js'
-import { Bumps } from './write/bumps.js'
-import { Invalidation } from './write/invalidation.js'
-
-/** Longest wait, in milliseconds, for fills and sweeps when the server closes. */
-const CLOSE_TIMEOUT = 1_000
+import type { CacheStore } from './store/contract.js'
+import { WriteRuntime } from './write/write-runtime.js'
 
 export interface RuntimeOptions {
   /** Milliseconds that a store operation may delay a request. */
@@ -27,17 +19,8 @@ export interface RuntimeOptions {
 }
 
 /** What the routes of one registration share. */
-export class Runtime {
-  readonly keyspace: Keyspace
-  readonly log: Log
-  readonly events = new Events()
+export class Runtime extends WriteRuntime {
   readonly stats = new Stats()
-  readonly background = new Background()
-  readonly store: GuardedStore
-  /** Undefined if the store does not support `strict` writes. */
-  readonly intents: Intents | undefined
-  readonly bumps: Bumps
-  readonly invalidation: Invalidation
   readonly fills: FillsInFlight
   /** Undefined if the store has no leases. */
   readonly leases: LeasedFills | undefined
@@ -53,29 +36,12 @@ export class Runtime {
     store: CacheStore, keyspace: Keyspace, log: Log,
     { timeout, coalesceTimeout, responseHeader, explain, application }: RuntimeOptions
   ) {
-    this.keyspace = keyspace
-    this.log = log
+    super(store, keyspace, log, timeout)
     this.events.listen(this.stats)
-    this.events.listen(log)
-    this.store = new GuardedStore(store, {
-      timeout,
-      publish: (event) => { this.events.publish('store', { prefix: keyspace.prefix, store: store.name, ...event }) },
-      recover: () => this.bumps.deliver()
-    })
-    this.intents = store.intents
-    this.bumps = new Bumps(this.store, keyspace, log)
-    this.invalidation = new Invalidation(this)
     this.fills = new FillsInFlight(coalesceTimeout)
     this.leases = store.leases && new LeasedFills(this.store, store.leases, keyspace, coalesceTimeout)
     this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain
     this.application = application
-  }
-
-  /** Waits for background work, up to a limit, and delivers pending bumps. Then no call reaches the store any more. */
-  async close (): Promise<void> {
-    await Promise.race([this.background.settled(), setTimeout(CLOSE_TIMEOUT, undefined, { ref: false })])
-    await this.bumps.close()
-    this.store.close()
   }
 }

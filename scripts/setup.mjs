@@ -19,6 +19,12 @@ const programs = {
     commands: ['chromium', 'chromium-browser', 'google-chrome'],
     variable: 'CHROME_PATH',
     packages: { 'apt-get': ['chromium'], apk: ['chromium'], dnf: ['chromium'], brew: ['--cask', 'chromium'] }
+  },
+  python: {
+    title: 'Python 3',
+    commands: ['python3'],
+    variable: 'PYTHON',
+    packages: { 'apt-get': ['python3'], apk: ['python3'], dnf: ['python3'], brew: ['python'] }
   }
 }
 

@@ -97,6 +97,7 @@ const MAX_LENGTH = 512
 
 const safe = /^[\w.-]*$/
 const unsafe = /[^\w.-]/gu
+const escapedParts = /%u[0-9A-F]{4}|(?:%[0-9A-F]{2})+/g
 
 /**
  * Escapes untrusted text for use in a key. Letters, digits, `_`, `.` and `-` stay; everything else
@@ -105,6 +106,20 @@ const unsafe = /[^\w.-]/gu
  */
 export function escape (text: string): string {
   return bounded(text, escapeAll)
+}
+
+/**
+ * The text that `escape` was given. Text that it cannot have returned, such as one that was cut off,
+ * stays as it is.
+ */
+export function unescaped (text: string): string {
+  try {
+    return text.replace(escapedParts, (part) => part.startsWith('%u')
+      ? String.fromCharCode(parseInt(part.slice(2), 16))
+      : decodeURIComponent(part))
+  } catch {
+    return text
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { escape } from './canonical.js'
+import { escape, unescaped } from './canonical.js'
 
 /** Longest key in bytes (a key is ASCII). A longer key keeps its beginning and ends in a hash. */
 export const MAX_KEY_BYTES = 512
@@ -49,6 +49,16 @@ export class Keyspace {
   /** The key of a namespace's version. */
   version (namespace: string): string {
     return `${this.prefix}!version:${shortened(escape(namespace), MAX_NAME_BYTES)}`
+  }
+
+  /** The namespace of an entry or a version; undefined for any other key. A shortened name stays as it is. */
+  namespaceOf (key: string): string | undefined {
+    const version = `${this.prefix}!version:`
+    let escaped = ''
+    if (key.startsWith(version)) escaped = key.slice(version.length)
+    else if (key.startsWith(this.allEntries)) [escaped = ''] = key.slice(this.allEntries.length).split(':', 1)
+    if (escaped === '') return undefined
+    return escaped.includes('~') ? escaped : unescaped(escaped)
   }
 
   /** The key of a tag's version; on a Cluster it is on the same node as its group's version. */

@@ -1,4 +1,3 @@
-import type { FastifyBaseLogger } from 'fastify'
 import type { Listener, StoreEvent } from './events.js'
 
 /** Milliseconds within which the same problem with the store is logged only once. */
@@ -8,12 +7,27 @@ const POLICY_INTERVAL = 60_000
 /** Most names in one log line. */
 const MAX_NAMES = 10
 
+/** Fastify's logger, or one like pino. */
+export interface Logger {
+  info: LogFunction
+  warn: LogFunction
+  error: LogFunction
+}
+
+interface LogFunction {
+  (fields: object, message: string): void
+  (message: string): void
+}
+
+/** A logger that logs nothing. */
+export const silent: Logger = { info () {}, warn () {}, error () {} }
+
 /** Every line that the plugin logs. No line contains a body or credentials, and repeated lines are limited. */
 export class Log implements Listener {
-  readonly #log: FastifyBaseLogger
+  readonly #log: Logger
   readonly #lastAt = new Map<string, number>()
 
-  constructor (log: FastifyBaseLogger) {
+  constructor (log: Logger) {
     this.#log = log
   }
 
@@ -57,25 +71,25 @@ export class Log implements Listener {
       'api cache: closed with invalidations that could not be delivered')
   }
 
-  policyFault (log: FastifyBaseLogger, route: string, err: unknown): void {
+  policyFault (log: Logger, route: string, err: unknown): void {
     if (!this.#isDue(`policy ${route}`, POLICY_INTERVAL)) return
     log.warn({ err, route }, "api cache: a function of the route's policy failed, the request bypasses the cache")
   }
 
   /** @param hasRun whether the handler has run, so that it may have written something */
-  writePolicyFault (log: FastifyBaseLogger, route: string, err: unknown, hasRun: boolean): void {
+  writePolicyFault (log: Logger, route: string, err: unknown, hasRun: boolean): void {
     if (!this.#isDue(`policy ${route}`, POLICY_INTERVAL)) return
     const failed = "api cache: a function of the route's policy failed"
     if (hasRun) log.error({ err, route }, `${failed} after a write, so everything is invalidated`)
     else log.warn({ err, route }, `${failed}; the handler did not run, so nothing is invalidated`)
   }
 
-  unsettledHandler (log: FastifyBaseLogger, route: string): void {
+  unsettledHandler (log: Logger, route: string): void {
     if (!this.#isDue(`unsettled ${route}`, POLICY_INTERVAL)) return
     log.warn({ route }, 'api cache: the handler of a write has not settled for minutes, so the write counts as done')
   }
 
-  earlyRoute (log: FastifyBaseLogger, route: string): void {
+  earlyRoute (log: Logger, route: string): void {
     log.warn({ route }, 'api cache: this route was declared before the plugin was loaded, so it is not cached; ' +
       'await app.register(apiCache) before declaring routes')
   }
@@ -95,12 +109,12 @@ export class Log implements Listener {
   }
 
   /** With `explain: true`: the decision about a request, and why. */
-  explanation (log: FastifyBaseLogger, result: 'HIT' | 'MISS', explanation: object): void {
+  explanation (log: Logger, result: 'HIT' | 'MISS', explanation: object): void {
     log.info(explanation, `api cache: ${result}`)
   }
 
   /** With `explain: true`: what the handler and preSerialization hooks read that is not part of the key. */
-  uncoveredReads (log: FastifyBaseLogger, route: string, reads: readonly string[]): void {
+  uncoveredReads (log: Logger, route: string, reads: readonly string[]): void {
     log.warn({ route, reads }, 'api cache: the handler or a preSerialization hook read something that is not part ' +
       'of the key, so other requests may get a response made for this one; ' +
       'add it to scope, vary, query or key, or send Cache-Control: private')

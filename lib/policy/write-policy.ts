@@ -1,10 +1,9 @@
 import type { FastifyRequest } from 'fastify'
-import {
-  InvalidFieldError, InvalidNameError, MissingFieldError, PatternNameError, TooManyNamesError
-} from '../errors.js'
+import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
 import {
   checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
+import { different, namesOf } from './names.js'
 
 /**
  * What to invalidate: a name, a list of names, or a function that returns either. Members of a list
@@ -20,9 +19,6 @@ export type Invalidation =
   | string
   | readonly string[]
   | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
-
-/** Most names of one invalidation: more than a request body of a megabyte can hold. */
-const MAX_NAMES = 100_000
 
 /** Distinguishes write policies from read policies at compile time. */
 interface NoReadFields {
@@ -96,18 +92,6 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
 }
 
 /**
- * The names that were given, without duplicates.
- * @throws InvalidNameError if one of them is not a name, PatternNameError, TooManyNamesError
- */
-export function namesOf (what: string, given: unknown): string[] {
-  const list: unknown = typeof given === 'string' ? [given] : given
-  if (!isTextList(list)) throw new InvalidNameError(what, describeReturned(given))
-  const pattern = list.find((name) => /^\*+$/.test(name))
-  if (pattern !== undefined) throw new PatternNameError(what, pattern)
-  return different(what, list)
-}
-
-/**
  * The names that a write invalidates. Members of a list that are not names are skipped, because no
  * entry can have them.
  * @throws InvalidNameError if a function returns anything but a name or a list, TooManyNamesError; what the
@@ -124,11 +108,6 @@ export function namesFor (
     throw new InvalidNameError(field, describeReturned(given))
   }
   return different(field, list.filter(isText))
-}
-
-function different (what: string, names: readonly string[]): string[] {
-  if (names.length > MAX_NAMES) throw new TooManyNamesError(what, MAX_NAMES, names.length)
-  return [...new Set(names)]
 }
 
 /** Whether a write policy has functions, which may need the payload. */

@@ -1,14 +1,15 @@
 import type { FastifyInstance } from 'fastify'
-import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { InvalidFieldError, NoRedisError } from '../errors.js'
 import type { Keyspace } from '../key/keyspace.js'
 import type { Log } from '../observe/log.js'
-import { DEFAULT_TIMEOUT, type ApiCacheOptions } from '../options.js'
+import type { ApiCacheOptions } from '../options.js'
 import { describe } from '../policy/fields.js'
+import { DEFAULT_TIMEOUT } from './connection.js'
 import type { CacheStore } from './contract.js'
 import { describeClient, isClient } from './given-redis.js'
 import { LocalTier } from './local-tier.js'
 import { MemoryStore } from './memory-store.js'
+import { connectedStore } from './redis/connect.js'
 import { RedisStore } from './redis/redis-store.js'
 import type { RedisClient } from './redis/topology.js'
 import { TrackedVersions } from './redis/tracked-versions.js'
@@ -32,10 +33,7 @@ export async function openStore (
   if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
   const given = redis ?? registeredClient(fastify, options.redisNamespace)
   if (given !== undefined) {
-    const opened = isClient(given) ? duplicated(given, keyspace.prefix) : connect(given, keyspace.prefix)
-    if (opened !== undefined) logFirstError(opened, log)
-    const redisStore = new RedisStore(opened ?? given as Cluster, opened !== undefined)
-    return behindLocalTier(await open(redisStore, timeout, log), options, keyspace)
+    return behindLocalTier(await open(connectedStore(given, keyspace.prefix, log), timeout, log), options, keyspace)
   }
   if (store === 'redis') {
     throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the " +
@@ -58,17 +56,6 @@ function behindLocalTier (store: CacheStore, { local }: ApiCacheOptions, keyspac
   return new LocalTier(store, new TrackedVersions(store, client, keyspace.allBookkeeping), options)
 }
 
-/** Longest time in milliseconds between two attempts of the plugin's own connection. */
-const MAX_RETRY = 250
-
-/** A command that cannot be sent now is useless later, and closing must not wait for a hung server. */
-const FAIL_FAST: RedisOptions = {
-  enableOfflineQueue: false,
-  maxRetriesPerRequest: 0,
-  disconnectTimeout: 200,
-  retryStrategy: (times) => Math.min(times * 50, MAX_RETRY)
-}
-
 /** Waits for the connection. If that fails, the application starts without its cache. */
 async function open (store: RedisStore, timeout: number, log: Log): Promise<RedisStore> {
   try {
@@ -77,34 +64,6 @@ async function open (store: RedisStore, timeout: number, log: Log): Promise<Redi
     log.redisIsSilent(err)
   }
   return store
-}
-
-/** @param connectionName what CLIENT LIST shows, unless the options name it */
-function connect (redis: string | RedisOptions, connectionName: string): Redis {
-  const defaults = { ...FAIL_FAST, connectionName }
-  return typeof redis === 'string' ? new Redis(redis, defaults) : new Redis({ ...defaults, ...redis })
-}
-
-/**
- * A connection of the plugin's own beside the application's: it fails fast, can be closed when it is
- * half-open, and is not held up by a MULTI or a blocking command. Undefined for a Cluster, whose
- * client is used itself.
- */
-function duplicated (client: RedisClient, prefix: string): Redis | undefined {
-  if (client.isCluster) return undefined
-  const { options } = client as Redis
-  return (client as Redis).duplicate({ ...FAIL_FAST, connectionName: options.connectionName ?? prefix })
-}
-
-/** Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs. */
-function logFirstError (client: Redis, log: Log): void {
-  let reported = false
-  client.on('error', (err: Error) => {
-    if (reported) return
-    reported = true
-    log.connectionFailed(err)
-  })
-  client.on('ready', () => { reported = false })
 }
 
 /** @throws NoRedisError if `fastify.redis` is not usable: falling back to memory would go unnoticed */

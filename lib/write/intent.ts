@@ -1,8 +1,8 @@
-import type { Runtime } from '../runtime.js'
 import type { Intents } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
 import { inBatches } from './in-batches.js'
 import { newVersion } from './version.js'
+import type { WriteRuntime } from './write-runtime.js'
 
 /** Milliseconds after which a writer that has neither renewed its intent nor ended it counts as crashed. */
 const TERM = 30_000
@@ -15,7 +15,7 @@ const RENEWAL = 10_000
  * ended, the hold expires and the version is lost, so that its entries are invalid.
  */
 export class Intent {
-  readonly #runtime: Runtime
+  readonly #runtime: WriteRuntime
   readonly #intents: Intents
   readonly #namespaces: readonly string[]
   readonly #tags: readonly string[]
@@ -23,7 +23,7 @@ export class Intent {
   #renewal: NodeJS.Timeout | undefined
   #ended = false
 
-  constructor (runtime: Runtime, intents: Intents, namespaces: readonly string[], tags: readonly string[]) {
+  constructor (runtime: WriteRuntime, intents: Intents, namespaces: readonly string[], tags: readonly string[]) {
     this.#runtime = runtime
     this.#intents = intents
     this.#namespaces = namespaces
@@ -41,20 +41,25 @@ export class Intent {
     return false
   }
 
-  /** Ends the intent. The response waits for that, so that a client that has it reads what was written. */
-  async end (hasWritten: boolean): Promise<void> {
-    if (this.#ended) return
+  /**
+   * Ends the intent. The response waits for that, so that a client that has it reads what was written.
+   * @returns false if a bump is pending
+   */
+  async end (hasWritten: boolean): Promise<boolean> {
+    if (this.#ended) return true
     this.#ended = true
     clearInterval(this.#renewal)
     const { background, invalidation } = this.#runtime
     const released = this.#release(hasWritten)
     if (!hasWritten) {
       void background.run(released)
-      return
+      return true
     }
     const delivered = await released
-    if (this.#namespaces.length + this.#tags.length === 0) return
-    void invalidation.sweep(this.#namespaces, this.#tags, delivered)
+    if (this.#namespaces.length + this.#tags.length > 0) {
+      void invalidation.sweep(this.#namespaces, this.#tags, delivered)
+    }
+    return delivered
   }
 
   /** Begins or renews the intent; false if the store did not confirm it. Never rejects. */

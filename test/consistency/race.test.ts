@@ -18,6 +18,8 @@ for (const store of ['redis', 'memory', 'local', 'tracked'] as const) {
     t.same(result.stale, [])
     t.ok(result.kills > 0, 'servers died')
     t.ok(result.hits > result.reads * 0.3, 'more than 30 % were HITs')
+    t.ok(result.written.every((count) => count > played.writes * 0.1), 'jobs and Python wrote, too')
+    t.equal(result.written.length, store === 'memory' ? 0 : 2)
     t.ok(result.writes > played.writes * 0.8, 'most writes were acknowledged')
   })
 }

@@ -24,3 +24,7 @@ export function redisCliPath (): string {
 export function chromiumPath (): string {
   return process.env['CHROME_PATH'] ?? onPath('chromium', 'chromium-browser', 'google-chrome')
 }
+
+export function pythonPath (): string {
+  return process.env['PYTHON'] ?? onPath('python3')
+}

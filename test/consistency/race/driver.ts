@@ -7,6 +7,7 @@ import { startBackend } from './backend.js'
 import { staleReads, type Call, type StaleRead } from './history.js'
 import { registers, type Register } from './registers.js'
 import type { ServerSettings } from './server.js'
+import type { WriterSettings } from './writer.js'
 import { LAG, type Broken, type StoreName } from './stores.js'
 
 export interface RaceSettings {
@@ -26,6 +27,8 @@ export interface RaceSettings {
 export interface RaceResult {
   readonly reads: number
   readonly writes: number
+  /** Of these, how many each writer without a server has made. */
+  readonly written: readonly number[]
   readonly hits: number
   /** Calls that a killed server did not answer. */
   readonly unanswered: number
@@ -50,6 +53,8 @@ const MAX_KILLS = 100
 const CALLS_PER_LOSS = 1_000
 /** Longest pause of a client between two calls, in milliseconds, where outages and what is between them take their time. */
 const LONGEST_PAUSE = 60
+/** Stores in one Redis, which other writers reach. */
+const STAND_ALONE: ReadonlySet<StoreName> = new Set<StoreName>(['redis', 'local', 'tracked'])
 /** Of the calls, those that read what the same client wrote just before. */
 const READ_OWN_WRITE = 0.5
 
@@ -58,12 +63,14 @@ class Server {
   readonly agent = new Agent({ keepAlive: true })
   readonly owner: string
   readonly #settings: ServerSettings
+  readonly #program: string
   #child: Child<{ port: number }> | undefined
   #generation = 0
 
-  constructor (settings: ServerSettings) {
+  constructor (settings: ServerSettings, program = 'server.js') {
     this.owner = settings.owner
     this.#settings = settings
+    this.#program = program
   }
 
   get port (): number | undefined {
@@ -77,7 +84,7 @@ class Server {
 
   async start (): Promise<void> {
     const settings: ServerSettings = { ...this.#settings, seed: this.#settings.seed + ++this.#generation }
-    this.#child = await startChild(join(__dirname, 'server.js'), JSON.stringify(settings))
+    this.#child = await startChild(join(__dirname, this.#program), JSON.stringify(settings))
   }
 
   async kill (): Promise<void> {
@@ -120,7 +127,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   if (settings.outages > 0 && store === 'memory') throw new Error('no outages with the memory store')
   const backend = await startBackend(store, new Random(seed + 1))
   const counters = await startChild<{ port: number }>(join(__dirname, 'counters.js'))
-  const servers = Array.from({ length: settings.servers }, (_, index) => new Server({
+  const settingsOf = (index: number): ServerSettings => ({
     store,
     index,
     outages: settings.outages > 0,
@@ -129,7 +136,14 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     countersPort: counters.hello.port,
     owner: store === 'memory' ? `server-${index}-` : '',
     broken
-  }))
+  })
+  const servers = Array.from({ length: settings.servers }, (_, index) => new Server(settingsOf(index)))
+  // A job sends nothing again, and the Python client knows one server: without outages, and not on a Cluster.
+  const speaking: ReadonlyArray<WriterSettings['speaks']> = settings.outages === 0 && STAND_ALONE.has(store) ? ['JavaScript', 'Python'] : []
+  const writers = speaking.map((speaks, index) => {
+    const written: WriterSettings = { ...settingsOf(settings.servers + index), speaks }
+    return new Server(written, 'writer.js')
+  })
   const history: Call[] = []
   let reads = 0
   let writes = 0
@@ -167,7 +181,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
         await call(server, 'read', register)
       } else {
         writes++
-        const written = await call(server, 'write', register)
+        const written = await call(random.of([...up, ...writers]), 'write', register)
         if (written.value === undefined || !random.chance(READ_OWN_WRITE)) continue
         reads++
         await call(store === 'memory' ? server : random.of(up), 'read', register)
@@ -204,12 +218,12 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
 
   const began = performance.now()
   try {
-    await Promise.all(servers.map((server) => server.start()))
+    await Promise.all([...servers, ...writers].map((server) => server.start()))
     await Promise.all(Array.from({ length: clients }, runClient))
     await Promise.all(disturbances.map((disturbance) => disturbance.over))
   } finally {
-    await Promise.all([...servers.map((server) => server.kill()), counters.kill()])
-    for (const { agent } of servers) agent.destroy()
+    await Promise.all([...servers, ...writers, counters].map((child) => child.kill()))
+    for (const { agent } of [...servers, ...writers]) agent.destroy()
     await backend.stop()
   }
   const stale = staleReads(history, LAG[store])
@@ -217,6 +231,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   return {
     reads: answered.filter(({ kind }) => kind === 'read').length,
     writes: answered.filter(({ kind }) => kind === 'write').length,
+    written: writers.map(({ name }) => answered.filter(({ kind, server }) => kind === 'write' && server === name).length),
     hits: answered.filter(({ cache }) => cache === 'HIT').length,
     unanswered: history.length - answered.length - refused,
     refused,
@@ -259,12 +274,12 @@ function ask ({ port, agent }: Server, method: string, path: string): Promise<An
 
 /** What a race came to, in a few lines. */
 export function report (settings: RaceSettings, result: RaceResult): string {
-  const { reads, writes, hits, unanswered, refused, undelivered, kills, lost, outages, seconds, stale, lagging } = result
+  const { reads, writes, written, hits, unanswered, refused, undelivered, kills, lost, outages, seconds, stale, lagging } = result
   const examples = stale.slice(0, 3).map(({ read, write }) =>
     `  ${read.path} answered ${read.value} (${read.cache}) from ${read.start.toFixed(2)} to ${read.end.toFixed(2)} ms, ${write.value} was acknowledged at ${write.end.toFixed(2)} ms`)
   return [
     `${settings.store} store, ${settings.servers} servers, ${settings.clients} clients, seed ${settings.seed}${settings.broken === undefined ? '' : `, ${settings.broken} broken`}`,
-    `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes, ${unanswered} unanswered, ${refused} not 200, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
+    `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes${written.length === 0 ? '' : ` (${written.join(' and ')} without a server)`}, ${unanswered} unanswered, ${refused} not 200, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
     `${outages} outages, ${undelivered} writes acknowledged before they were delivered`,
     `${stale.length} stale reads${LAG[settings.store] > 0 ? `, ${lagging} reads up to ${LAG[settings.store]} ms behind` : ''}`,
     ...examples

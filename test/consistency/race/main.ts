@@ -14,7 +14,7 @@ async function main (): Promise<void> {
   const { values } = parseArgs({
     options: {
       store: { type: 'string', default: 'redis' },
-      reads: { type: 'string', default: '100000' },
+      reads: { type: 'string', default: '200000' },
       writes: { type: 'string', default: '2000' },
       servers: { type: 'string', default: '3' },
       clients: { type: 'string', default: '100' },

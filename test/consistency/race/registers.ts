@@ -29,3 +29,11 @@ export const registers: readonly Register[] = Object.entries(KINDS).flatMap(([ki
   })))
 
 export const NAMESPACE_SIZE = 8
+
+/** What a write to a counter makes old, for writers that are not a route. */
+export function madeOld (kind: Kind, index: number): { namespaces: string[], tags: string[] } {
+  const part = Math.floor(index / NAMESPACE_SIZE)
+  if (kind === 'twice') return { namespaces: ['left', `right-${part}`], tags: [] }
+  if (kind === 'plain' || kind === 'fleet') return { namespaces: [`${kind}-${part}`], tags: [] }
+  return { namespaces: [], tags: [`${kind}-${index}`] }
+}

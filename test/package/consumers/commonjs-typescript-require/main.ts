@@ -1,6 +1,7 @@
 import assert = require('node:assert/strict')
 import Fastify = require('fastify')
 import apiCache = require('fastify-api-cache')
+import client = require('fastify-api-cache/client')
 
 type ApiCacheOptions = apiCache.ApiCacheOptions
 const { oneDay } = apiCache
@@ -17,6 +18,11 @@ async function main (): Promise<void> {
   assert.equal(await (await app.apiCache.invalidate('root')).swept, 1)
   assert.equal((await app.inject('/')).headers['x-api-cache'], 'MISS')
   await app.close()
+
+  const clientOptions: client.ClientOptions = { redis: 'redis://127.0.0.1:1', timeout: 100 }
+  const cache = client.createApiCache(clientOptions)
+  await assert.rejects(cache.invalidate('root'), client.UnconfirmedError)
+  await cache.close()
 }
 
 main()

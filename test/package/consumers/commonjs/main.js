@@ -1,6 +1,7 @@
 const assert = require('node:assert/strict')
 const Fastify = require('fastify')
 const apiCache = require('fastify-api-cache')
+const { createApiCache, UnconfirmedError } = require('fastify-api-cache/client')
 
 const { oneDay, ONE_DAY_IN_SECONDS } = apiCache
 
@@ -21,6 +22,10 @@ async function main () {
   await app.inject({ method: 'POST', url: '/' })
   assert.equal((await app.inject('/')).headers['x-api-cache'], 'MISS')
   await app.close()
+
+  const client = createApiCache({ redis: 'redis://127.0.0.1:1', timeout: 100 })
+  await assert.rejects(client.invalidate('root'), UnconfirmedError)
+  await client.close()
 }
 
 main()

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import Fastify from 'fastify'
 import apiCache, { apiCache as named, oneDay, ONE_DAY_IN_SECONDS } from 'fastify-api-cache'
 import * as everything from 'fastify-api-cache'
+import { createApiCache, UnconfirmedError } from 'fastify-api-cache/client'
 
 const required = createRequire(import.meta.url)('fastify-api-cache')
 
@@ -25,3 +26,7 @@ assert.equal((await app.inject('/')).headers['x-api-cache'], 'HIT')
 await app.inject({ method: 'POST', url: '/' })
 assert.equal((await app.inject('/')).headers['x-api-cache'], 'MISS')
 await app.close()
+
+const client = createApiCache({ redis: 'redis://127.0.0.1:1', timeout: 100 })
+await assert.rejects(client.invalidate('root'), UnconfirmedError)
+await client.close()

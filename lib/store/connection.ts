@@ -1,0 +1,34 @@
+import { isCount, isText, type Fields } from '../policy/fields.js'
+import { faultOf } from './given-redis.js'
+import type { GivenRedis } from './redis/connect.js'
+
+/** Options that servers and clients of one cache have in common. */
+export interface ConnectionOptions {
+  /**
+   * An ioredis client, a URL (redis:// or rediss://) or ioredis options: a connection of its own to
+   * that server is opened, and closed in the end. Or a Cluster, which is used itself and not closed.
+   * Default: `fastify.redis` on a server; what the environment says (`redisFromEnvironment`) in a client.
+   */
+  redis?: GivenRedis
+  /** The first part of every key; default `'api-cache'`. */
+  prefix?: string
+  /** Milliseconds that a store operation may delay a request, or a call of a client; default 500. */
+  timeout?: number
+}
+
+export const DEFAULT_PREFIX = 'api-cache'
+/** The default of `timeout`, in milliseconds. */
+export const DEFAULT_TIMEOUT = 500
+
+export const connectionFields: Fields<ConnectionOptions> = {
+  redis: {
+    accepts: (value) => faultOf(value) === undefined,
+    expects: 'an ioredis client or Cluster, a URL or ioredis options',
+    shows: (value) => faultOf(value)!
+  },
+  prefix: {
+    accepts: (value) => isText(value) && /^[\w.:@/-]{1,64}$/.test(value),
+    expects: 'up to 64 letters, digits and _ . : @ / -'
+  },
+  timeout: { accepts: isCount, expects: 'whole milliseconds above 0' }
+}

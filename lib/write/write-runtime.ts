@@ -1,0 +1,47 @@
+import { setTimeout } from 'node:timers/promises'
+import { Background } from '../background.js'
+import type { Keyspace } from '../key/keyspace.js'
+import { Events } from '../observe/events.js'
+import type { Log } from '../observe/log.js'
+import type { CacheStore, Intents } from '../store/contract.js'
+import { GuardedStore } from '../store/guarded-store.js'
+import { Bumps } from './bumps.js'
+import { Invalidation } from './invalidation.js'
+
+/** Longest wait, in milliseconds, for fills and sweeps when the cache closes. */
+const CLOSE_TIMEOUT = 1_000
+
+/** What writes under one prefix share, on a server and in a client without one. */
+export class WriteRuntime {
+  readonly keyspace: Keyspace
+  readonly log: Log
+  readonly events = new Events()
+  readonly background = new Background()
+  readonly store: GuardedStore
+  /** Undefined if the store does not support `strict` writes. */
+  readonly intents: Intents | undefined
+  readonly bumps: Bumps
+  readonly invalidation: Invalidation
+
+  /** @param timeout milliseconds that a store operation may take */
+  constructor (store: CacheStore, keyspace: Keyspace, log: Log, timeout: number) {
+    this.keyspace = keyspace
+    this.log = log
+    this.events.listen(log)
+    this.store = new GuardedStore(store, {
+      timeout,
+      publish: (event) => { this.events.publish('store', { prefix: keyspace.prefix, store: store.name, ...event }) },
+      recover: () => this.bumps.deliver()
+    })
+    this.intents = store.intents
+    this.bumps = new Bumps(this.store, keyspace, log)
+    this.invalidation = new Invalidation(this)
+  }
+
+  /** Waits for background work, up to a limit, and delivers pending bumps. Then no call reaches the store any more. */
+  async close (): Promise<void> {
+    await Promise.race([this.background.settled(), setTimeout(CLOSE_TIMEOUT, undefined, { ref: false })])
+    await this.bumps.close()
+    this.store.close()
+  }
+}

@@ -1,0 +1,32 @@
+import { createApiCache, type ApiCacheClient } from '../../lib/client.js'
+
+/*
+ * A job in a process of its own: node job.js <what it does> <names>; REDIS_URL says where. Prints one line of JSON and
+ * ends by itself: nothing here calls process.exit().
+ */
+
+const DOES: Record<string, (cache: ApiCacheClient, names: string[]) => Promise<unknown>> = {
+  invalidate: async (cache, names) => await swept(cache.invalidate(names)),
+  invalidateTags: async (cache, names) => await swept(cache.invalidateTags(names)),
+  clear: async (cache) => await swept(cache.clear()),
+  modules: async () => Object.keys(require.cache).filter((file) => /[\\/]node_modules[\\/](fastify|fastify-plugin)[\\/]/.test(file))
+}
+
+async function swept (invalidated: ReturnType<ApiCacheClient['invalidate']>): Promise<unknown> {
+  const { delivered, swept } = await invalidated
+  return { delivered, swept: await swept }
+}
+
+async function main (what: string, names: string[]): Promise<void> {
+  const cache = createApiCache({ timeout: Number(process.env['TIMEOUT'] ?? 10_000) })
+  const began = performance.now()
+  try {
+    console.log(JSON.stringify({ result: await DOES[what]!(cache, names) }))
+  } catch (error) {
+    process.exitCode = 1
+    console.log(JSON.stringify({ code: (error as { code: string }).code, after: performance.now() - began }))
+  }
+  await cache.close()
+}
+
+void main(process.argv[2]!, process.argv.slice(3))
