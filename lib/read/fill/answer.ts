@@ -1,10 +1,10 @@
 import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
-import { lacksCharset, serializerOf } from '../../fastify/serializer.js'
+import { lacksCharset } from '../../fastify/serializer.js'
 import { isStorableHeader, textOf, type HeaderDifference, type Headers } from '../../http/headers.js'
 import type { BodyKind } from '../../entry/entry.js'
 import { isNodeStream, isResponse, isWebStream } from '../../fastify/payload.js'
-import { headersOf } from '../../fastify/private-state.js'
+import { headersOf, serializerOf } from '../../fastify/private-state.js'
 import type { HandlerHeaders } from './handler-headers.js'
 
 /** The Content-Type of a whole response. Later hooks may change it for one request. */

@@ -1,6 +1,5 @@
-import {
-  isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce, serializerOf
-} from '../../fastify/serializer.js'
+import { serializerOf } from '../../fastify/private-state.js'
+import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from '../../fastify/serializer.js'
 import type { Exchange } from '../exchange.js'
 import { Outgoing } from '../outgoing.js'
 import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
