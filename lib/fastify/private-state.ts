@@ -41,6 +41,12 @@ export function headerOn (reply: FastifyReply, name: string): HeaderValue {
   return own === undefined ? reply.getHeader(name) : own[name] ?? reply.raw.getHeader(name)
 }
 
+/** Whether a reply has one of these headers; names are in lower case. */
+export function hasAnyHeader (reply: FastifyReply, names: readonly string[]): boolean {
+  for (const name of names) if (headerOn(reply, name) !== undefined) return true
+  return false
+}
+
 /** Sets a header of a reply; `name` is in lower case. Cheaper than `reply.header`. */
 export function setHeaderOn (reply: FastifyReply, name: string, value: HeaderValue): void {
   const own = ownHeaders(reply)
@@ -74,6 +80,9 @@ export function ownSerializer (reply: FastifyReply): Serializer | null | undefin
   kSerializer = symbolOf(reply, 'fastify.reply.serializer')
   return (reply as unknown as Holder)[kSerializer] as Serializer | null | undefined
 }
+
+/** The serializer that a hook or the handler chose for this reply, if one did and that can be seen. */
+export const serializerOf = (reply: FastifyReply): Serializer | undefined => ownSerializer(reply) ?? undefined
 
 function routeContext (request: FastifyRequest): RouteContext | undefined {
   const found = (request as unknown as Holder)[kRouteContext]

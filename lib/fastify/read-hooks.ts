@@ -1,6 +1,7 @@
 import type {
   onErrorHookHandler, onRequestAsyncHookHandler, onSendHookHandler, preSerializationHookHandler
 } from 'fastify'
+import { requestDirectives } from '../http/request-directives.js'
 import type { CachedRoute } from '../read/exchange.js'
 import { sendEntry } from '../read/hit.js'
 import { lookup } from '../read/lookup.js'
@@ -10,7 +11,8 @@ import { kFound, kResponseStage } from './state.js'
 export function serveOnRequest (route: CachedRoute): onRequestAsyncHookHandler {
   return async function apiCacheOnRequest (request, reply) {
     const exchange = { route, request, reply }
-    const found = await lookup(exchange)
+    const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
+    const found = await lookup(exchange, directives)
     if (found.outcome !== 'hit') {
       request[kFound] = found
       return

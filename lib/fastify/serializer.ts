@@ -1,8 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import { ownSerializer, type Serializer } from './private-state.js'
-
-/** The serializer that a hook or the handler chose for this reply, if one did and that can be seen. */
-export const serializerOf = (reply: FastifyReply): Serializer | undefined => ownSerializer(reply) ?? undefined
+import { ownSerializer, serializerOf } from './private-state.js'
 
 /** Whether a hook or the handler chose a serializer for this reply, or that cannot be seen. */
 export const mayHaveSerializer = (reply: FastifyReply): boolean => ownSerializer(reply) !== null
@@ -18,7 +15,7 @@ export const lacksCharset = (type: string): boolean => JSON_WITHOUT_CHARSET.test
 
 /** Whether `reply.send` would change a string of this type, or its Content-Type. */
 export function isChangedBySend (reply: FastifyReply, type: string | string[] | undefined): boolean {
-  return mayHaveSerializer(reply) || (typeof type === 'string' && lacksCharset(type))
+  return (typeof type === 'string' && lacksCharset(type)) || mayHaveSerializer(reply)
 }
 
 /**

@@ -74,17 +74,21 @@ export interface HeaderDifference {
   readonly extended: Record<string, Extension> | undefined
 }
 
-/** The headers that a handler is known to have set or removed; names in lower case. */
-export interface HeaderCalls {
-  readonly set: ReadonlySet<string>
-  readonly removed: ReadonlySet<string>
+/** What is known about a handler's work on headers; names in lower case. */
+export interface HandlerHeaders {
+  /** The headers before the handler ran. */
+  readonly before: Headers
+  /** Those that it, and the preSerialization hooks behind it, have set or removed. */
+  readonly set: Set<string>
+  readonly removed: Set<string>
 }
 
 /**
  * What a handler did to a reply's headers. A difference of `before` and `after` shows most of it; a
  * header that was set to the value it had, or removed without being there, only shows in the calls.
  */
-export function storableDifference (before: Headers, after: Headers, calls: HeaderCalls): HeaderDifference {
+export function storableDifference (own: HandlerHeaders, after: Headers): HeaderDifference {
+  const { before } = own
   const dropped = new Set(listOf(after.connection))
   const set: Record<string, string | string[]> = {}
   let extended: Record<string, Extension> | undefined
@@ -92,21 +96,21 @@ export function storableDifference (before: Headers, after: Headers, calls: Head
     const value = after[name]
     // The Content-Type is known apart from the other headers: Fastify adds one and completes it.
     if (value === undefined || name === 'content-type' || dropped.has(name)) continue
-    if (sameValue(before[name], value) && !calls.set.has(name)) continue
+    if (sameValue(before[name], value) && !own.set.has(name)) continue
     const stored = Array.isArray(value) ? value.map(String) : String(value)
     if (!isStorableHeader(name, stored)) continue
     const extension = extensionOf(before[name], stored)
     if (extension === undefined) set[name] = stored
     else (extended ??= {})[name] = extension
   }
-  return { set, removed: removedOf(before, after, calls), extended }
+  return { set, removed: removedOf(own, after), extended }
 }
 
-function removedOf (before: Headers, after: Headers, calls: HeaderCalls): string[] | undefined {
+function removedOf ({ before, removed: calls }: HandlerHeaders, after: Headers): string[] | undefined {
   let removed: string[] | undefined
   const note = (name: string): void => { if (isStorableHeader(name, '')) (removed ??= []).push(name) }
   for (const name of Object.keys(before)) if (before[name] !== undefined && after[name] === undefined) note(name)
-  for (const name of calls.removed) if (before[name] === undefined && after[name] === undefined) note(name)
+  for (const name of calls) if (before[name] === undefined && after[name] === undefined) note(name)
   return removed
 }
 

@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import { canonicalQuery, canonicalValue, escape, type IsText } from './canonical.js'
 import type { Keyspace } from './keyspace.js'
-import { originPart } from './origin.js'
 import { revisionPart } from './revision.js'
-import { routePath } from './route-path.js'
+import { originPart, routePath } from './target-uri.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
-import { cameWithCredentials, hasCredentials } from './credentials.js'
+import { hasCredentials } from './credentials.js'
 
 /** Most tags that a function may return for a response. Every HIT checks all of them. */
 const MAX_TAGS = 1_000
@@ -56,11 +55,11 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
 
   return function keyOfRequest (request, unwatched = request) {
     const { scope } = policy
-    if (scope === 'anonymous' && (hasCredentials(request) || cameWithCredentials(unwatched))) return CREDENTIALS
+    if (scope === 'anonymous' && hasCredentials(request, unwatched)) return CREDENTIALS
     try {
       let identity = readablePart(request)
       if (policy.host) identity += originPart(request)
-      identity += constantPart(request)
+      identity += constant ??= constantPart(request)
       if (typeof scope === 'function') identity += ` scope=${escape(text('scope', scope(request)))}`
       for (const name of vary) identity += headerPart(request, name)
       const { namespace, entries, version } = fixedNamespace ??
@@ -77,16 +76,16 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
     return listed.map((tag) => keyspace.tag(tag))
   }
 
-  /** Made when the first request comes, because shared schemas may be added until the server is ready. */
+  /** Made once, when the first request comes, because shared schemas may be added until the server is ready. */
   function constantPart (request: FastifyRequest): string {
-    constant ??= constraintsOf(route.constraints) + revisionPart(policy, route.schema, request)
-    return constant
+    return constraintsOf(route.constraints) + revisionPart(policy, route.schema, request)
   }
 
   function readablePart (request: FastifyRequest): string {
     if (policy.key !== undefined) return escape(text('key', policy.key(request)))
+    const readable = `GET ${path(request.params)}`
     const query = canonicalQuery(request.query, policy.keepsParameter, isTextInQuery)
-    return query === '' ? `GET ${path(request.params)}` : `GET ${path(request.params)}?${query}`
+    return query === '' ? readable : `${readable}?${query}`
   }
 }
 

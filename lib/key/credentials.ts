@@ -5,16 +5,13 @@ const C = 'c'.charCodeAt(0)
 /** The bit that makes an ASCII letter lower case. */
 const SMALL = 0x20
 
-/** Whether a request has Authorization or a cookie now. A hook may have added them. */
-export function hasCredentials ({ headers }: FastifyRequest): boolean {
-  return headers.authorization !== undefined || headers.cookie !== undefined
-}
-
 /**
- * Whether a request had Authorization or a cookie when it arrived. If a hook has removed them, the
- * response still belongs to one user. Every HIT checks this, so few names are converted to lower case.
+ * Whether a request has Authorization or a cookie, which a hook may have added, or had one when it
+ * arrived: if a hook has removed it, the response still belongs to one user. Every HIT checks this, so
+ * few names are converted to lower case.
  */
-export function cameWithCredentials ({ raw }: FastifyRequest): boolean {
+export function hasCredentials ({ headers }: FastifyRequest, { raw }: FastifyRequest): boolean {
+  if (headers.authorization !== undefined || headers.cookie !== undefined) return true
   // Names and values alternate. A server other than Node's may not have this list.
   const lines = raw.rawHeaders as readonly string[] | undefined ?? []
   for (let index = 0; index < lines.length; index += 2) {

@@ -1,9 +1,8 @@
-import type { FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { RouteHandlerMethod } from 'fastify'
 import { kFound } from '../fastify/state.js'
 import { requestDirectives } from '../http/request-directives.js'
-import type { MaybePromise } from '../store/contract.js'
 import { coalesce } from './coalesce/coalesce.js'
-import { bypassFor, type CachedRoute, type Exchange, type Found } from './exchange.js'
+import { bypassFor, type CachedRoute, type Exchange } from './exchange.js'
 import { fill } from './fill/fill.js'
 import { sendEntry } from './hit.js'
 import { lookup } from './lookup.js'
@@ -21,9 +20,14 @@ export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod):
     // A handler that returns nothing sends the response itself.
     const run = (): unknown => handler.call(this, request, reply) ?? reply
 
-    const found = await find(exchange)
+    const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
+    // With `attachValidation` the handler responds to invalid requests itself.
+    const found = request.validationError != null
+      ? bypassFor('validation')
+      : await (request[kFound] ?? lookup(exchange, directives))
     if (found.outcome === 'hit') return sendEntry(exchange, found)
-    if (isOnlyIfCached(route, request)) return refuseOnlyIfCached(exchange, found)
+    // RFC 9111 section 5.2.1.7.
+    if (directives?.onlyIfCached === true) return refuseOnlyIfCached(exchange, found)
     if (found.outcome === 'bypass' || request.method !== 'GET') return passThrough(exchange, found, run)
 
     const joined = await coalesce(exchange, found)
@@ -31,16 +35,4 @@ export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod):
     if (joined.outcome === 'bypass') return passThrough(exchange, joined, run)
     return fill(exchange, joined, run)
   }
-}
-
-function find (exchange: Exchange): MaybePromise<Found> {
-  const { request } = exchange
-  // With `attachValidation` the handler responds to invalid requests itself.
-  if (request.validationError != null) return bypassFor('validation')
-  return request[kFound] ?? lookup(exchange)
-}
-
-/** RFC 9111 section 5.2.1.7. */
-function isOnlyIfCached ({ policy }: CachedRoute, request: FastifyRequest): boolean {
-  return policy.obeysRequest && requestDirectives(request.headers)?.onlyIfCached === true
 }

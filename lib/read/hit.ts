@@ -2,7 +2,9 @@ import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Entry, StoredHeaders } from '../entry/entry.js'
 import { isResponse } from '../fastify/payload.js'
-import { hasOtherOnSendHooks, headerOn, putHeaders, setHeaderOn, type ReplyHeaders } from '../fastify/private-state.js'
+import {
+  hasAnyHeader, hasOtherOnSendHooks, headerOn, putHeaders, setHeaderOn, type ReplyHeaders
+} from '../fastify/private-state.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
 import { extend, textOf, type HeaderValue } from '../http/headers.js'
@@ -18,6 +20,9 @@ import { isWhole } from './whole.js'
 /** Up to this length Node sends a string faster than bytes, in one write with the headers. */
 const SHORT_TEXT = 2_048
 
+/** Headers that decide what the cache adds. */
+const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
+
 const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'application/octet-stream'])
 
 /**
@@ -28,10 +33,12 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const { request, reply } = exchange
   const { entry } = hit
   if (entry.removedHeaders !== undefined) for (const name of entry.removedHeaders) reply.removeHeader(name)
-  const headers = headersFor(entry, reply)
-  if (isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
+  const meetsHooks = hasOtherOnSendHooks(request)
+  const isDecided = meetsHooks || hasAnyHeader(reply, DECISIVE)
+  const headers = headersFor(entry, reply, headerOn(reply, 'content-type'))
+  if (!isDecided && isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
   // Fastify puts status and headers of a `Response` on the reply after all hooks.
-  const isWrapped = entry.kind === 'response' && hasOtherOnSendHooks(request)
+  const isWrapped = entry.kind === 'response' && meetsHooks
   const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
   if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
   putHeaders(reply, headers)
@@ -40,11 +47,12 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   return payload === undefined ? reply.send() : payload
 }
 
-function headersFor (entry: Entry, reply: FastifyReply): ReplyHeaders {
+/** @param givenType the Content-Type that hooks have set */
+function headersFor (entry: Entry, reply: FastifyReply, givenType: HeaderValue): ReplyHeaders {
   const { headers, defaultHeaders, extendedHeaders } = entry
   const copy = copied(headers)
   const type = defaultHeaders?.['content-type']
-  if (type !== undefined && headerOn(reply, 'content-type') === undefined) copy['content-type'] = type
+  if (type !== undefined && givenType === undefined) copy['content-type'] = type
   for (const name in extendedHeaders) copy[name] = extend(reply.getHeader(name), extendedHeaders[name]!)
   return copy
 }
@@ -59,16 +67,13 @@ function responseOf ({ status, body, responseHeaders = [] }: Entry, headers: Rec
   return new Response(body.length === 0 ? null : Buffer.from(body), { status, headers: own })
 }
 
-/** Headers that decide what the cache adds. */
-const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
-
-/** Whether nothing can change a response behind the handler, and the cache adds all of its own headers. */
-function isPlain ({ route: { policy }, request, reply }: Exchange, entry: Entry, headers: ReplyHeaders): boolean {
+/** Whether a response that no hook decides about is sent whole, and the cache adds all of its own headers. */
+function isPlain ({ route: { policy }, request }: Exchange, entry: Entry, headers: ReplyHeaders): boolean {
   const { kind, defaultHeaders } = entry
   if (kind === 'empty' || defaultHeaders?.['etag'] === undefined || policy.clientMayReuse) return false
-  if (request.headers.range !== undefined || hasOtherOnSendHooks(request)) return false
+  if (request.headers.range !== undefined) return false
   for (const name of DECISIVE) {
-    if (headers[name] !== undefined || headerOn(reply, name) !== undefined) return false
+    if (headers[name] !== undefined) return false
   }
   return headers['content-type'] !== undefined
 }

@@ -1,8 +1,8 @@
 import { agesOf, type Entry } from '../entry/entry.js'
-import { serializerOf } from '../fastify/serializer.js'
+import { headerOn, serializerOf } from '../fastify/private-state.js'
 import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
-import { accepts, requestDirectives } from '../http/request-directives.js'
+import { accepts } from '../http/request-directives.js'
 import { serializedKey, type CacheKey } from '../key/cache-key.js'
 import type { Lookup, MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
@@ -13,9 +13,8 @@ import { areCurrent, payloadTagsOf } from './payload-tags.js'
 const OTHER_APPLICATION = 'other-application'
 
 /** Finds the entry for a request, or says why there is none. */
-export function lookup (exchange: Exchange): MaybePromise<Found> {
+export function lookup (exchange: Exchange, directives: CacheControl | undefined): MaybePromise<Found> {
   const { route: { runtime, policy, variants, keyOf, name }, request, reply } = exchange
-  const directives = policy.obeysRequest ? requestDirectives(request.headers) : undefined
   if (directives?.noStore === true) return bypassFor('no-store')
   const key = keyOf(request)
   if ('bypass' in key) {
@@ -24,10 +23,11 @@ export function lookup (exchange: Exchange): MaybePromise<Found> {
   }
   // A serializer that a hook chose makes the bytes. Only the policy can say what it was chosen by.
   const serializer = serializerOf(reply)
-  if (serializer === undefined) return find(exchange, variants.select(key, request, reply), directives)
+  const vary = headerOn(reply, 'vary')
+  if (serializer === undefined) return find(exchange, variants.select(key, request, vary), directives)
   if (policy.vary.length === 0) return bypassFor('serializer')
   const serialized = serializedKey(key, serializer, runtime.keyspace)
-  return find(exchange, variants.select(serialized, request, reply), directives)
+  return find(exchange, variants.select(serialized, request, vary), directives)
 }
 
 /** The same for a request that has waited for another process. */

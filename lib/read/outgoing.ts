@@ -38,31 +38,31 @@ export class Outgoing {
   #uncodedEtag: string | undefined
   /** What hooks have made of the body with a content coding. */
   #coded: unknown
-  #bodyEtag: string | undefined
+  /** The ETag of the handler's body, if it was needed. */
+  bodyEtag: string | undefined
 
   constructor (request: FastifyRequest, reply: FastifyReply, sent: SentBody) {
     this.#request = request
     this.#reply = reply
     this.#sent = sent
-    this.#sentHeaders = this.#described()
+    this.#sentHeaders = described(reply)
     this.#uncoded = sent.payload
     this.#uncodedEtag = this.#sentHeaders.etag
-    this.#bodyEtag = sent.etag
-  }
-
-  /** The ETag of the handler's body, if it was needed. */
-  get bodyEtag (): string | undefined {
-    return this.#bodyEtag
+    this.bodyEtag = sent.etag
   }
 
   /** Called between hooks. */
   watch (payload: unknown): void {
-    if (this.#isCoded()) {
+    this.#note(payload, described(this.#reply))
+  }
+
+  #note (payload: unknown, now: Described): void {
+    if (this.#isCoded(now)) {
       this.#coded = payload
       return
     }
     this.#uncoded = isResponse(payload) ? payload.body : payload
-    this.#uncodedEtag = this.#etag()
+    this.#uncodedEtag = now.etag
   }
 
   /**
@@ -70,22 +70,24 @@ export class Outgoing {
    * @param addsEtag whether the response gets an ETag if nobody has set one
    */
   complete (payload: unknown, addsEtag: boolean): unknown {
+    let now = described(this.#reply)
     // Fastify removes the body of a HEAD in a hook.
-    if (this.#request.method !== 'HEAD' || payload !== null) this.watch(payload)
+    if (this.#request.method !== 'HEAD' || payload !== null) this.#note(payload, now)
     // There is nothing that a client could have already.
     if (this.#uncoded === undefined || this.#uncoded === null) return payload
     const isUnchanged = this.#isUnchanged()
-    if (addsEtag && this.#reply.statusCode === 200) this.#addEtag(isUnchanged)
-    const leaving = isWhole(payload) || !this.#isRangeOfUncoded(isUnchanged) ? payload : this.#decode()
-    const isWeakened = this.#isCoded() && this.#weakenEtag()
+    if (addsEtag) now = this.#withEtag(isUnchanged, now)
+    const isDecoded = !isWhole(payload) && this.#isRangeOfUncoded(isUnchanged, now)
+    const leaving = isDecoded ? this.#decode() : payload
+    const isWeakened = !isDecoded && this.#isOfUncoded(now)
+    if (isWeakened) now = this.#weakened(now)
     if (!hasConditions(this.#request)) return leaving
-    const { isForeign, ...validators } = this.#validators(isUnchanged)
+    const { isForeign, ...validators } = this.#validators(isUnchanged, now)
     return conditioned(this.#request, this.#reply, leaving, { ...validators, isForeign: isForeign || isWeakened })
   }
 
   /** The validators of the response. Those that the handler set are not valid for a body that hooks changed. */
-  #validators (isUnchanged: boolean): Validators {
-    const { etag, lastModified } = this.#described()
+  #validators (isUnchanged: boolean, { etag, lastModified }: Described): Validators {
     const sent = this.#sentHeaders
     const isForeign = !isUnchanged && etag !== undefined && etag === sent.etag
     return {
@@ -95,39 +97,43 @@ export class Outgoing {
     }
   }
 
-  /** A strong ETag of the bytes that leave, or before they are encoded while they are sent. */
-  #addEtag (isUnchanged: boolean): void {
-    if (this.#etag() !== undefined) return
+  /** Adds, if there is none, a strong ETag of the bytes that leave, or before they are encoded while they are sent. */
+  #withEtag (isUnchanged: boolean, now: Described): Described {
+    if (now.etag !== undefined || this.#reply.statusCode !== 200) return now
     const coded = this.#coded
-    const isEncoded = this.#isCoded() && isWhole(coded)
+    const isEncoded = this.#isCoded(now) && isWhole(coded)
     const etag = isEncoded ? etagOf(coded) : this.#etagOfUncoded(isUnchanged)
-    if (etag === undefined) return
+    if (etag === undefined) return now
     if (!isEncoded) this.#uncodedEtag = etag
     setHeaderOn(this.#reply, 'etag', etag)
+    return { ...now, etag }
   }
 
   #etagOfUncoded (isUnchanged: boolean): string | undefined {
     const { payload, body } = this.#sent
     if (!isUnchanged) return isWhole(this.#uncoded) ? etagOf(this.#uncoded) : undefined
     if (body === undefined || payload === undefined || payload === null) return undefined
-    this.#bodyEtag ??= etagOf(body)
-    return this.#bodyEtag
+    this.bodyEtag ??= etagOf(body)
+    return this.bodyEtag
   }
 
-  /** An ETag from before a content coding is not that of the encoded bytes. @returns whether it is such a one */
-  #weakenEtag (): boolean {
-    const etag = this.#etag()
-    if (etag === undefined || etag !== this.#uncodedEtag) return false
-    this.#reply.header('etag', weakened(etag))
-    return true
+  /** Whether the response has an ETag from before a content coding: not that of the encoded bytes. */
+  #isOfUncoded (now: Described): boolean {
+    return this.#isCoded(now) && now.etag !== undefined && now.etag === this.#uncodedEtag
+  }
+
+  #weakened (now: Described): Described {
+    const etag = weakened(now.etag!)
+    this.#reply.header('etag', etag)
+    return { ...now, etag }
   }
 
   /** Whether a range of the body can be sent, but not of its encoded form, whose length is not known. */
-  #isRangeOfUncoded (isUnchanged: boolean): boolean {
+  #isRangeOfUncoded (isUnchanged: boolean, now: Described): boolean {
     const { headers, method } = this.#request
     const uncoded = this.#uncoded
-    if (!this.#isCoded() || headers.range === undefined || method !== 'GET' || !isWhole(uncoded)) return false
-    const { etag, lastModified, isForeign } = this.#validators(isUnchanged)
+    if (!this.#isCoded(now) || headers.range === undefined || method !== 'GET' || !isWhole(uncoded)) return false
+    const { etag, lastModified, isForeign } = this.#validators(isUnchanged, now)
     return !isForeign && requestedRange(headers, bytesOf(uncoded).length, etag, lastModified) !== undefined
   }
 
@@ -139,8 +145,8 @@ export class Outgoing {
     return this.#uncoded
   }
 
-  #isCoded (): boolean {
-    return headerOn(this.#reply, 'content-encoding') !== this.#sentHeaders.coding
+  #isCoded ({ coding }: Described): boolean {
+    return coding !== this.#sentHeaders.coding
   }
 
   /** Whether hooks left the body as it was, but for a content coding. */
@@ -151,17 +157,11 @@ export class Outgoing {
     if (uncoded === body || (uncoded === payload && !ArrayBuffer.isView(uncoded))) return true
     return body !== undefined && isWhole(uncoded) && bytesOf(uncoded).equals(body)
   }
+}
 
-  #etag (): string | undefined {
-    return textOf(headerOn(this.#reply, 'etag'))
-  }
-
-  #described (): Described {
-    const reply = this.#reply
-    return {
-      coding: headerOn(reply, 'content-encoding'),
-      etag: this.#etag(),
-      lastModified: textOf(headerOn(reply, 'last-modified'))
-    }
-  }
+function described (reply: FastifyReply): Described {
+  const coding = headerOn(reply, 'content-encoding')
+  const etag = headerOn(reply, 'etag')
+  const lastModified = headerOn(reply, 'last-modified')
+  return { coding, etag: textOf(etag), lastModified: textOf(lastModified) }
 }

@@ -1,7 +1,6 @@
 import { crc32 } from 'node:zlib'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
-import { headerOn } from '../fastify/private-state.js'
 import { listOf, type HeaderValue } from '../http/headers.js'
 import { normalForm } from '../http/normal-form.js'
 import { headerPart, type CacheKey } from '../key/cache-key.js'
@@ -64,11 +63,14 @@ export class Variants {
     return names.length > MAX_NAMES ? 'vary' : undefined
   }
 
-  /** The key of the variant for a request, by what is remembered and what hooks have put into Vary already. */
-  select (key: CacheKey, request: FastifyRequest, reply: FastifyReply): CacheKey {
+  /**
+   * The key of the variant for a request, by what is remembered and what hooks have put into Vary already.
+   * @param vary the Vary that the reply has now
+   */
+  select (key: CacheKey, request: FastifyRequest, vary: HeaderValue): CacheKey {
     const base = key.base ?? key
     const known = this.#known.size === 0 ? undefined : this.#known.get(base.key)
-    const early = this.nominated(headerOn(reply, 'vary'))
+    const early = this.nominated(vary)
     return this.#variant(base, union(known?.names ?? NO_NAMES, early), request)
   }
 

@@ -1,4 +1,5 @@
 import { agesOf } from '../../entry/entry.js'
+import { headerOn } from '../../fastify/private-state.js'
 import type { CacheKey } from '../../key/cache-key.js'
 import { CLOSED } from '../../store/contract.js'
 import { UNAVAILABLE } from '../../store/guarded-store.js'
@@ -58,8 +59,9 @@ async function join (
 async function answers (
   { route, request, reply }: Exchange, key: CacheKey, { entry, key: filled }: Filled
 ): Promise<boolean> {
+  if (entry.route !== route.name) return false
   // The fill may have shown that responses vary, so that this request needs another variant.
-  if (entry.route !== route.name || route.variants.select(key, request, reply).key !== filled) return false
+  if (route.variants.select(key, request, headerOn(reply, 'vary')).key !== filled) return false
   // The fill began under the versions that this request found. Only its payload's tags are unchecked.
   const tags = payloadTagsOf(entry, key.versions)
   return tags.length === 0 || await areCurrent(route.runtime, entry, tags) === true

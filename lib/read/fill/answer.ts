@@ -1,11 +1,12 @@
 import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
-import { lacksCharset, serializerOf } from '../../fastify/serializer.js'
-import { isStorableHeader, textOf, type HeaderDifference, type Headers } from '../../http/headers.js'
+import { lacksCharset } from '../../fastify/serializer.js'
+import {
+  isStorableHeader, storableDifference, textOf, type HandlerHeaders, type HeaderDifference, type Headers
+} from '../../http/headers.js'
 import type { BodyKind } from '../../entry/entry.js'
 import { isNodeStream, isResponse, isWebStream } from '../../fastify/payload.js'
-import { headersOf } from '../../fastify/private-state.js'
-import type { HandlerHeaders } from './handler-headers.js'
+import { headersOf, serializerOf } from '../../fastify/private-state.js'
 
 /** The Content-Type of a whole response. Later hooks may change it for one request. */
 export interface ContentType {
@@ -73,7 +74,7 @@ export function sentOn (reply: FastifyReply, own: HandlerHeaders, { kind, body, 
   const type = own.set.has('content-type')
     ? { own: given === undefined || isDone ? given : completed(given, reply, kind), byDefault: undefined }
     : { own: undefined, byDefault: isLeft && isDone ? given : defaultType(reply, kind, isSerialized) }
-  return { status: reply.statusCode, headers, own: own.difference(headers), type, kind, body, text }
+  return { status: reply.statusCode, headers, own: storableDifference(own, headers), type, kind, body, text }
 }
 
 /** The Content-Type that `reply.send` gives a body without one. */
@@ -103,7 +104,7 @@ export function sentInResponse (reply: FastifyReply, own: HandlerHeaders, respon
   return {
     status: response.status,
     headers,
-    own: own.difference(headers),
+    own: storableDifference(own, headers),
     type: { own: response.headers.get('content-type') ?? undefined, byDefault: undefined },
     kind: 'response',
     inResponse: [...new Set(response.headers.keys())].filter((name) => isStorableHeader(name, '')),

@@ -17,8 +17,10 @@ export class Fill {
   readonly context: FillContext
   readonly #route: CachedRoute
   readonly #request: FastifyRequest
-  #refusal: string | undefined
-  #isFinished = false
+  /** Why the response is not stored; undefined while nothing forbids it. */
+  refusal: string | undefined
+  /** Whether all hooks have run. */
+  isFinished = false
   #finished: Finished | undefined
   /** The body of a stream that has ended. */
   #captured: { readonly body: Captured } | undefined
@@ -31,18 +33,9 @@ export class Fill {
     this.context = context
   }
 
-  /** Why the response is not stored; undefined while nothing forbids it. */
-  get refusal (): string | undefined {
-    return this.#refusal
-  }
-
-  get isFinished (): boolean {
-    return this.#isFinished
-  }
-
   /** Forbids storing the response. The first reason is the one that is told. */
   refuse (reason: string | undefined): void {
-    this.#refusal ??= reason
+    this.refusal ??= reason
   }
 
   /** The stream that the handler sent has ended without error. */
@@ -57,9 +50,9 @@ export class Fill {
    * @returns whether the response is stored now
    */
   finish (finished: Finished | undefined): boolean {
-    this.#isFinished = true
+    this.isFinished = true
     if (finished === undefined) this.refuse('failed')
-    if (this.#refusal !== undefined || finished === undefined) {
+    if (this.refusal !== undefined || finished === undefined) {
       this.#route.runtime.fills.unstorable.set(this.context.key.key, true)
       this.drop('hit-for-miss')
       return false
@@ -76,7 +69,7 @@ export class Fill {
   /** Ends the fill without an entry. */
   drop (outcome: Exclude<Outcome, Filled>): void {
     this.#publish(outcome)
-    this.#tell('not-stored', this.#refusal ?? outcome)
+    this.#tell('not-stored', this.refusal ?? outcome)
   }
 
   #store (finished: Finished, body: Captured): void {

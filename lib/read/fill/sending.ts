@@ -1,11 +1,10 @@
-import {
-  isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce, serializerOf
-} from '../../fastify/serializer.js'
+import { headersOf, serializerOf } from '../../fastify/private-state.js'
+import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from '../../fastify/serializer.js'
+import type { HandlerHeaders } from '../../http/headers.js'
 import type { Exchange } from '../exchange.js'
 import { Outgoing } from '../outgoing.js'
 import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
 import { captureNodeStream, captureWebStream, type Captured, type Capturing } from './capture.js'
-import { HandlerHeaders } from './handler-headers.js'
 import type { Fill } from './life.js'
 import { assess, type Freshness } from './storability.js'
 
@@ -30,23 +29,15 @@ export class Sending {
   readonly headers: HandlerHeaders
   readonly #exchange: Exchange
   readonly #fill: Fill
-  #handed: Handed | undefined
-  #close: (() => void) | undefined
+  /** What has been sent; undefined before, and if it is an error. */
+  handed: Handed | undefined
+  /** Closes the source of a stream that is captured. */
+  close: (() => void) | undefined
 
   constructor (exchange: Exchange, fill: Fill) {
     this.#exchange = exchange
     this.#fill = fill
-    this.headers = new HandlerHeaders(exchange.reply)
-  }
-
-  /** What has been sent; undefined before, and if it is an error. */
-  get handed (): Handed | undefined {
-    return this.#handed
-  }
-
-  /** Closes the source of a stream that is captured. */
-  get close (): (() => void) | undefined {
-    return this.#close
+    this.headers = { before: headersOf(exchange.reply), set: new Set(), removed: new Set() }
   }
 
   /** The handler sends this; returns what hooks get for it. */
@@ -119,7 +110,7 @@ export class Sending {
     if (this.#fill.refusal !== undefined) return undefined
     const { policy } = this.#exchange.route
     const { stream, close } = capture(policy.maxBytes, (body) => { this.#fill.captured(body) })
-    this.#close = close
+    this.close = close
     return stream
   }
 
@@ -131,7 +122,7 @@ export class Sending {
 
   #handOver (sent: Sent, payload: unknown, handedOver: unknown, freshness: Freshness): void {
     const { request, reply } = this.#exchange
-    this.#handed = {
+    this.handed = {
       sent,
       payload,
       freshness,

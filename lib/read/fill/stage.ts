@@ -3,14 +3,14 @@ import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify
 import { isResponse } from '../../fastify/payload.js'
 import { headersOf } from '../../fastify/private-state.js'
 import { httpDateOf } from '../../http/date.js'
-import { areSendable } from '../../http/headers.js'
+import { areSendable, listOf } from '../../http/headers.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
 import { withoutStream } from '../conditions.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
+import type { Sent } from './answer.js'
 import { discard } from './capture.js'
-import { nominatedBy } from './handler-headers.js'
 import type { Fill } from './life.js'
 import { Sending, type Handed } from './sending.js'
 import { assess, isWanted } from './storability.js'
@@ -136,7 +136,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const { route: { policy, variants }, reply } = this.#exchange
     const headers = headersOf(reply)
     const { refusal, age, lifetime } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
-    const vary = variants.nominated(headers['vary'], nominatedBy(sent.headers, sent.own))
+    const vary = variants.nominated(headers['vary'], nominatedBy(sent))
     this.#fill.refuse(refusal ?? variants.refusalFor(vary) ?? (areSendable(headers) ? undefined : 'invalid-header'))
     if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
     return {
@@ -172,4 +172,9 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     })
     return this.#cacheStatus
   }
+}
+
+/** The request headers in the Vary of a handler; none if it left that to hooks. */
+function nominatedBy ({ headers, own: { set, extended } }: Sent): readonly string[] {
+  return set['vary'] === undefined && extended?.['vary'] === undefined ? [] : listOf(headers['vary'])
 }
