@@ -1,6 +1,6 @@
 import { InvalidFieldError } from '../errors.js'
 import { checkFields, describe, isObject, isText, requireFields, type Field, type Fields } from '../policy/fields.js'
-import { namesOf } from '../policy/write-policy.js'
+import { namesOf } from '../policy/names.js'
 import { identifier, literal, textArray } from './quote.js'
 
 /** A table whose changes invalidate. */
