@@ -1,10 +1,11 @@
-import { InvalidNameError, StoreUnavailableError } from './errors.js'
+import { InvalidFieldError, InvalidNameError, StoreUnavailableError } from './errors.js'
 import type { Counters } from './observe/stats.js'
-import { describe, isObject, isText } from './policy/fields.js'
+import { toSettle, type Duration } from './policy/duration.js'
+import { describe, isObject, isText, settleField } from './policy/fields.js'
 import { namesOf } from './policy/write-policy.js'
 import type { Runtime } from './runtime.js'
 import type { CacheStore, MaybePromise } from './store/contract.js'
-import { Intent } from './write/intent.js'
+import { Intent, type HeldNames } from './write/intent.js'
 import type { Invalidated } from './write/invalidation.js'
 
 /** What `stats()` returns. */
@@ -25,7 +26,12 @@ export type WritingNames = string | readonly string[] | {
   readonly tags?: string | readonly string[]
 }
 
-export interface WritingOptions {
+export interface InvalidateOptions {
+  /** How long database replicas may lag behind the write, as in a write policy; default: that of the plugin. */
+  readonly settle?: Duration | 0
+}
+
+export interface WritingOptions extends InvalidateOptions {
   /**
    * What to do if the store cannot record the intent: `'refuse'` (default) rejects before `run` is
    * called, `'run'` calls it anyway, and invalidates afterwards.
@@ -47,24 +53,26 @@ export class ApiCache {
    * Invalidates all entries of the namespaces. Resolves when their versions have been bumped; the
    * sweep runs afterwards. If the store cannot be reached, the invalidation is delivered later, and
    * this process bypasses the namespaces until then (`stats().pending`).
-   * @throws InvalidNameError
+   * @throws InvalidNameError, InvalidFieldError
    */
-  async invalidate (namespaces: string | readonly string[]): Promise<Invalidated> {
-    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])
+  async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
+    const settle = this.#settleOf('invalidate', options)
+    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [], settle)
   }
 
   /**
    * Invalidates all entries that have one of the tags. See `invalidate`.
    */
-  async invalidateTags (tags: string | readonly string[]): Promise<Invalidated> {
-    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))
+  async invalidateTags (tags: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
+    const settle = this.#settleOf('invalidateTags', options)
+    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags), settle)
   }
 
   /**
    * Invalidates everything under the prefix. See `invalidate`.
    */
   async clear (): Promise<Invalidated> {
-    return await this.#runtime.invalidation.clear()
+    return await this.#runtime.invalidation.clear(this.#runtime.settle)
   }
 
   /**
@@ -75,11 +83,13 @@ export class ApiCache {
    * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
    */
   async writing<T> (
-    names: WritingNames, run: () => MaybePromise<T>, { unrecorded = 'refuse' }: WritingOptions = {}
+    names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions = {}
   ): Promise<T> {
-    const [namespaces, tags] = namesHeld(names)
+    const { unrecorded = 'refuse' } = options
+    const settle = this.#settleOf('writing', options)
+    const { namespaces, tags } = namesHeld(names)
     const { intents, invalidation } = this.#runtime
-    const intent = intents && new Intent(this.#runtime, intents, namespaces, tags)
+    const intent = intents && new Intent(this.#runtime, intents, { namespaces, tags }, settle)
     const isRecorded = await intent?.begin() === true
     if (!isRecorded && unrecorded === 'refuse') {
       throw new StoreUnavailableError('writing() did not begin, as its intent could not be recorded; ' +
@@ -88,7 +98,7 @@ export class ApiCache {
     try {
       return await run()
     } finally {
-      await (isRecorded ? intent!.end(true) : invalidation.invalidate(namespaces, tags))
+      await (isRecorded ? intent!.end(true) : invalidation.invalidate(namespaces, tags, settle))
     }
   }
 
@@ -116,10 +126,17 @@ export class ApiCache {
   async settled (): Promise<void> {
     await this.#runtime.background.settled()
   }
+
+  #settleOf (what: string, { settle }: InvalidateOptions = {}): number {
+    if (settle === undefined) return this.#runtime.settle
+    const milliseconds = toSettle(settle)
+    if (milliseconds === undefined) throw new InvalidFieldError(what, 'settle', settleField.expects, describe(settle))
+    return milliseconds
+  }
 }
 
-function namesHeld (names: WritingNames): [namespaces: string[], tags: string[]] {
-  if (!isObject(names)) return [namesOf('writing', names), []]
+function namesHeld (names: WritingNames): HeldNames {
+  if (!isObject(names)) return { namespaces: namesOf('writing', names), tags: [] }
   const { namespaces = [], tags = [] } = names as Exclude<WritingNames, string | readonly string[]>
-  return [namesOf('writing', namespaces), namesOf('writing', tags)]
+  return { namespaces: namesOf('writing', namespaces), tags: namesOf('writing', tags) }
 }

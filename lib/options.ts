@@ -1,5 +1,8 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
-import { checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, type Fields } from './policy/fields.js'
+import type { Duration } from './policy/duration.js'
+import {
+  checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, settleField, type Fields
+} from './policy/fields.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
 import { faultOf } from './store/given-redis.js'
 import type { LocalOptions } from './store/local-tier.js'
@@ -42,6 +45,8 @@ export interface ApiCacheOptions extends ReadDefaults {
    * NestJS, too: its own guards, and all else that it runs inside the handler, a HIT skips.
    */
   guards?: 'hooks'
+  /** The default of `settle` for all writes: how long database replicas may lag behind them. Default 0: not at all. */
+  settle?: Duration | 0
   /** Bounds of the memory store. */
   memory?: MemoryOptions
   /** Also keeps entries in this process, in front of the store; true for the defaults. */
@@ -76,6 +81,7 @@ const fields: Fields<ApiCacheOptions> = {
   coalesceTimeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   explain: { accepts: isBoolean, expects: 'true or false' },
   guards: { accepts: (value) => value === 'hooks', expects: "'hooks' or left out" },
+  settle: settleField,
   memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' },
   local: {
     accepts: (value) => isBoolean(value) || isObject(value),

@@ -24,6 +24,8 @@ export interface RuntimeOptions {
   readonly explain: boolean
   /** The name of the application, as far as it has one. */
   readonly application: string | undefined
+  /** Milliseconds of the window after a write that does not say otherwise; 0 for none. */
+  readonly settle: number
 }
 
 /** What the routes of one registration share. */
@@ -48,10 +50,12 @@ export class Runtime {
   readonly explains: boolean
   /** What entries of this application name as their application. */
   readonly application: string | undefined
+  /** Milliseconds of the window after a write that does not say otherwise; 0 for none. */
+  readonly settle: number
 
   constructor (
     store: CacheStore, keyspace: Keyspace, log: Log,
-    { timeout, coalesceTimeout, responseHeader, explain, application }: RuntimeOptions
+    { timeout, coalesceTimeout, responseHeader, explain, application, settle }: RuntimeOptions
   ) {
     this.keyspace = keyspace
     this.log = log
@@ -70,6 +74,7 @@ export class Runtime {
     this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain
     this.application = application
+    this.settle = settle
   }
 
   /** Waits for background work, up to a limit, and delivers pending bumps. Then no call reaches the store any more. */

@@ -82,8 +82,8 @@ export class LocalTier implements CacheStore {
     return this.#store.ensure(names, fresh)
   }
 
-  async bump (names: readonly string[], fresh: string): Promise<void> {
-    await this.#changing(names, () => this.#store.bump(names, fresh))
+  async bump (names: readonly string[], fresh: string, settle?: number): Promise<void> {
+    await this.#changing(names, () => this.#store.bump(names, fresh, settle))
   }
 
   set (key: string, entry: Entry): MaybePromise<unknown> {

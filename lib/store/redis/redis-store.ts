@@ -109,8 +109,8 @@ export class RedisStore implements CacheStore {
     return await this.#versions.ensure(names, await this.#reads.versions(names), fresh)
   }
 
-  bump (names: readonly string[], fresh: string): Promise<void> {
-    return this.#versions.bump(names, fresh)
+  bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+    return this.#versions.bump(names, fresh, settle)
   }
 
   set (key: string, entry: Entry): Promise<unknown> {

@@ -4,7 +4,7 @@ import { isReply } from './errors.js'
 import { asFlag, asInteger, asMarkedText, asTexts, asValue, expectInteger, expectOk, type Value } from './replies.js'
 import { trust, trusts, type ServerRun } from './run-id.js'
 import { inParts, runAlsoIfFull } from './run-script.js'
-import { BUMP, DROP, ENSURE, HELD, MAX_VERSION_BYTES, REPLACE } from './scripts.js'
+import { BUMP, CLOSED_WINDOW, DROP, ENSURE, HELD, MAX_VERSION_BYTES, REPLACE } from './scripts.js'
 import type { Topology } from './topology.js'
 import type { Watch } from './writes.js'
 
@@ -43,14 +43,15 @@ export class Versions {
     }))
   }
 
-  async bump (names: readonly string[], fresh: string): Promise<void> {
+  /** @param settle milliseconds of a window, 0 for none */
+  async bump (names: readonly string[], fresh: string, settle: number): Promise<void> {
     await inParts(this.#topology, names, async (keys, { mark }) => {
-      const bumped = runAlsoIfFull(this.#topology.client, BUMP, keys, [fresh, mark, VERSION_SECONDS])
+      const bumped = runAlsoIfFull(this.#topology.client, BUMP, keys, [fresh, mark, VERSION_SECONDS, settle])
       try {
         expectInteger('EVAL', await this.#watch(keys[0]!, bumped), keys.length)
       } catch (error) {
         if (!isReply(error)) throw error
-        await Promise.all(keys.map((key) => this.#drop(key)))
+        await Promise.all(keys.map((key) => this.#drop(key, settle)))
       }
     })
   }
@@ -90,7 +91,7 @@ export class Versions {
       version = asMarkedText('EVAL', await this.#watch(name, replaced), run.mark)
     } catch (error) {
       if (!isReply(error)) throw error
-      await this.#drop(name)
+      await this.#drop(name, 0)
     }
     trust(run, name)
     return version
@@ -98,19 +99,30 @@ export class Versions {
 
   /**
    * For a Redis that is full, or a user without permission to run scripts. Deleting a version
-   * invalidates as a new one does, and may safely happen twice. But it would end a hold.
+   * invalidates as a new one does, and may safely happen twice. But it would end a hold. For a
+   * window the version is closed: a new one that is written twice might come back.
    */
-  async #drop (name: string): Promise<void> {
-    const { client } = this.#topology
+  async #drop (name: string, settle: number): Promise<void> {
     let isFree: boolean
     try {
-      isFree = asFlag('EVAL', await this.#watch(name, client.eval(DROP, 1, name)))
+      isFree = asFlag('EVAL', await this.#watch(name, this.#topology.client.eval(DROP, 1, name, settle)))
     } catch (error) {
       if (!isReply(error)) throw error
-      isFree = !isHeld(asValue('GET', await client.getBuffer(name)))
-      if (isFree) asInteger('DEL', await this.#watch(name, client.del(name)))
+      isFree = await this.#dropWithoutScript(name, settle)
     }
     if (!isFree) throw new Error('a strict write holds the version, which could not be replaced')
+  }
+
+  /** False if the version is held. */
+  async #dropWithoutScript (name: string, settle: number): Promise<boolean> {
+    const { client } = this.#topology
+    const value = asValue('GET', await client.getBuffer(name))
+    const isClosed = value?.toString('latin1') === CLOSED_WINDOW
+    if (!isClosed && isHeld(value)) return false
+    if (!isClosed) asInteger('DEL', await this.#watch(name, client.del(name)))
+    const left = isClosed ? asInteger('PTTL', await client.pttl(name)) : 0
+    if (settle > left) expectOk('SET', await this.#watch(name, client.set(name, CLOSED_WINDOW, 'PX', settle)))
+    return true
   }
 }
 
