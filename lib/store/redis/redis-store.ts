@@ -114,7 +114,9 @@ export class RedisStore implements CacheStore {
   }
 
   set (key: string, entry: Entry): Promise<unknown> {
-    return this.#writes.set(key, entry)
+    const stored = this.#writes.set(key, entry)
+    const kept = this.#versions.keep(entry.versions)
+    return kept === undefined ? stored : Promise.all([stored, kept])
   }
 
   keys (prefix: string): AsyncIterable<string> {

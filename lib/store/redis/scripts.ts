@@ -117,6 +117,17 @@ for _, key in ipairs(KEYS) do
 end
 return #KEYS`
 
+/**
+ * Arguments: seconds, and the version of each key. Lets the versions live that long that are still the
+ * same, without looking at their marks.
+ */
+export const KEEP = `
+for index, key in ipairs(KEYS) do
+  local value, version = redis.pcall('GET', key), ARGV[index + 1] .. '.'
+  if type(value) == 'string' and string.sub(value, 1, #version) == version then redis.call('EXPIRE', key, ARGV[1]) end
+end
+return #KEYS`
+
 /** Arguments: text, mark, seconds. Sets a new version and returns it; nothing if the key is held. */
 export const REPLACE = `${READ}${FRESH}${WINDOW}
 local value, list, _, left = read(KEYS[1])

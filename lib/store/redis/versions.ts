@@ -1,20 +1,27 @@
+import { LRUCache } from 'lru-cache'
 import { ONE_YEAR_IN_SECONDS } from '../../policy/duration.js'
-import { CLOSED, type CurrentVersions, type MaybePromise } from '../contract.js'
+import { CLOSED, isSettling, type CurrentVersions, type MaybePromise } from '../contract.js'
 import { isReply } from './errors.js'
 import { asFlag, asInteger, asMarkedText, asTexts, asValue, expectInteger, expectOk, type Value } from './replies.js'
 import { trust, trusts, type ServerRun } from './run-id.js'
 import { inParts, runAlsoIfFull } from './run-script.js'
-import { BUMP, CLOSED_WINDOW, DROP, ENSURE, HELD, MAX_VERSION_BYTES, REPLACE } from './scripts.js'
+import { BUMP, CLOSED_WINDOW, DROP, ENSURE, HELD, KEEP, MAX_VERSION_BYTES, REPLACE } from './scripts.js'
 import type { Topology } from './topology.js'
 import type { Watch } from './writes.js'
 
 /** No entry lives longer than a year, so a version need not either. Unused versions expire. */
 export const VERSION_SECONDS = ONE_YEAR_IN_SECONDS
+/** Names can come from anyone's request: a version under which nothing is stored expires soon. */
+const UNUSED_SECONDS = 600
+/** Most versions that are remembered to live long. Forgetting one costs a command. */
+const MAX_KEPT = 10_000
 
 /** Versions in Redis: each under its own key, followed by the mark of the run in which it was written. */
 export class Versions {
   readonly #topology: Topology
   readonly #watch: Watch
+  /** The version of each name that lives as long as entries may. */
+  readonly #kept = new LRUCache<string, string>({ max: MAX_KEPT })
 
   constructor (topology: Topology, watch: Watch) {
     this.#topology = topology
@@ -56,13 +63,38 @@ export class Versions {
     })
   }
 
+  /**
+   * Lets versions live as long as an entry that is stored under them; undefined if they do already. A
+   * version that was replaced meanwhile is left alone, and that of a window ends with it.
+   */
+  keep (versions: Readonly<Record<string, string>>): Promise<unknown> | undefined {
+    const names: string[] = []
+    for (const name in versions) {
+      const version = versions[name]!
+      if (this.#kept.get(name) !== version && !isSettling(version)) names.push(name)
+    }
+    return names.length === 0 ? undefined : inParts(this.#topology, names, (keys) => this.#keepEach(keys, versions))
+  }
+
+  async #keepEach (keys: readonly string[], versions: Readonly<Record<string, string>>): Promise<void> {
+    const current = keys.map((key) => versions[key]!)
+    const kept = this.#topology.client.eval(KEEP, keys.length, ...keys, VERSION_SECONDS, ...current)
+    try {
+      expectInteger('EVAL', await this.#watch(keys[0]!, kept), keys.length)
+    } catch (error) {
+      // Without permission to run scripts a version is made to live long.
+      if (!isReply(error)) throw error
+    }
+    keys.forEach((key, index) => { this.#kept.set(key, current[index]!) })
+  }
+
   /** Creates the versions that do not exist; returns the values of their keys. */
   async #ensureEach (names: readonly string[], fresh: string): Promise<Map<string, Value>> {
     const { client } = this.#topology
     const values = new Map<string, Value>()
     await inParts(this.#topology, names, async (keys, { mark }) => {
       try {
-        const there = client.eval(ENSURE, keys.length, ...keys, fresh, mark, VERSION_SECONDS)
+        const there = client.eval(ENSURE, keys.length, ...keys, fresh, mark, UNUSED_SECONDS)
         const texts = asTexts('EVAL', await this.#watch(keys[0]!, there), keys.length)
         keys.forEach((key, index) => { values.set(key, Buffer.from(texts[index]!)) })
       } catch (error) {
@@ -87,7 +119,7 @@ export class Versions {
   async #replace (name: string, fresh: string, run: ServerRun): Promise<string | undefined> {
     let version: string | undefined
     try {
-      const replaced = this.#topology.client.eval(REPLACE, 1, name, fresh, run.mark, VERSION_SECONDS)
+      const replaced = this.#topology.client.eval(REPLACE, 1, name, fresh, run.mark, UNUSED_SECONDS)
       version = asMarkedText('EVAL', await this.#watch(name, replaced), run.mark)
     } catch (error) {
       if (!isReply(error)) throw error
