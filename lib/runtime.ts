@@ -68,6 +68,7 @@ export class Runtime {
     })
     this.intents = store.intents
     this.bumps = new Bumps(this.store, keyspace, log)
+    store.onTakeover?.((isAffected) => { this.bumps.repeat(isAffected) })
     this.invalidation = new Invalidation(this)
     this.fills = new FillsInFlight(coalesceTimeout)
     this.leases = store.leases && new LeasedFills(this.store, store.leases, keyspace, coalesceTimeout)

@@ -57,6 +57,12 @@ export interface CacheStore {
    * it increases quickly, operations may take twice as long, and do not count as unanswered.
    */
   transferred?(): number
+  /**
+   * Tells when another server, or another run of one, answers in place of the one before, which may
+   * have confirmed what this one has not got. Called before anything of the new one is used.
+   * @param listener gets a function that says whether the version with this name is affected
+   */
+  onTakeover?(listener: TakeoverListener): void
   /** The entry and the versions at one point in time after the call. One round trip. */
   lookup(key: string, names: readonly string[]): MaybePromise<Lookup>
   /** The versions at one point in time after the call; undefined for a version that does not exist. */
@@ -86,6 +92,8 @@ export interface CacheStore {
   /** Called when the server closes: releases what the store itself opened. */
   close?(): MaybePromise<void>
 }
+
+export type TakeoverListener = (isAffected: (name: string) => boolean) => void
 
 /** Whether an entry that was filled under these versions is still current. */
 export type IsCurrent = (versions: Readonly<Record<string, string>>) => boolean

@@ -1,6 +1,7 @@
 import { isFromFuture, type Entry } from '../entry/entry.js'
 import {
-  isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise
+  isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise,
+  type TakeoverListener
 } from './contract.js'
 import { EntryCache, type MemoryOptions } from './entry-cache.js'
 
@@ -63,6 +64,10 @@ export class LocalTier implements CacheStore {
 
   transferred (): number {
     return this.#store.transferred?.() ?? 0
+  }
+
+  onTakeover (listener: TakeoverListener): void {
+    this.#store.onTakeover?.(listener)
   }
 
   lookup (key: string, names: readonly string[]): MaybePromise<Lookup> {

@@ -4,6 +4,7 @@ import type { Keyspace } from '../key/keyspace.js'
 import type { Log } from '../observe/log.js'
 import { UNAVAILABLE, type GuardedStore } from '../store/guarded-store.js'
 import { BATCH, BumpAll } from './bump-all.js'
+import { RecentBumps } from './recent-bumps.js'
 import { newVersion } from './version.js'
 
 /** Most pending bumps that are remembered one by one. If there are more, all versions are bumped. */
@@ -33,6 +34,7 @@ export class Bumps {
   readonly #log: Log
   /** Pending bumps by the version's key. */
   readonly #pending = new Map<string, Pending>()
+  readonly #recent = new RecentBumps()
   #sequence = 0
   readonly #all: BumpAll
   /** The number of the latest invalidation of everything that became pending. */
@@ -58,7 +60,10 @@ export class Bumps {
    * @param settle milliseconds of a window, 0 for none
    */
   async bump (names: readonly string[], settle: number): Promise<boolean> {
-    if (await this.#send(names, settle)) return true
+    if (await this.#send(names, settle)) {
+      this.remember(names, settle)
+      return true
+    }
     for (const name of names) this.#await(name, settle)
     this.#log.undelivered(names, this.pending)
     return this.#retryLater()
@@ -67,11 +72,31 @@ export class Bumps {
   /** Bumps all versions; false if that is pending. Never throws. */
   async bumpAll (settle: number): Promise<boolean> {
     const invalidation = this.#all.invalidate(settle)
+    // Before it is done: a pass may end on another server than the one that it began on.
+    this.#recent.rememberEverything(settle)
     if (await this.#store.waitFor(this.#all.run(invalidation), LONGEST_PASS) === true) return true
     // A later invalidation may have become pending before this one.
     this.#undeliveredAll = Math.max(this.#undeliveredAll, invalidation)
     this.#log.undelivered('everything', this.pending)
     return this.#retryLater()
+  }
+
+  /** The store has confirmed that these versions were bumped. */
+  remember (names: readonly string[], settle: number): void {
+    this.#recent.remember(names, settle)
+  }
+
+  /**
+   * The store may have lost what it confirmed: bumps the versions of the last time once more.
+   * @param isAffected whether a version was bumped on a server that has been replaced
+   */
+  repeat (isAffected: (name: string) => boolean): void {
+    const { everything } = this.#recent
+    if (everything !== undefined) this.#undeliveredAll = this.#all.invalidate(everything.settle)
+    for (const [name, settle] of this.#recent.names()) if (isAffected(name)) this.#await(name, settle)
+    if (this.pending === 0) return
+    this.#log.repeating(this.pending)
+    void this.deliver()
   }
 
   /** Whether entries under these versions must not be served or filled in this process now. */
@@ -129,6 +154,7 @@ export class Bumps {
     const others = sorted.findIndex(([, pending]) => pending.settle !== settle)
     const batch = sorted.slice(0, Math.min(others === -1 ? BATCH : others, BATCH))
     if (!await this.#send(batch.map(([name]) => name), settle)) return false
+    this.remember(batch.map(([name]) => name), settle)
     for (const [name, pending] of batch) {
       // If it was invalidated again in the meantime, this bump may have happened before that write.
       if (this.#pending.get(name) === pending) this.#pending.delete(name)

@@ -88,7 +88,9 @@ export class Intent {
       if (written && this.#settle > 0) delivered = await bumps.bump(names, this.#settle) && delivered
       const fresh = newVersion()
       const ended = await store.call('end intent', () => this.#intents.end(names, this.#writer, fresh, written))
-      if (ended === UNAVAILABLE && written) delivered = await bumps.bump(names, this.#settle) && delivered
+      if (!written) continue
+      if (ended === UNAVAILABLE) delivered = await bumps.bump(names, this.#settle) && delivered
+      else bumps.remember(names, this.#settle)
     }
     return delivered
   }

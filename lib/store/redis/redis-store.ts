@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Cluster, Redis } from 'ioredis'
 import type { Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
-import type { CacheStore, CurrentVersions, IsCurrent, Lookup } from '../contract.js'
+import type { CacheStore, CurrentVersions, IsCurrent, Lookup, TakeoverListener } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
 import { ClusterServers } from './cluster.js'
 import { isReply } from './errors.js'
@@ -95,6 +95,10 @@ export class RedisStore implements CacheStore {
 
   transferred (): number {
     return this.#topology.transferred?.() ?? 0
+  }
+
+  onTakeover (listener: TakeoverListener): void {
+    this.#topology.onTakeover(listener)
   }
 
   lookup (key: string, names: readonly string[]): Promise<Lookup> {
