@@ -11,6 +11,7 @@ import { kFound, kResponseStage } from './lib/fastify/state.js'
 import { Keyspace } from './lib/key/keyspace.js'
 import { Log } from './lib/observe/log.js'
 import { checkOptions, readDefaults, type ApiCacheOptions } from './lib/options.js'
+import { toSettle } from './lib/policy/duration.js'
 import type { NoExtra } from './lib/policy/no-extra.js'
 import type { ReadPolicy } from './lib/policy/read-policy.js'
 import type { WritePolicy } from './lib/policy/write-policy.js'
@@ -42,7 +43,7 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
     throw error
   })
   const runtime = new Runtime(store, keyspace, log, {
-    timeout, coalesceTimeout, responseHeader, explain, application
+    timeout, coalesceTimeout, responseHeader, explain, application, settle: toSettle(options.settle) ?? 0
   })
 
   fastify.decorate('apiCache', new ApiCache(runtime, store))
@@ -81,6 +82,7 @@ namespace apiCache {
   export type Duration = names.Duration
   export type Entry = names.Entry
   export type FillEvent = names.FillEvent
+  export type InvalidateOptions = names.InvalidateOptions
   export type Intents = names.Intents
   export type Invalidated = names.Invalidated
   export type Invalidation = names.Invalidation

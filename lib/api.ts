@@ -3,7 +3,7 @@ import type { Counters } from './observe/stats.js'
 import type { Runtime } from './runtime.js'
 import type { CacheStore, MaybePromise } from './store/contract.js'
 import type { Invalidated } from './write/invalidation.js'
-import type { WritingNames, WritingOptions } from './write/writing.js'
+import type { InvalidateOptions, WritingNames, WritingOptions } from './write/writing.js'
 
 /** What `stats()` returns. */
 export interface Stats extends Counters {
@@ -33,17 +33,17 @@ export class ApiCache {
    * Invalidates all entries of the namespaces. Resolves when their versions have been bumped; the
    * sweep runs afterwards. If the store cannot be reached, the invalidation is delivered later, and
    * this process bypasses the namespaces until then (`stats().pending`).
-   * @throws InvalidNameError
+   * @throws InvalidNameError, InvalidFieldError
    */
-  async invalidate (namespaces: string | readonly string[]): Promise<Invalidated> {
-    return await this.#commands.invalidate(namespaces)
+  async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
+    return await this.#commands.invalidate(namespaces, options)
   }
 
   /**
    * Invalidates all entries that have one of the tags. See `invalidate`.
    */
-  async invalidateTags (tags: string | readonly string[]): Promise<Invalidated> {
-    return await this.#commands.invalidateTags(tags)
+  async invalidateTags (tags: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
+    return await this.#commands.invalidateTags(tags, options)
   }
 
   /**

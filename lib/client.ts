@@ -3,7 +3,8 @@ import { redisFromEnvironment } from './environment.js'
 import { InvalidNameError, NoRedisError, StoreUnavailableError, UnconfirmedError } from './errors.js'
 import { Keyspace } from './key/keyspace.js'
 import { Log, silent, type Logger } from './observe/log.js'
-import { checkFields, isFunction, isObject, type Fields } from './policy/fields.js'
+import { toSettle, type Duration } from './policy/duration.js'
+import { checkFields, isFunction, isObject, settleField, type Fields } from './policy/fields.js'
 import { connectionFields, DEFAULT_PREFIX, DEFAULT_TIMEOUT, type ConnectionOptions } from './store/connection.js'
 import type { MaybePromise } from './store/contract.js'
 import { Deadlines } from './store/deadlines.js'
@@ -11,7 +12,7 @@ import { connectedStore } from './store/redis/connect.js'
 import type { RedisStore } from './store/redis/redis-store.js'
 import type { Invalidated } from './write/invalidation.js'
 import { WriteRuntime } from './write/write-runtime.js'
-import type { WritingNames, WritingOptions } from './write/writing.js'
+import type { InvalidateOptions, WritingNames, WritingOptions } from './write/writing.js'
 
 export { redisFromEnvironment } from './environment.js'
 export {
@@ -20,18 +21,21 @@ export {
 } from './errors.js'
 export type { Logger } from './observe/log.js'
 export type { Invalidated } from './write/invalidation.js'
-export type { WritingNames, WritingOptions } from './write/writing.js'
+export type { InvalidateOptions, WritingNames, WritingOptions } from './write/writing.js'
 
 /** Options of a client. Those that the plugin has, too, mean the same and must have the same values. */
 export interface ClientOptions extends ConnectionOptions {
   /** A logger like pino's; default: nothing is logged. */
   logger?: Logger
+  /** How long database replicas may lag behind this program's writes, as the plugin's option. Default 0. */
+  settle?: Duration | 0
 }
 
 const LEVELS = ['info', 'warn', 'error'] as const
 
 const fields: Fields<ClientOptions> = {
   ...connectionFields,
+  settle: settleField,
   logger: {
     accepts: (value) => isObject(value) && LEVELS.every((level) => isFunction((value as Partial<Logger>)[level])),
     expects: 'an object with the functions info, warn and error'
@@ -51,8 +55,9 @@ export function createApiCache (options: ClientOptions = {}): ApiCacheClient {
       'options), or set REDIS_URL')
   }
   const log = new Log(options.logger ?? silent)
+  const settle = toSettle(options.settle) ?? 0
   const store = connectedStore(redis, prefix, log)
-  return new ApiCacheClient(store, new WriteRuntime(store, new Keyspace(prefix), log, timeout), timeout)
+  return new ApiCacheClient(store, new WriteRuntime(store, new Keyspace(prefix), log, { timeout, settle }), timeout)
 }
 
 /**
@@ -80,19 +85,19 @@ export class ApiCacheClient {
   /**
    * Invalidates all entries of the namespaces. Resolves when Redis has confirmed it: from then on no
    * process serves them. The sweep runs afterwards.
-   * @throws InvalidNameError, UnconfirmedError
+   * @throws InvalidNameError, InvalidFieldError, UnconfirmedError
    */
-  async invalidate (namespaces: string | readonly string[]): Promise<Invalidated> {
+  async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
     await this.#connected()
-    return confirmed('invalidate()', await this.#commands.invalidate(namespaces))
+    return confirmed('invalidate()', await this.#commands.invalidate(namespaces, options))
   }
 
   /**
    * Invalidates all entries that have one of the tags. See `invalidate`.
    */
-  async invalidateTags (tags: string | readonly string[]): Promise<Invalidated> {
+  async invalidateTags (tags: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
     await this.#connected()
-    return confirmed('invalidateTags()', await this.#commands.invalidateTags(tags))
+    return confirmed('invalidateTags()', await this.#commands.invalidateTags(tags, options))
   }
 
   /**

@@ -4,7 +4,9 @@ import { namesOf } from './policy/names.js'
 import type { CacheStore, MaybePromise } from './store/contract.js'
 import type { Invalidated } from './write/invalidation.js'
 import type { WriteRuntime } from './write/write-runtime.js'
-import { writing, type Written, type WritingNames, type WritingOptions } from './write/writing.js'
+import {
+  settleOf, writing, type InvalidateOptions, type Written, type WritingNames, type WritingOptions
+} from './write/writing.js'
 
 /** What code outside of routes can do with a cache, on a server and in a client without one. */
 export class Commands {
@@ -16,16 +18,18 @@ export class Commands {
     this.#store = store
   }
 
-  async invalidate (namespaces: string | readonly string[]): Promise<Invalidated> {
-    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [])
+  async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
+    const settle = settleOf('invalidate', this.#runtime, options)
+    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [], settle)
   }
 
-  async invalidateTags (tags: string | readonly string[]): Promise<Invalidated> {
-    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags))
+  async invalidateTags (tags: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
+    const settle = settleOf('invalidateTags', this.#runtime, options)
+    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags), settle)
   }
 
   async clear (): Promise<Invalidated> {
-    return await this.#runtime.invalidation.clear()
+    return await this.#runtime.invalidation.clear(this.#runtime.settle)
   }
 
   async writing<T> (names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions): Promise<Written<T>> {

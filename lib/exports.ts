@@ -16,4 +16,4 @@ export type { CacheStore, Intents, Leases, Lookup, MaybePromise } from './store/
 export type { MemoryOptions } from './store/entry-cache.js'
 export type { LocalOptions } from './store/local-tier.js'
 export type { Invalidated } from './write/invalidation.js'
-export type { WritingNames, WritingOptions } from './write/writing.js'
+export type { InvalidateOptions, WritingNames, WritingOptions } from './write/writing.js'

@@ -1,4 +1,7 @@
-import { checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, type Fields } from './policy/fields.js'
+import type { Duration } from './policy/duration.js'
+import {
+  checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, settleField, type Fields
+} from './policy/fields.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
 import { connectionFields, type ConnectionOptions } from './store/connection.js'
 import type { LocalOptions } from './store/local-tier.js'
@@ -31,6 +34,8 @@ export interface ApiCacheOptions extends ReadDefaults, ConnectionOptions {
    * NestJS, too: its own guards, and all else that it runs inside the handler, a HIT skips.
    */
   guards?: 'hooks'
+  /** The default of `settle` for all writes: how long database replicas may lag behind them. Default 0: not at all. */
+  settle?: Duration | 0
   /** Bounds of the memory store. */
   memory?: MemoryOptions
   /** Also keeps entries in this process, in front of the store; true for the defaults. */
@@ -53,6 +58,7 @@ const fields: Fields<ApiCacheOptions> = {
   coalesceTimeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
   explain: { accepts: isBoolean, expects: 'true or false' },
   guards: { accepts: (value) => value === 'hooks', expects: "'hooks' or left out" },
+  settle: settleField,
   memory: { accepts: isObject, expects: 'an object with maxBytes and maxEntries' },
   local: {
     accepts: (value) => isBoolean(value) || isObject(value),

@@ -5,11 +5,9 @@ import { FillsInFlight } from './read/coalesce/fills-in-flight.js'
 import { LeasedFills } from './read/coalesce/leased-fills.js'
 import { Drains } from './read/fill/drains.js'
 import type { CacheStore } from './store/contract.js'
-import { WriteRuntime } from './write/write-runtime.js'
+import { WriteRuntime, type WriteRuntimeOptions } from './write/write-runtime.js'
 
-export interface RuntimeOptions {
-  /** Milliseconds that a store operation may delay a request. */
-  readonly timeout: number
+export interface RuntimeOptions extends WriteRuntimeOptions {
   /** Longest time in milliseconds that a request waits for the fill of another request. */
   readonly coalesceTimeout: number
   readonly responseHeader: string | false
@@ -34,9 +32,9 @@ export class Runtime extends WriteRuntime {
 
   constructor (
     store: CacheStore, keyspace: Keyspace, log: Log,
-    { timeout, coalesceTimeout, responseHeader, explain, application }: RuntimeOptions
+    { timeout, coalesceTimeout, responseHeader, explain, application, settle }: RuntimeOptions
   ) {
-    super(store, keyspace, log, timeout)
+    super(store, keyspace, log, { timeout, settle })
     this.events.listen(this.stats)
     this.fills = new FillsInFlight(coalesceTimeout)
     this.leases = store.leases && new LeasedFills(this.store, store.leases, keyspace, coalesceTimeout)

@@ -44,12 +44,12 @@ export function settledHandler (route: WriteRoute, handler: RouteHandlerMethod):
 
 /** The handler of a strict write: records the intent first, or refuses the write. */
 export function strictHandler (route: WriteRoute, intents: Intents, handler: RouteHandlerMethod): RouteHandlerMethod {
-  const { policy, runtime } = route
+  const { policy, runtime, settle } = route
   const running = runHandler(handler)
   return async function strict (request, reply) {
     const namespaces = namesFor('invalidate', policy.invalidate, request)
     const tags = namesFor('invalidateTags', policy.invalidateTags, request)
-    const intent = new Intent(runtime, intents, namespaces, tags)
+    const intent = new Intent(runtime, intents, { namespaces, tags }, settle)
     if (!await intent.begin()) {
       throw new StoreUnavailableError('the write was refused, as its invalidation could not be recorded first')
     }

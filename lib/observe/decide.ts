@@ -37,12 +37,12 @@ export function publishDecision ({ route, request, reply }: Exchange, decided: D
   }
   runtime.events.publish('decision', decision)
   if (route.explainer !== undefined) return serialized(route.explainer.explain(request, cacheStatusOf(decision), key))
-  return outcome === 'hit' && !collapsed ? hitStatus(ttl!) : serialized(cacheStatusOf(decision))
+  return outcome === 'hit' && !collapsed && detail === undefined ? hitStatus(ttl!) : serialized(cacheStatusOf(decision))
 }
 
 function cacheStatusOf ({ outcome, forwarded: fwd, detail, collapsed, stored, ttl }: Decision): CacheStatus {
   if (outcome !== 'hit') return { fwd, stored, detail }
-  return collapsed ? { fwd: 'uri-miss', collapsed, ttl } : { hit: true, ttl }
+  return collapsed ? { fwd: 'uri-miss', collapsed, ttl, detail } : { hit: true, ttl, detail }
 }
 
 /** `no-store` is the request's own wish; every other bypass is the cache's choice. */

@@ -62,8 +62,15 @@ export class Log implements Listener {
     this.#log.error({ versions, pending }, 'api cache: an invalidation could not be delivered yet')
   }
 
+  /** @param pending how many, with those that were pending before */
+  repeating (pending: number): void {
+    this.#lastAt.set('repeated', performance.now())
+    this.#log.info({ pending }, 'api cache: another Redis answers, so that the last invalidations are repeated')
+  }
+
   delivered (): void {
-    if (this.#lastAt.delete('undelivered')) this.#log.info('api cache: all invalidations are delivered')
+    const wasRepeated = this.#lastAt.delete('repeated')
+    if (this.#lastAt.delete('undelivered') || wasRepeated) this.#log.info('api cache: all invalidations are delivered')
   }
 
   closedUndelivered (names: readonly string[], pending: number): void {

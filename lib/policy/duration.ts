@@ -21,6 +21,16 @@ export function toSeconds (expire: number | string): number | undefined {
   return Number.isInteger(seconds) && seconds >= 1 && seconds <= ONE_YEAR_IN_SECONDS ? seconds : undefined
 }
 
+/** Longest `settle` in seconds: a replica that lags for longer is broken. */
+const MAX_SETTLE = 300
+
+/** The milliseconds of a `settle`, 0 for none; undefined if it is neither 0 nor one second to five minutes. */
+export function toSettle (settle: unknown): number | undefined {
+  if (settle === 0) return 0
+  const seconds = typeof settle === 'number' || typeof settle === 'string' ? toSeconds(settle) : undefined
+  return seconds !== undefined && seconds <= MAX_SETTLE ? seconds * 1000 : undefined
+}
+
 /** A string without a unit is invalid: the parser would take it as milliseconds. */
 function textToSeconds (text: string): number {
   const milliseconds = /[a-z]$/i.test(text) ? parse(text) : undefined

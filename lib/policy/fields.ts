@@ -1,5 +1,6 @@
 import { closest } from 'fastest-levenshtein'
 import { InvalidFieldError, MissingFieldError, UnknownFieldError } from '../errors.js'
+import { toSettle } from './duration.js'
 
 /** What one field of an options object accepts, and how an error describes that. */
 export interface Field {
@@ -65,6 +66,12 @@ export const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 export const isTextList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText)
 export const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0
+
+/** How long after a write its database replicas may lag. */
+export const settleField: Field = {
+  accepts: (value) => toSettle(value) !== undefined,
+  expects: "0 for none, whole seconds from 1 to 300 or a duration such as '2s' or '1m'"
+}
 
 /** A field with a few values to choose from. */
 export const oneOf = (...choices: string[]): Field => ({

@@ -84,6 +84,8 @@ export type CompiledReadPolicy =
     readonly payloadTags: ((request: FastifyRequest, payload: unknown) => string[]) | undefined
     readonly expire: number
     readonly clientCacheControl: string
+    /** The same for an answer that may be of a lagging replica: clients ask again each time. */
+    readonly settlingCacheControl: string
     /** Whether `clientCacheControl` lets clients reuse a response without asking. */
     readonly clientMayReuse: boolean
     /** The request headers that tell callers apart, for Vary. */
@@ -202,10 +204,12 @@ function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadP
 /** What clients are told. An entry for one user must not be shared by the caches between us and the client either. */
 function forClients (
   scope: ReadPolicy['scope'], clientExpire: Duration, vary: readonly string[]
-): Pick<CompiledReadPolicy, 'clientCacheControl' | 'clientMayReuse' | 'callersVary'> {
+): Pick<CompiledReadPolicy, 'clientCacheControl' | 'settlingCacheControl' | 'clientMayReuse' | 'callersVary'> {
   const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
+  const own = typeof scope === 'function' ? 'private, ' : ''
   return {
-    clientCacheControl: typeof scope === 'function' ? `private, ${freshness}` : freshness,
+    clientCacheControl: own + freshness,
+    settlingCacheControl: `${own}no-cache`,
     clientMayReuse: clientExpire !== 0,
     callersVary: scope === 'shared' ? vary : [...new Set([...vary, ...CREDENTIALS])]
   }

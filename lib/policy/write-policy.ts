@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
+import type { Duration } from './duration.js'
 import {
-  checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, type Field, type Fields
+  checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, settleField, type Field, type Fields
 } from './fields.js'
 import { different, namesOf } from './names.js'
 
@@ -42,6 +43,12 @@ interface WriteFields {
    * a 4xx invalidates, as with `invalidateOn: 'settled'`. Default false.
    */
   strict?: boolean
+  /**
+   * How long after the write its old rows may still be read, from database replicas that lag: one
+   * second to five minutes, such as `'2s'`. What is filled within that time is served, but not kept
+   * beyond its end. Default: that of the plugin; 0 for none.
+   */
+  settle?: Duration | 0
 }
 
 /** `config.cache` of a route that changes data: at least one of `invalidate` and `invalidateTags`. */
@@ -59,7 +66,8 @@ const fields = {
   invalidate: names,
   invalidateTags: names,
   invalidateOn: oneOf('success', 'settled'),
-  strict: { accepts: isBoolean, expects: 'true or false' }
+  strict: { accepts: isBoolean, expects: 'true or false' },
+  settle: settleField
 }
 
 /**

@@ -15,6 +15,7 @@ import type { Exchange, Hit } from './exchange.js'
 import { discard } from './fill/capture.js'
 import { Outgoing } from './outgoing.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from './response-stage.js'
+import { forClients, isSettlingEntry, SETTLING } from './settling.js'
 import { isWhole } from './whole.js'
 
 /** Up to this length Node sends a string faster than bytes, in one write with the headers. */
@@ -99,7 +100,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   headers['cache-control'] = policy.clientCacheControl
   headers['age'] = age
   headers['cache-status'] = publishDecision(exchange, {
-    outcome: 'hit', collapsed, key, ttl: freshness, age, bytes: body.length
+    outcome: 'hit', detail: detailOf(entry), collapsed, key, ttl: freshness, age, bytes: body.length
   })
   if (responseHeader !== false) headers[responseHeader] = 'HIT'
   if (isSame) {
@@ -110,6 +111,8 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   putHeaders(reply, headers)
   return payload
 }
+
+const detailOf = (entry: Entry): string | undefined => isSettlingEntry(entry) ? SETTLING : undefined
 
 function copied (stored: StoredHeaders): Record<string, HeaderValue> {
   // Not spread: V8 creates a hidden class for each object that grows after a spread, which takes 2 µs.
@@ -155,12 +158,13 @@ class HitStage implements ResponseStage {
 
   constructor (exchange: Exchange, hit: Hit, payload: unknown) {
     const { request, reply } = exchange
-    const { entry: { body, defaultHeaders }, collapsed, key, freshness, age } = hit
+    const { entry, collapsed, key, freshness, age } = hit
+    const { body, defaultHeaders } = entry
     this.#exchange = exchange
     this.#hit = hit
     this.#sent = isResponse(payload) ? payload.body : payload
     this.#cacheStatus = publishDecision(exchange, {
-      outcome: 'hit', collapsed, key, ttl: freshness, age, bytes: body.length
+      outcome: 'hit', detail: detailOf(entry), collapsed, key, ttl: freshness, age, bytes: body.length
     })
     this.#replyStatus = reply.statusCode
     this.#isTyped = headerOn(reply, 'content-type') !== undefined
@@ -198,7 +202,7 @@ class HitStage implements ResponseStage {
   #leave (payload: unknown): unknown {
     const { route: { policy }, reply } = this.#exchange
     const { entry, age } = this.#hit
-    addDefaults(reply, policy, entry.defaultHeaders)
+    addDefaults(reply, forClients(policy, isSettlingEntry(entry)), entry.defaultHeaders)
     setHeaderOn(reply, 'age', age)
     announce(this.#exchange, 'HIT', this.#cacheStatus)
     const { body } = entry

@@ -1,6 +1,6 @@
 import type { Entry } from '../entry/entry.js'
 import type { Runtime } from '../runtime.js'
-import { CLOSED } from '../store/contract.js'
+import { CLOSED, isSettling } from '../store/contract.js'
 import { UNAVAILABLE, type Unavailable } from '../store/guarded-store.js'
 import { newVersion } from '../write/version.js'
 
@@ -50,6 +50,12 @@ export async function withPayloadTags (
   if (!isCurrent) return undefined
   const versions = { ...entry.versions }
   // One by one: V8 is slow with many new names in a spread.
-  names.forEach((name, index) => { versions[name] = current[index]! })
+  names.forEach((name, index) => {
+    versions[name] = current[index]!
+    const group = keyspace.tagGroup(tags[index]!)
+    const groupVersion = after[groups.indexOf(group)]!
+    // The tag's window may have ended since the handler began. That of its group ends last.
+    if (isSettling(groupVersion) && !isSettling(current[index]!)) versions[group] = groupVersion
+  })
   return { ...entry, versions }
 }

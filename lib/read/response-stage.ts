@@ -5,8 +5,8 @@ import { isResponse } from '../fastify/payload.js'
 import { cacheControl } from '../http/cache-control.js'
 import { appended } from '../http/cache-status.js'
 import { listOf, textOf } from '../http/headers.js'
-import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import type { Exchange } from './exchange.js'
+import type { ForClients } from './settling.js'
 
 /** What the plugin's hooks after the handler of a cached route do to one response. */
 export interface ResponseStage {
@@ -30,7 +30,7 @@ export function unwrapped (reply: FastifyReply, payload: unknown): unknown {
 }
 
 /** Adds what a stored response says to clients, where neither the handler nor a hook has said it. */
-export function addDefaults (reply: FastifyReply, policy: CompiledReadPolicy, { date }: StoredHeaders = {}): void {
+export function addDefaults (reply: FastifyReply, policy: ForClients, { date }: StoredHeaders = {}): void {
   if (date !== undefined && headerOn(reply, 'date') === undefined) setHeaderOn(reply, 'date', date)
   if (headerOn(reply, 'cache-control') === undefined && headerOn(reply, 'expires') === undefined) {
     setHeaderOn(reply, 'cache-control', policy.clientCacheControl)

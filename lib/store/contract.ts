@@ -5,6 +5,15 @@ export type MaybePromise<T> = T | Promise<T>
 /** Returned instead of a version that a strict write holds. */
 export const CLOSED = '~' as const
 
+/** The last character of a version that lives only until its window (`settle`) ends. No other version ends with it. */
+const SETTLING = '+'
+
+/** The version of a window, made from `fresh`. */
+export const settlingVersion = (fresh: string): string => fresh + SETTLING
+
+/** Whether a version is one of a window, under which nothing is kept beyond its end. */
+export const isSettling = (version: string): boolean => version.endsWith(SETTLING)
+
 /** The current versions, in the order of their names; undefined for a version that does not exist. */
 export type CurrentVersions = ReadonlyArray<string | undefined>
 
@@ -48,6 +57,12 @@ export interface CacheStore {
    * it increases quickly, operations may take twice as long, and do not count as unanswered.
    */
   transferred?(): number
+  /**
+   * Tells when another server, or another run of one, answers in place of the one before, which may
+   * have confirmed what this one has not got. Called before anything of the new one is used.
+   * @param listener gets a function that says whether the version with this name is affected
+   */
+  onTakeover?(listener: TakeoverListener): void
   /** The entry and the versions at one point in time after the call. One round trip. */
   lookup(key: string, names: readonly string[]): MaybePromise<Lookup>
   /** The versions at one point in time after the call; undefined for a version that does not exist. */
@@ -62,8 +77,12 @@ export interface CacheStore {
    * Replaces the versions; a version that is held stays held. One that does not exist has no entries
    * and may be left so: names can come from anyone's request. They are replaced in this order: a
    * reader that sees one replaced also sees those before it replaced. One round trip.
+   * @param settle milliseconds of a window, 0 (default) for none. Each version, also one that did not
+   *   exist, is then replaced by a `settlingVersion`, which is missing from the end of the window on.
+   *   Another bump within the window replaces it by another one; the end of the longest window counts.
+   *   The window of a version that is held begins when the hold ends.
    */
-  bump(names: readonly string[], fresh: string): MaybePromise<void>
+  bump(names: readonly string[], fresh: string, settle?: number): MaybePromise<void>
   /** Keeps the entry, at most until its `deleteAt`. */
   set(key: string, entry: Entry): MaybePromise<unknown>
   /** The keys of entries and versions, including held ones, that begin with `prefix`; each at least once. */
@@ -73,6 +92,8 @@ export interface CacheStore {
   /** Called when the server closes: releases what the store itself opened. */
   close?(): MaybePromise<void>
 }
+
+export type TakeoverListener = (isAffected: (name: string) => boolean) => void
 
 /** Whether an entry that was filled under these versions is still current. */
 export type IsCurrent = (versions: Readonly<Record<string, string>>) => boolean

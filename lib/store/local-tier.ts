@@ -1,6 +1,7 @@
 import { isFromFuture, type Entry } from '../entry/entry.js'
 import {
-  isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise
+  isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise,
+  type TakeoverListener
 } from './contract.js'
 import { EntryCache, type MemoryOptions } from './entry-cache.js'
 
@@ -65,6 +66,10 @@ export class LocalTier implements CacheStore {
     return this.#store.transferred?.() ?? 0
   }
 
+  onTakeover (listener: TakeoverListener): void {
+    this.#store.onTakeover?.(listener)
+  }
+
   lookup (key: string, names: readonly string[]): MaybePromise<Lookup> {
     const entry = this.#entries.get(key)
     if (entry === undefined) return this.#fetch(key, names)
@@ -82,8 +87,8 @@ export class LocalTier implements CacheStore {
     return this.#store.ensure(names, fresh)
   }
 
-  async bump (names: readonly string[], fresh: string): Promise<void> {
-    await this.#changing(names, () => this.#store.bump(names, fresh))
+  async bump (names: readonly string[], fresh: string, settle?: number): Promise<void> {
+    await this.#changing(names, () => this.#store.bump(names, fresh, settle))
   }
 
   set (key: string, entry: Entry): MaybePromise<unknown> {

@@ -1,6 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Entry } from '../entry/entry.js'
-import { CLOSED, type CacheStore, type Intents, type IsCurrent, type Lookup } from './contract.js'
+import {
+  CLOSED, isSettling, settlingVersion, type CacheStore, type Intents, type IsCurrent, type Lookup
+} from './contract.js'
 import { EntryCache, type MemoryOptions } from './entry-cache.js'
 
 /** Most versions. Losing one only makes its entries invalid. */
@@ -14,6 +17,8 @@ interface Hold {
   before: string | undefined
   /** Whether there was a version before. */
   readonly existed: boolean
+  /** Milliseconds of the window that begins with its end; 0 for none. */
+  settle: number
 }
 
 /** Keeps entries and versions in this process. */
@@ -45,10 +50,16 @@ export class MemoryStore implements CacheStore {
     })
   }
 
-  bump (names: readonly string[], fresh: string): void {
+  bump (names: readonly string[], fresh: string, settle = 0): void {
     for (const name of names) {
       const hold = this.#holdOn(name)
-      if (hold !== undefined) hold.before = undefined
+      if (hold !== undefined) {
+        hold.before = undefined
+        hold.settle = Math.max(hold.settle, settle)
+        continue
+      }
+      const window = Math.max(settle, this.#windowLeft(name))
+      if (window > 0) this.#settle(name, fresh, window)
       // A version that does not exist has no entries.
       else if (this.#versions.has(name)) this.#versions.set(name, fresh)
     }
@@ -86,14 +97,28 @@ export class MemoryStore implements CacheStore {
         const hold = this.#holdOn(name)
         if (hold?.writers.delete(writer) !== true || hold.writers.size > 0) continue
         this.#held.delete(name)
-        if (hold.existed) this.#versions.set(name, hold.before ?? fresh)
+        if (hold.settle > 0) this.#settle(name, fresh, hold.settle)
+        else if (hold.existed) this.#versions.set(name, hold.before ?? fresh)
       }
     }
   }
 
+  #settle (name: string, fresh: string, window: number): void {
+    this.#versions.set(name, settlingVersion(fresh), { ttl: window })
+  }
+
+  /** Milliseconds until the end of the version's window; 0 if it is not in one. */
+  #windowLeft (name: string): number {
+    const version = this.#versions.get(name)
+    return version !== undefined && isSettling(version) ? this.#versions.getRemainingTTL(name) : 0
+  }
+
+  /** The version of a window does not come back: the hold may last longer. Another window follows. */
   #newHold (name: string): Hold {
+    const settle = this.#windowLeft(name)
     const before = this.#versions.get(name)
-    return { writers: new Map<string, number>(), before, existed: before !== undefined }
+    const existed = before !== undefined
+    return { writers: new Map<string, number>(), before: settle > 0 ? undefined : before, existed, settle }
   }
 
   /** The hold on a version, without expired intents. What their writers wrote is unknown. */
@@ -108,6 +133,7 @@ export class MemoryStore implements CacheStore {
     }
     if (hold.writers.size > 0) return hold
     this.#held.delete(name)
+    if (hold.settle > 0) this.#settle(name, randomUUID(), hold.settle)
     return undefined
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Entry } from '../entry/entry.js'
-import { CLOSED, type CacheStore, type MaybePromise } from './contract.js'
+import { CLOSED, isSettling, type CacheStore, type MaybePromise } from './contract.js'
 
 /** One rule of the contract of a store, and its test. */
 export interface StoreCase {
@@ -166,6 +166,68 @@ const cases: Record<string, Case> = {
     const before = await store.versions(others)
     await store.bump([`${prefix}!version:a`], 'token-a')
     assert.deepEqual([...await store.versions(others)], [...before])
+  },
+
+  async 'a bump with a window also creates versions, and all of them are missing when it ends' (store, prefix) {
+    const [there, none] = [`${prefix}!version:there`, `${prefix}!version:none`]
+    const before = await bumped(store, there)
+    const since = Date.now()
+    await store.bump([there, none], 'token-window', 400)
+    const settling = await store.versions([there, none])
+    assertNew(settling[0], before)
+    for (const version of settling) assert.ok(isSettling(version!), 'is the version of a window')
+    assert.deepEqual(await store.ensure([there, none], 'token-ensured'), settling)
+    await until('the window ends', async () => (await store.versions([there, none])).every((one) => one === undefined))
+    assert.ok(Date.now() - since >= 350, 'the window ended too early')
+    for (const fresh of await store.ensure([there, none], 'token-after')) assert.ok(!isSettling(fresh))
+  },
+
+  async 'a bump within a window makes another version, and the longest window counts' (store, prefix) {
+    const names = ['plain', 'shorter', 'longer'].map((name) => `${prefix}!version:${name}`)
+    const [plain, shorter, longer] = names as [string, string, string]
+    await store.bump([plain, shorter], 'token-window', 600)
+    await store.bump([longer], 'token-window', 100)
+    const before = await store.versions(names)
+    await store.bump([plain], 'token-plain')
+    await store.bump([shorter], 'token-shorter', 100)
+    await store.bump([longer], 'token-longer', 60_000)
+    const after = await store.versions(names)
+    after.forEach((version, index) => {
+      assertNew(version, before[index])
+      assert.ok(isSettling(version!), 'is the version of a window')
+    })
+    await delay(200)
+    assert.deepEqual([...await store.versions(names)], [...after])
+    await until('the window ends', async () =>
+      (await store.versions([plain, shorter])).every((version) => version === undefined))
+    assert.deepEqual([...await store.versions([longer])], [after[2]])
+  },
+
+  async 'a bump is not one of a window unless it says so' (store, prefix) {
+    const version = `${prefix}!version:a`
+    assert.ok(!isSettling(await bumped(store, version)))
+    await store.bump([version], 'token', 0)
+    assert.ok(!isSettling((await store.versions([version]))[0]!))
+  },
+
+  async 'the window of a held version begins when the hold ends' (store, prefix) {
+    const intents = partOf('intents', store.intents, ['begin', 'end'])
+    if (intents === undefined) return
+    const names = ['there', 'none', 'within'].map((name) => `${prefix}!version:${name}`)
+    const [there, none, within] = names as [string, string, string]
+    await bumped(store, there)
+    await store.bump([within], 'token-window', 60_000)
+    const before = await store.versions(names)
+    await intents.begin(names, 'writer', 60_000)
+    await store.bump([there, none], 'token-bumped', 60_000)
+    await store.bump([there, none], 'token-plain')
+    assert.deepEqual(await store.ensure(names, 'token-ensured'), [CLOSED, CLOSED, CLOSED])
+    await intents.end(names, 'writer', 'token-after', false)
+    const after = await store.versions(names)
+    after.forEach((version, index) => {
+      assertNew(version, before[index])
+      assert.ok(isSettling(version!), 'is the version of a window')
+    })
   },
 
   async 'every lookup, versions and ensure after a confirmed bump sees it' (store, prefix) {

@@ -4,6 +4,7 @@ import type { Keyspace } from '../key/keyspace.js'
 import type { Log } from '../observe/log.js'
 import { UNAVAILABLE, type GuardedStore } from '../store/guarded-store.js'
 import { BATCH, BumpAll } from './bump-all.js'
+import { RecentBumps } from './recent-bumps.js'
 import { newVersion } from './version.js'
 
 /** Most pending bumps that are remembered one by one. If there are more, all versions are bumped. */
@@ -15,6 +16,14 @@ const LONGEST_PASS = 5_000
 /** Longest time in milliseconds for the last attempt when the server closes. */
 const LAST_TRY = 1_000
 
+/** A bump that the store has not confirmed. */
+interface Pending {
+  /** The number of the latest invalidation. */
+  readonly sequence: number
+  /** The longest window of these invalidations, in milliseconds. */
+  readonly settle: number
+}
+
 /**
  * Bumps versions. A bump that the store did not confirm is pending. It is retried until it is
  * delivered. Until then this process bypasses everything that was filled under that version.
@@ -23,8 +32,9 @@ export class Bumps {
   readonly #store: GuardedStore
   readonly #keyspace: Keyspace
   readonly #log: Log
-  /** Pending bumps by the version's key, each with the number of its latest invalidation. */
-  readonly #pending = new Map<string, number>()
+  /** Pending bumps by the version's key. */
+  readonly #pending = new Map<string, Pending>()
+  readonly #recent = new RecentBumps()
   #sequence = 0
   readonly #all: BumpAll
   /** The number of the latest invalidation of everything that became pending. */
@@ -37,7 +47,7 @@ export class Bumps {
     this.#store = store
     this.#keyspace = keyspace
     this.#log = log
-    this.#all = new BumpAll(store, keyspace, (names) => this.#send(names))
+    this.#all = new BumpAll(store, keyspace, (names, settle) => this.#send(names, settle))
   }
 
   /** The number of pending bumps. */
@@ -45,26 +55,48 @@ export class Bumps {
     return this.#pending.size + (this.#isAllPending ? MAX_PENDING : 0)
   }
 
-  /** Bumps the versions; false if that is pending. Never throws. */
-  async bump (names: readonly string[]): Promise<boolean> {
-    if (await this.#send(names)) return true
-    for (const name of names) this.#pending.set(name, ++this.#sequence)
-    if (this.#pending.size > MAX_PENDING) {
-      this.#pending.clear()
-      this.#undeliveredAll = this.#all.invalidate()
+  /**
+   * Bumps the versions; false if that is pending. Never throws.
+   * @param settle milliseconds of a window, 0 for none
+   */
+  async bump (names: readonly string[], settle: number): Promise<boolean> {
+    if (await this.#send(names, settle)) {
+      this.remember(names, settle)
+      return true
     }
+    for (const name of names) this.#await(name, settle)
     this.#log.undelivered(names, this.pending)
     return this.#retryLater()
   }
 
   /** Bumps all versions; false if that is pending. Never throws. */
-  async bumpAll (): Promise<boolean> {
-    const invalidation = this.#all.invalidate()
+  async bumpAll (settle: number): Promise<boolean> {
+    const invalidation = this.#all.invalidate(settle)
+    // Before it is done: a pass may end on another server than the one that it began on.
+    this.#recent.rememberEverything(settle)
     if (await this.#store.waitFor(this.#all.run(invalidation), LONGEST_PASS) === true) return true
     // A later invalidation may have become pending before this one.
     this.#undeliveredAll = Math.max(this.#undeliveredAll, invalidation)
     this.#log.undelivered('everything', this.pending)
     return this.#retryLater()
+  }
+
+  /** The store has confirmed that these versions were bumped. */
+  remember (names: readonly string[], settle: number): void {
+    this.#recent.remember(names, settle)
+  }
+
+  /**
+   * The store may have lost what it confirmed: bumps the versions of the last time once more.
+   * @param isAffected whether a version was bumped on a server that has been replaced
+   */
+  repeat (isAffected: (name: string) => boolean): void {
+    const { everything } = this.#recent
+    if (everything !== undefined) this.#undeliveredAll = this.#all.invalidate(everything.settle)
+    for (const [name, settle] of this.#recent.names()) if (isAffected(name)) this.#await(name, settle)
+    if (this.pending === 0) return
+    this.#log.repeating(this.pending)
+    void this.deliver()
   }
 
   /** Whether entries under these versions must not be served or filled in this process now. */
@@ -92,8 +124,19 @@ export class Bumps {
     return this.#undeliveredAll > this.#all.done
   }
 
-  async #send (names: readonly string[]): Promise<boolean> {
-    return await this.#store.call('bump', (store) => store.bump(names, newVersion())) !== UNAVAILABLE
+  async #send (names: readonly string[], settle: number): Promise<boolean> {
+    return await this.#store.call('bump', (store) => store.bump(names, newVersion(), settle)) !== UNAVAILABLE
+  }
+
+  /** From now on the bump is pending. */
+  #await (name: string, settle: number): void {
+    const earlier = this.#pending.get(name)?.settle ?? 0
+    this.#pending.set(name, { sequence: ++this.#sequence, settle: Math.max(settle, earlier) })
+    if (this.#pending.size <= MAX_PENDING) return
+    let longest = 0
+    for (const { settle } of this.#pending.values()) longest = Math.max(longest, settle)
+    this.#pending.clear()
+    this.#undeliveredAll = this.#all.invalidate(longest)
   }
 
   async #deliverAll (): Promise<boolean> {
@@ -106,19 +149,24 @@ export class Bumps {
   }
 
   async #deliverBatch (): Promise<boolean> {
-    const batch = this.#groupsFirst([...this.#pending]).slice(0, BATCH)
-    if (!await this.#send(batch.map(([name]) => name))) return false
-    for (const [name, sequence] of batch) {
+    const sorted = this.#groupsFirst([...this.#pending])
+    const { settle } = sorted[0]![1]
+    const others = sorted.findIndex(([, pending]) => pending.settle !== settle)
+    const batch = sorted.slice(0, Math.min(others === -1 ? BATCH : others, BATCH))
+    if (!await this.#send(batch.map(([name]) => name), settle)) return false
+    this.remember(batch.map(([name]) => name), settle)
+    for (const [name, pending] of batch) {
       // If it was invalidated again in the meantime, this bump may have happened before that write.
-      if (this.#pending.get(name) === sequence) this.#pending.delete(name)
+      if (this.#pending.get(name) === pending) this.#pending.delete(name)
     }
     return true
   }
 
-  /** A tag's group must never be bumped after the tag. */
-  #groupsFirst (bumps: Array<[name: string, sequence: number]>): Array<[name: string, sequence: number]> {
+  /** A tag's group must never be bumped after the tag. Bumps with the same window are together. */
+  #groupsFirst (bumps: Array<[name: string, pending: Pending]>): Array<[name: string, pending: Pending]> {
     const groups = new Set(this.#keyspace.tagGroups)
-    return bumps.sort(([a], [b]) => Number(groups.has(b)) - Number(groups.has(a)))
+    return bumps.sort(([a, one], [b, other]) =>
+      Number(groups.has(b)) - Number(groups.has(a)) || one.settle - other.settle)
   }
 
   #retryLater (): false {

@@ -9,6 +9,12 @@ const TERM = 30_000
 /** Milliseconds between two renewals: two of them may fail. */
 const RENEWAL = 10_000
 
+/** What a write will invalidate. */
+export interface HeldNames {
+  readonly namespaces: readonly string[]
+  readonly tags: readonly string[]
+}
+
 /**
  * A write that is recorded in the store before it begins, until it has ended. Until then the versions
  * that it will bump are held: no process serves or fills entries under them. If the intent is never
@@ -19,15 +25,18 @@ export class Intent {
   readonly #intents: Intents
   readonly #namespaces: readonly string[]
   readonly #tags: readonly string[]
+  readonly #settle: number
   readonly #writer = newVersion()
   #renewal: NodeJS.Timeout | undefined
   #ended = false
 
-  constructor (runtime: WriteRuntime, intents: Intents, namespaces: readonly string[], tags: readonly string[]) {
+  /** @param settle milliseconds of the window that begins with the end, 0 for none */
+  constructor (runtime: WriteRuntime, intents: Intents, { namespaces, tags }: HeldNames, settle: number) {
     this.#runtime = runtime
     this.#intents = intents
     this.#namespaces = namespaces
     this.#tags = tags
+    this.#settle = settle
   }
 
   /** Records the intent and renews it until its end; false if the store did not confirm it. Never rejects. */
@@ -80,9 +89,13 @@ export class Intent {
     let delivered = true
     for await (const [namespaces, tags] of inBatches(this.#namespaces, this.#tags)) {
       const names = invalidation.namesOf(namespaces, tags)
+      // The window is recorded in the hold, and begins when that ends.
+      if (written && this.#settle > 0) delivered = await bumps.bump(names, this.#settle) && delivered
       const fresh = newVersion()
       const ended = await store.call('end intent', () => this.#intents.end(names, this.#writer, fresh, written))
-      if (ended === UNAVAILABLE && written) delivered = await bumps.bump(names) && delivered
+      if (!written) continue
+      if (ended === UNAVAILABLE) delivered = await bumps.bump(names, this.#settle) && delivered
+      else bumps.remember(names, this.#settle)
     }
     return delivered
   }

@@ -35,10 +35,11 @@ export class Invalidation {
     this.#sweeps = new SweepQueue(parts.store)
   }
 
-  async invalidate (namespaces: readonly string[], tags: readonly string[]): Promise<Invalidated> {
+  /** @param settle milliseconds of a window, 0 for none */
+  async invalidate (namespaces: readonly string[], tags: readonly string[], settle: number): Promise<Invalidated> {
     let delivered = true
     for await (const [someNamespaces, someTags] of inBatches(namespaces, tags)) {
-      delivered = await this.#parts.bumps.bump(this.namesOf(someNamespaces, someTags)) && delivered
+      delivered = await this.#parts.bumps.bump(this.namesOf(someNamespaces, someTags), settle) && delivered
     }
     return { delivered, swept: this.sweep(namespaces, tags, delivered) }
   }
@@ -46,16 +47,17 @@ export class Invalidation {
   /**
    * Bumps all versions, if it is unknown what a write changed. The invalid entries are not swept:
    * they are replaced by new fills, or they expire.
+   * @param settle milliseconds of a window, 0 for none
    */
-  async invalidateAll (): Promise<boolean> {
-    const delivered = await this.#parts.bumps.bumpAll()
+  async invalidateAll (settle: number): Promise<boolean> {
+    const delivered = await this.#parts.bumps.bumpAll(settle)
     this.#publish([ALL], [], delivered)
     return delivered
   }
 
   /** Invalidates everything, and deletes all entries, also those that were filled meanwhile. */
-  async clear (): Promise<Invalidated> {
-    const delivered = await this.invalidateAll()
+  async clear (settle: number): Promise<Invalidated> {
+    const delivered = await this.invalidateAll(settle)
     return { delivered, swept: this.#parts.background.run(this.#sweepAll()) }
   }
 

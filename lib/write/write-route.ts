@@ -7,6 +7,8 @@ export interface WriteRoute {
   /** Its name in the log. */
   readonly name: string
   readonly policy: WritePolicy
+  /** Milliseconds of the window after the write; 0 for none. */
+  readonly settle: number
   readonly runtime: Runtime
 }
 
@@ -24,7 +26,7 @@ export interface SentPayload {
 export function afterWrite (
   route: WriteRoute, request: FastifyRequest, sent: SentPayload | undefined
 ): Promise<unknown> | undefined {
-  const { name, policy, runtime: { invalidation, log } } = route
+  const { name, policy, settle, runtime: { invalidation, log } } = route
   const faults: unknown[] = []
   const names = (field: 'invalidate' | 'invalidateTags'): string[] => {
     try {
@@ -35,10 +37,11 @@ export function afterWrite (
     }
   }
   const [namespaces, tags] = [names('invalidate'), names('invalidateTags')]
-  const invalidated = namespaces.length + tags.length > 0 ? invalidation.invalidate(namespaces, tags) : undefined
+  const isAny = namespaces.length + tags.length > 0
+  const invalidated = isAny ? invalidation.invalidate(namespaces, tags, settle) : undefined
   if (faults.length === 0) return invalidated
   // A hook that answers before the handler runs, such as a guard that redirects, has written nothing.
   const hasRun = sent !== undefined
   log.writePolicyFault(request.log, name, faults[0], hasRun)
-  return hasRun ? Promise.resolve(invalidated).then(() => invalidation.invalidateAll()) : invalidated
+  return hasRun ? Promise.resolve(invalidated).then(() => invalidation.invalidateAll(settle)) : invalidated
 }

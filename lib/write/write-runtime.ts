@@ -11,6 +11,13 @@ import { Invalidation } from './invalidation.js'
 /** Longest wait, in milliseconds, for fills and sweeps when the cache closes. */
 const CLOSE_TIMEOUT = 1_000
 
+export interface WriteRuntimeOptions {
+  /** Milliseconds that a store operation may take. */
+  readonly timeout: number
+  /** Milliseconds of the window after a write that does not say otherwise; 0 for none. */
+  readonly settle: number
+}
+
 /** What writes under one prefix share, on a server and in a client without one. */
 export class WriteRuntime {
   readonly keyspace: Keyspace
@@ -22,9 +29,9 @@ export class WriteRuntime {
   readonly intents: Intents | undefined
   readonly bumps: Bumps
   readonly invalidation: Invalidation
+  readonly settle: number
 
-  /** @param timeout milliseconds that a store operation may take */
-  constructor (store: CacheStore, keyspace: Keyspace, log: Log, timeout: number) {
+  constructor (store: CacheStore, keyspace: Keyspace, log: Log, { timeout, settle }: WriteRuntimeOptions) {
     this.keyspace = keyspace
     this.log = log
     this.events.listen(log)
@@ -35,7 +42,9 @@ export class WriteRuntime {
     })
     this.intents = store.intents
     this.bumps = new Bumps(this.store, keyspace, log)
+    store.onTakeover?.((isAffected) => { this.bumps.repeat(isAffected) })
     this.invalidation = new Invalidation(this)
+    this.settle = settle
   }
 
   /** Waits for background work, up to a limit, and delivers pending bumps. Then no call reaches the store any more. */

@@ -1,8 +1,9 @@
-import { StoreUnavailableError } from '../errors.js'
-import { isObject } from '../policy/fields.js'
+import { InvalidFieldError, StoreUnavailableError } from '../errors.js'
+import { toSettle, type Duration } from '../policy/duration.js'
+import { describe, isObject, settleField } from '../policy/fields.js'
 import { namesOf } from '../policy/names.js'
 import type { MaybePromise } from '../store/contract.js'
-import { Intent } from './intent.js'
+import { Intent, type HeldNames } from './intent.js'
 import type { WriteRuntime } from './write-runtime.js'
 
 /** What a write outside of routes invalidates: namespaces, or namespaces and tags. */
@@ -11,7 +12,12 @@ export type WritingNames = string | readonly string[] | {
   readonly tags?: string | readonly string[]
 }
 
-export interface WritingOptions {
+export interface InvalidateOptions {
+  /** How long database replicas may lag behind the write, as in a write policy; default: that of the plugin. */
+  readonly settle?: Duration | 0
+}
+
+export interface WritingOptions extends InvalidateOptions {
   /**
    * What to do if the store cannot record the intent: `'refuse'` (default) rejects before `run` is
    * called, `'run'` calls it anyway, and invalidates afterwards.
@@ -32,10 +38,12 @@ export interface Written<T> {
  * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
  */
 export async function writing<T> (
-  runtime: WriteRuntime, names: WritingNames, run: () => MaybePromise<T>, { unrecorded = 'refuse' }: WritingOptions
+  runtime: WriteRuntime, names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions
 ): Promise<Written<T>> {
-  const [namespaces, tags] = namesHeld(names)
-  const intent = runtime.intents && new Intent(runtime, runtime.intents, namespaces, tags)
+  const { unrecorded = 'refuse' } = options
+  const settle = settleOf('writing', runtime, options)
+  const { namespaces, tags } = namesHeld(names)
+  const intent = runtime.intents && new Intent(runtime, runtime.intents, { namespaces, tags }, settle)
   const isRecorded = await intent?.begin() === true
   if (!isRecorded && unrecorded === 'refuse') {
     throw new StoreUnavailableError('writing() did not begin, as its intent could not be recorded; ' +
@@ -43,7 +51,7 @@ export async function writing<T> (
   }
   const invalidate = async (): Promise<boolean> => isRecorded
     ? await intent!.end(true)
-    : (await runtime.invalidation.invalidate(namespaces, tags)).delivered
+    : (await runtime.invalidation.invalidate(namespaces, tags, settle)).delivered
   let value: T
   try {
     value = await run()
@@ -54,8 +62,19 @@ export async function writing<T> (
   return { value, delivered: await invalidate() }
 }
 
-function namesHeld (names: WritingNames): [namespaces: string[], tags: string[]] {
-  if (!isObject(names)) return [namesOf('writing', names), []]
+/**
+ * The milliseconds of a window.
+ * @throws InvalidFieldError
+ */
+export function settleOf (what: string, runtime: WriteRuntime, { settle }: InvalidateOptions = {}): number {
+  if (settle === undefined) return runtime.settle
+  const milliseconds = toSettle(settle)
+  if (milliseconds === undefined) throw new InvalidFieldError(what, 'settle', settleField.expects, describe(settle))
+  return milliseconds
+}
+
+function namesHeld (names: WritingNames): HeldNames {
+  if (!isObject(names)) return { namespaces: namesOf('writing', names), tags: [] }
   const { namespaces = [], tags = [] } = names as Exclude<WritingNames, string | readonly string[]>
-  return [namesOf('writing', namespaces), namesOf('writing', tags)]
+  return { namespaces: namesOf('writing', namespaces), tags: namesOf('writing', tags) }
 }

@@ -92,6 +92,36 @@ const wrong: Record<string, () => CacheStore> = {
       return current.map((version) => version ?? fresh)
     }
   }(),
+  'knows no windows': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string): Promise<void> { await super.bump(names, fresh) }
+  }(),
+  'never ends a window': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> { await super.bump(names, fresh, settle * 1e6) }
+  }(),
+  'makes no version for a window where there was none': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+      await super.bump(names.filter((name) => this.tokens.has(name)), fresh, settle)
+    }
+  }(),
+  'prolongs a window with each bump': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+      for (const name of names) await super.bump([name], fresh, this.windowLeft(name) > 0 ? 60_000 : settle)
+    }
+  }(),
+  'ends a window with the next bump': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+      for (const name of names) this.windows.delete(name)
+      await super.bump(names, fresh, settle)
+    }
+  }(),
+  'makes every bump one of a window': () => new class extends MapStore {
+    override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> { await super.bump(names, fresh, Math.max(settle, 60_000)) }
+  }(),
+  'forgets the window of a held version': () => new class extends FullStore {
+    override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+      for (const name of names) await super.bump([name], fresh, this.held(name) ? 0 : settle)
+    }
+  }(),
   'bumps only versions that do not exist': () => new class extends MapStore {
     override async bump (names: readonly string[], fresh: string): Promise<void> { await this.ensure(names, fresh) }
   }(),

@@ -1,28 +1,45 @@
 import { CLOSED, type CacheStore, type Entry, type Intents, type Leases, type Lookup } from '../../index.js'
+import { settlingVersion } from '../../lib/store/contract.js'
 
 /** A store as a user of the plugin may write one: everything later, and nothing that is optional. */
 export class MapStore implements CacheStore {
   readonly name: string = 'map'
   readonly entries = new Map<string, { entry: Entry, until: number }>()
   readonly tokens = new Map<string, string>()
+  /** When the windows of versions end. */
+  readonly windows = new Map<string, number>()
 
   async lookup (key: string, names: readonly string[]): Promise<Lookup> {
     return { entry: this.#alive(key), versions: await this.versions(names) }
   }
 
   async versions (names: readonly string[]): Promise<Array<string | undefined>> {
+    for (const name of names) this.windowLeft(name)
     return names.map((name) => this.tokens.get(name))
   }
 
   async ensure (names: readonly string[], fresh: string): Promise<string[]> {
     return names.map((name) => {
+      this.windowLeft(name)
       if (!this.tokens.has(name)) this.tokens.set(name, fresh)
       return this.tokens.get(name)!
     })
   }
 
-  async bump (names: readonly string[], fresh: string): Promise<void> {
-    for (const name of names) this.tokens.set(name, fresh)
+  async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+    for (const name of names) {
+      const window = Math.max(settle, this.windowLeft(name))
+      if (window > 0) this.windows.set(name, performance.now() + window)
+      this.tokens.set(name, window > 0 ? settlingVersion(fresh) : fresh)
+    }
+  }
+
+  /** Milliseconds; at its end the version is lost. */
+  windowLeft (name: string): number {
+    const left = (this.windows.get(name) ?? Infinity) - performance.now()
+    if (left === Infinity) return 0
+    if (left <= 0 && this.windows.delete(name)) this.tokens.delete(name)
+    return Math.max(0, left)
   }
 
   async set (key: string, entry: Entry, until = entry.deleteAt): Promise<void> {
@@ -53,7 +70,7 @@ export class MapStore implements CacheStore {
 export class FullStore extends MapStore {
   readonly leased = new Map<string, { holder: string, until: number }>()
   readonly listeners: Array<(key: string, news: string) => void> = []
-  readonly holds = new Map<string, { before: string | undefined, writers: Map<string, number> }>()
+  readonly holds = new Map<string, { before: string | undefined, writers: Map<string, number>, settle: number }>()
 
   readonly intents: Intents = {
     begin: (names, writer, milliseconds) => this.begin(names, writer, milliseconds),
@@ -76,10 +93,15 @@ export class FullStore extends MapStore {
     return names.map((name) => free.includes(name) ? ensured[free.indexOf(name)]! : CLOSED)
   }
 
-  override async bump (names: readonly string[], fresh: string): Promise<void> {
+  override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
     for (const name of names) {
-      if (this.held(name)) this.holds.get(name)!.before = undefined
-      else await super.bump([name], fresh)
+      if (!this.held(name)) {
+        await super.bump([name], fresh, settle)
+        continue
+      }
+      const hold = this.holds.get(name)!
+      hold.before = undefined
+      hold.settle = Math.max(hold.settle, settle)
     }
   }
 
@@ -91,7 +113,11 @@ export class FullStore extends MapStore {
 
   async begin (names: readonly string[], writer: string, milliseconds: number): Promise<void> {
     for (const name of names) {
-      if (!this.held(name)) this.holds.set(name, { before: this.tokens.get(name), writers: new Map() })
+      if (!this.held(name)) {
+        const settle = this.windowLeft(name)
+        this.holds.set(name, { before: settle > 0 ? undefined : this.tokens.get(name), writers: new Map(), settle })
+      }
+      this.windows.delete(name)
       this.tokens.delete(name)
       this.holds.get(name)!.writers.set(writer, Date.now() + milliseconds)
     }
@@ -106,7 +132,8 @@ export class FullStore extends MapStore {
         if (hold.writers.size > 0) continue
         this.holds.delete(name)
       }
-      if (hold !== undefined || written) this.tokens.set(name, hold?.before ?? fresh)
+      if (hold !== undefined && hold.settle > 0) await super.bump([name], fresh, hold.settle)
+      else if (hold !== undefined || written) this.tokens.set(name, hold?.before ?? fresh)
     }
   }
 

@@ -6,10 +6,12 @@ import { httpDateOf } from '../../http/date.js'
 import { areSendable, listOf } from '../../http/headers.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
+import { isSettling } from '../../store/contract.js'
 import { withoutStream } from '../conditions.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
 import type { Sent } from './answer.js'
+import { forClients, SETTLING } from '../settling.js'
 import { discard } from './capture.js'
 import type { Fill } from './life.js'
 import { Sending, type Handed } from './sending.js'
@@ -119,7 +121,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const isRefused = this.#fill.refusal !== undefined
     if (!isRefused) {
       defaultHeaders['date'] = httpDateOf(Date.now())
-      addDefaults(reply, policy, defaultHeaders)
+      addDefaults(reply, forClients(policy, this.#isSettling()), defaultHeaders)
     }
     // A handler that got the request's conditions has answered them itself.
     const answersConditions = !isRefused || this.#restoreConditions !== undefined
@@ -164,11 +166,19 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     void runtime.background.run(runtime.drains.read(key, policy.maxBytes, { stream: payload as Readable, close }))
   }
 
+  /** Whether a write may not have reached all replicas when the handler began. */
+  #isSettling (): boolean {
+    const { versions, groups = [] } = this.#fill.context
+    return versions.some(isSettling) || groups.some(isSettling)
+  }
+
   /** Once: a hook that fails after ours leads here again. */
   #publish (stored: boolean): string {
     const { context: { forwarded, detail, key }, refusal } = this.#fill
+    const bytes = this.#sending.handed?.sent.body?.length
+    const why = refusal ?? (this.#isSettling() ? SETTLING : detail)
     this.#cacheStatus ??= publishDecision(this.#exchange, {
-      outcome: 'miss', forwarded, detail: refusal ?? detail, stored, key, bytes: this.#sending.handed?.sent.body?.length
+      outcome: 'miss', forwarded, detail: why, stored, key, bytes
     })
     return this.#cacheStatus
   }

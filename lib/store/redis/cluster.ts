@@ -1,5 +1,6 @@
 import calculateSlot from 'cluster-key-slot'
 import type { Cluster, Redis } from 'ioredis'
+import type { TakeoverListener } from '../contract.js'
 import { ReadsByKey, type EntryReads, type Interpret } from './reads.js'
 import { asInteger } from './replies.js'
 import { Connection, type ServerRun } from './run-id.js'
@@ -14,13 +15,17 @@ export class ClusterServers implements Topology {
   readonly #byName = new Map<string, Connection>()
   /** The last key that was read at each master, so that a ping reaches all masters in use. */
   readonly #lastRead = new Map<string, string>()
+  /** The runs that have served as masters since the Cluster last said so. */
+  readonly #met = new WeakSet<ServerRun>()
+  #tell: TakeoverListener | undefined
+  readonly #refreshed = (): void => { this.#meetMasters() }
   readonly #added = (redis: Redis): void => { this.#add(redis) }
   readonly #removed = (redis: Redis): void => { this.#remove(redis) }
 
   constructor (client: Cluster) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
-    client.on('+node', this.#added).on('-node', this.#removed)
+    client.on('+node', this.#added).on('-node', this.#removed).on('refresh', this.#refreshed)
     for (const redis of client.nodes()) this.#add(redis)
   }
 
@@ -46,8 +51,10 @@ export class ClusterServers implements Topology {
   runsOf (keys: readonly string[]): ServerRun[] | Promise<ServerRun[]> {
     const runs: ServerRun[] = []
     for (const key of keys) {
-      const run = this.#connection(key)?.run
+      const connection = this.#connection(key)
+      const run = connection?.run
       if (run === undefined) return Promise.all(keys.map((key) => this.#learn(key)))
+      if (!this.#met.has(run)) this.#meet(connection!, run)
       this.#lastRead.set(run.mark, key)
       runs.push(run)
     }
@@ -69,6 +76,10 @@ export class ClusterServers implements Topology {
     this.#connection(key)?.forget()
   }
 
+  onTakeover (listener: TakeoverListener): void {
+    this.#tell = listener
+  }
+
   reads (interpret: Interpret): EntryReads {
     return new ReadsByKey(this.client, interpret)
   }
@@ -82,14 +93,34 @@ export class ClusterServers implements Topology {
   }
 
   close (): void {
-    this.client.off('+node', this.#added).off('-node', this.#removed)
+    this.client.off('+node', this.#added).off('-node', this.#removed).off('refresh', this.#refreshed)
     for (const redis of [...this.#connections.keys()]) this.#remove(redis)
   }
 
   async #learn (key: string): Promise<ServerRun> {
     const connection = this.#connection(key)
     if (connection === undefined) throw new Error('no node of the Cluster is known to have this key')
-    return await connection.learn()
+    const run = await connection.learn()
+    if (!this.#met.has(run)) this.#meet(connection, run)
+    return run
+  }
+
+  /** A replica that is promoted keeps its run, but has not got all that its master confirmed. */
+  #meet (connection: Connection, run: ServerRun): void {
+    this.#met.add(run)
+    this.#tell?.((name) => this.#connection(name) === connection)
+  }
+
+  /** Also while no request of this process needs them: others may read what this one has moved. */
+  #meetMasters (): void {
+    const masters = new Set(this.masters())
+    for (const [redis, connection] of this.#connections) {
+      if (!masters.has(redis)) {
+        if (connection.run !== undefined) this.#met.delete(connection.run)
+        continue
+      }
+      connection.learn().then((run) => { if (!this.#met.has(run)) this.#meet(connection, run) }, () => {})
+    }
   }
 
   #connection (key: string): Connection | undefined {

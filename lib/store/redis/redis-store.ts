@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { Cluster, Redis } from 'ioredis'
 import type { Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
-import type { CacheStore, CurrentVersions, IsCurrent, Lookup } from '../contract.js'
+import type { CacheStore, CurrentVersions, IsCurrent, Lookup, TakeoverListener } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
 import { ClusterServers } from './cluster.js'
 import { isReply } from './errors.js'
@@ -97,6 +97,10 @@ export class RedisStore implements CacheStore {
     return this.#topology.transferred?.() ?? 0
   }
 
+  onTakeover (listener: TakeoverListener): void {
+    this.#topology.onTakeover(listener)
+  }
+
   lookup (key: string, names: readonly string[]): Promise<Lookup> {
     return this.#reads.lookup(key, names)
   }
@@ -109,12 +113,14 @@ export class RedisStore implements CacheStore {
     return await this.#versions.ensure(names, await this.#reads.versions(names), fresh)
   }
 
-  bump (names: readonly string[], fresh: string): Promise<void> {
-    return this.#versions.bump(names, fresh)
+  bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+    return this.#versions.bump(names, fresh, settle)
   }
 
   set (key: string, entry: Entry): Promise<unknown> {
-    return this.#writes.set(key, entry)
+    const stored = this.#writes.set(key, entry)
+    const kept = this.#versions.keep(entry.versions)
+    return kept === undefined ? stored : Promise.all([stored, kept])
   }
 
   keys (prefix: string): AsyncIterable<string> {

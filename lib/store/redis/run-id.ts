@@ -36,6 +36,7 @@ export function trust (run: ServerRun, key: string): void {
 export class Connection {
   readonly #redis: Redis
   readonly #refusesReplica: boolean
+  readonly #onRun: (() => void) | undefined
   /** Undefined until it is known. */
   run: ServerRun | undefined
   #last: ServerRun | undefined
@@ -43,7 +44,9 @@ export class Connection {
   readonly #ready = (): void => { this.learn().catch(() => {}) }
   readonly #close = (): void => { this.forget() }
 
-  constructor (redis: Redis, refusesReplica: boolean) {
+  /** @param onRun called for each run that is not the one before, before it is used */
+  constructor (redis: Redis, refusesReplica: boolean, onRun?: () => void) {
+    this.#onRun = onRun
     this.#redis = redis
     this.#refusesReplica = refusesReplica
     redis.on('ready', this.#ready).on('close', this.#close)
@@ -55,7 +58,9 @@ export class Connection {
     if (this.#learning !== undefined) return this.#learning
     const learning = this.#readRun().then((run) => {
       if (this.#learning !== learning) throw new Error('the connection to Redis was lost')
+      const isAnother = run !== this.#last
       this.run = this.#last = run
+      if (isAnother) this.#onRun?.()
       return run
     }).finally(() => {
       if (this.#learning === learning) this.#learning = undefined

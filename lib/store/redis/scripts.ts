@@ -1,4 +1,5 @@
 import { CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
+import { settlingVersion } from '../contract.js'
 
 /*
  * The value of a version's key is the version. While strict writes are in progress it is a hold:
@@ -7,6 +8,9 @@ import { CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
  *
  * Deadlines are in milliseconds of the server's clock. The key expires with the last deadline: a
  * missing version invalidates as a new one does. On a Cluster all keys of a script have one slot.
+ *
+ * The version of a window (`settle`) has a sign before its mark, and its key expires with the window.
+ * `!` with a number of milliseconds stands for a window that begins when the hold ends.
  */
 /** The first character of a hold. */
 export const HELD = '~'
@@ -26,6 +30,11 @@ local function read (key)
 end
 `
 
+/** What closes a version for a window without scripts: a hold of nobody. */
+export const CLOSED_WINDOW = '~!~'
+
+const SIGN = settlingVersion('')
+
 /** Hexadecimal digits of a version: too many to guess. */
 const VERSION_DIGITS = 24
 
@@ -41,17 +50,34 @@ local function fresh (value, text, mark)
 end
 `
 
+/** Milliseconds of the window that a version is in, or that follows a hold; 0 for none. */
+const WINDOW = `
+local function windowOf (value, left)
+  return left > 0 and string.find(value, '${SIGN}.', 1, true) and left or 0
+end
+local function windowAfter (before)
+  return tonumber(string.match(before, '^!(%d+)$')) or 0
+end
+local function replaced (window)
+  return window > 0 and string.format('!%.0f', window) or '!'
+end
+`
+
 /** Drops the writer's own intent, and expired ones, whose writers have crashed: what they wrote is unknown. */
-const READ_HOLDS = `${READ}${FRESH}
+const READ_HOLDS = `${READ}${FRESH}${WINDOW}
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function readHolds (key, own)
   local value, list, before, left = read(key)
   local holds, mine = {}, false
-  if not list then return value, holds, #value <= ${MAX_VERSION_BYTES} and value or '!', left, mine, list end
+  if not list then
+    local window = windowOf(value, left)
+    before = (window > 0 or #value > ${MAX_VERSION_BYTES}) and replaced(window) or value
+    return value, holds, before, left, mine, list
+  end
   for writer, deadline in string.gmatch(list, '([^:,]+):(%d+)') do
     if writer == own then mine = true
     elseif tonumber(deadline) > now then holds[#holds + 1] = writer .. ':' .. deadline
-    else before = '!' end
+    else before = replaced(windowAfter(before)) end
   end
   return value, holds, before, left, mine, list
 end
@@ -71,31 +97,56 @@ end
 return values`
 
 /**
- * Arguments: text, mark, seconds. Replaces the versions that exist, in this order. One that does not
- * exist has no entries. One that is held stays held, and what it was before does not come back.
+ * Arguments: text, mark, seconds, milliseconds of a window. Replaces the versions that exist, in this
+ * order; for a window, all of them. One that does not exist has no entries. One that is held stays
+ * held, and what it was before does not come back. If its writer crashes, it is held for the window.
  */
-export const BUMP = `${READ}${FRESH}
+export const BUMP = `${READ}${FRESH}${WINDOW}
+local settle = tonumber(ARGV[4])
 for _, key in ipairs(KEYS) do
   local value, list, before, left = read(key)
-  if left <= 0 then left = ARGV[3] * 1000 end
-  if list then redis.call('SET', key, '~!~' .. list, 'PX', left)
-  elseif value ~= '' then redis.call('SET', key, fresh(value, ARGV[1], ARGV[2]), 'PX', left) end
+  local window = math.max(settle, windowOf(value, left))
+  if list then
+    local after = replaced(math.max(settle, windowAfter(before)))
+    redis.call('SET', key, '~' .. after .. '~' .. list, 'PX', math.max(settle, left))
+  elseif window > 0 then
+    redis.call('SET', key, fresh(value, ARGV[1], '${SIGN}' .. ARGV[2]), 'PX', window)
+  elseif value ~= '' then
+    redis.call('SET', key, fresh(value, ARGV[1], ARGV[2]), 'PX', left > 0 and left or ARGV[3] * 1000)
+  end
+end
+return #KEYS`
+
+/**
+ * Arguments: seconds, and the version of each key. Lets the versions live that long that are still the
+ * same, without looking at their marks.
+ */
+export const KEEP = `
+for index, key in ipairs(KEYS) do
+  local value, version = redis.pcall('GET', key), ARGV[index + 1] .. '.'
+  if type(value) == 'string' and string.sub(value, 1, #version) == version then redis.call('EXPIRE', key, ARGV[1]) end
 end
 return #KEYS`
 
 /** Arguments: text, mark, seconds. Sets a new version and returns it; nothing if the key is held. */
-export const REPLACE = `${READ}${FRESH}
-local value, list = read(KEYS[1])
+export const REPLACE = `${READ}${FRESH}${WINDOW}
+local value, list, _, left = read(KEYS[1])
 if list then return false end
-local version = fresh(value, ARGV[1], ARGV[2])
-redis.call('SET', KEYS[1], version, 'EX', ARGV[3])
+local window = windowOf(value, left)
+local version = fresh(value, ARGV[1], (window > 0 and '${SIGN}' or '') .. ARGV[2])
+redis.call('SET', KEYS[1], version, 'PX', window > 0 and window or ARGV[3] * 1000)
 return version`
 
-/** Deletes a version, which invalidates as a new one does; returns 0 if it is held. */
-export const DROP = `${READ}
-local value, list = read(KEYS[1])
-if list then return 0 end
+/**
+ * Argument: milliseconds of a window. Deletes a version, which invalidates as a new one does, or
+ * closes it for its window; returns 0 if it is held.
+ */
+export const DROP = `${READ}${WINDOW}
+local value, list, _, left = read(KEYS[1])
+if list and list ~= '' then return 0 end
+local window = math.max(tonumber(ARGV[1]), list and left or windowOf(value, left))
 redis.call('DEL', KEYS[1])
+if window > 0 then redis.call('SET', KEYS[1], '${CLOSED_WINDOW}', 'PX', window) end
 return 1`
 
 /** Arguments: writer, milliseconds. Holds the versions until the writer's intent ends, or for that time. */
@@ -103,7 +154,7 @@ export const BEGIN_INTENT = `${READ_HOLDS}
 for _, key in ipairs(KEYS) do
   local _, holds, before = readHolds(key, ARGV[1])
   holds[#holds + 1] = ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2]))
-  redis.call('SET', key, '~' .. before .. '~' .. table.concat(holds, ','), 'PX', ARGV[2])
+  redis.call('SET', key, '~' .. before .. '~' .. table.concat(holds, ','), 'PX', math.max(ARGV[2], windowAfter(before)))
 end
 return #KEYS`
 
@@ -115,11 +166,15 @@ return #KEYS`
 export const END_INTENT = `${READ_HOLDS}
 for _, key in ipairs(KEYS) do
   local value, holds, before, left, mine, list = readHolds(key, ARGV[1])
-  if before ~= '' and (ARGV[5] == '1' or (list and not mine)) then before = '!' end
+  if before ~= '' and (ARGV[5] == '1' or (list and not mine)) then before = replaced(windowAfter(before)) end
   if #holds > 0 then
     redis.call('SET', key, '~' .. before .. '~' .. table.concat(holds, ','), 'PX', left)
   elseif before == '' then
     redis.call('DEL', key)
+  elseif windowAfter(before) > 0 then
+    if list or ARGV[5] == '1' then
+      redis.call('SET', key, fresh(value, ARGV[2], '${SIGN}' .. ARGV[3]), 'PX', windowAfter(before))
+    end
   elseif list or before == '!' then
     if before == '!' then before = fresh(value, ARGV[2], ARGV[3]) end
     redis.call('SET', key, before, 'EX', ARGV[4])

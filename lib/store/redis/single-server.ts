@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Redis } from 'ioredis'
+import type { TakeoverListener } from '../contract.js'
 import { BatchedReads, type EntryReads, type Interpret } from './reads.js'
 import { expectPong } from './replies.js'
 import { Connection, type ServerRun } from './run-id.js'
@@ -11,11 +12,12 @@ export class SingleServer implements Topology {
   readonly client: Redis
   readonly keyPrefix: string
   readonly #connection: Connection
+  #tell: TakeoverListener | undefined
 
   constructor (client: Redis) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
-    this.#connection = new Connection(client, true)
+    this.#connection = new Connection(client, true, () => { this.#tell?.(() => true) })
   }
 
   isReady (): boolean {
@@ -53,6 +55,10 @@ export class SingleServer implements Topology {
 
   forget (): void {
     this.#connection.forget()
+  }
+
+  onTakeover (listener: TakeoverListener): void {
+    this.#tell = listener
   }
 
   reads (interpret: Interpret): EntryReads {

@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis'
+import type { TakeoverListener } from '../contract.js'
 import type { EntryReads, Interpret } from './reads.js'
 import type { ServerRun } from './run-id.js'
 import type { EntryWrites, Watch } from './writes.js'
@@ -27,6 +28,8 @@ export interface Topology {
   together(keys: readonly string[]): ReadonlyArray<readonly string[]>
   /** Forgets the run of the key's server, which may have changed. */
   forget(key: string): void
+  /** Calls the listener before the first use of another run. */
+  onTakeover(listener: TakeoverListener): void
   reads(interpret: Interpret): EntryReads
   writes(watch: Watch): EntryWrites
   /** A connection for subscribing. It waits for its server without limit, and resubscribes after reconnecting. */

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
-import { isPromise, type CacheStore, type CurrentVersions, type MaybePromise } from '../contract.js'
+import { isPromise, isSettling, type CacheStore, type CurrentVersions, type MaybePromise } from '../contract.js'
 import type { KnownVersions } from '../local-tier.js'
 import { asInteger, expectOk, expectPong } from './replies.js'
 
@@ -90,7 +90,9 @@ export class TrackedVersions implements KnownVersions {
     const keep = (current: CurrentVersions): CurrentVersions => {
       versions.forEach((version, index) => {
         const token = current[index]
-        if (this.#endRead(version, read) && token !== undefined && this.#tracking) this.#known.set(version, token)
+        if (!this.#endRead(version, read) || token === undefined || !this.#tracking) return
+        // Redis may be late with the news that a key has expired, and a window ends in time.
+        if (!isSettling(token)) this.#known.set(version, token)
       })
       return current
     }

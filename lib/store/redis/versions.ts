@@ -1,20 +1,27 @@
+import { LRUCache } from 'lru-cache'
 import { ONE_YEAR_IN_SECONDS } from '../../policy/duration.js'
-import { CLOSED, type CurrentVersions, type MaybePromise } from '../contract.js'
+import { CLOSED, isSettling, type CurrentVersions, type MaybePromise } from '../contract.js'
 import { isReply } from './errors.js'
 import { asFlag, asInteger, asMarkedText, asTexts, asValue, expectInteger, expectOk, type Value } from './replies.js'
 import { trust, trusts, type ServerRun } from './run-id.js'
 import { inParts, runAlsoIfFull } from './run-script.js'
-import { BUMP, DROP, ENSURE, HELD, MAX_VERSION_BYTES, REPLACE } from './scripts.js'
+import { BUMP, CLOSED_WINDOW, DROP, ENSURE, HELD, KEEP, MAX_VERSION_BYTES, REPLACE } from './scripts.js'
 import type { Topology } from './topology.js'
 import type { Watch } from './writes.js'
 
 /** No entry lives longer than a year, so a version need not either. Unused versions expire. */
 export const VERSION_SECONDS = ONE_YEAR_IN_SECONDS
+/** Names can come from anyone's request: a version under which nothing is stored expires soon. */
+const UNUSED_SECONDS = 600
+/** Most versions that are remembered to live long. Forgetting one costs a command. */
+const MAX_KEPT = 10_000
 
 /** Versions in Redis: each under its own key, followed by the mark of the run in which it was written. */
 export class Versions {
   readonly #topology: Topology
   readonly #watch: Watch
+  /** The version of each name that lives as long as entries may. */
+  readonly #kept = new LRUCache<string, string>({ max: MAX_KEPT })
 
   constructor (topology: Topology, watch: Watch) {
     this.#topology = topology
@@ -43,16 +50,42 @@ export class Versions {
     }))
   }
 
-  async bump (names: readonly string[], fresh: string): Promise<void> {
+  /** @param settle milliseconds of a window, 0 for none */
+  async bump (names: readonly string[], fresh: string, settle: number): Promise<void> {
     await inParts(this.#topology, names, async (keys, { mark }) => {
-      const bumped = runAlsoIfFull(this.#topology.client, BUMP, keys, [fresh, mark, VERSION_SECONDS])
+      const bumped = runAlsoIfFull(this.#topology.client, BUMP, keys, [fresh, mark, VERSION_SECONDS, settle])
       try {
         expectInteger('EVAL', await this.#watch(keys[0]!, bumped), keys.length)
       } catch (error) {
         if (!isReply(error)) throw error
-        await Promise.all(keys.map((key) => this.#drop(key)))
+        await Promise.all(keys.map((key) => this.#drop(key, settle)))
       }
     })
+  }
+
+  /**
+   * Lets versions live as long as an entry that is stored under them; undefined if they do already. A
+   * version that was replaced meanwhile is left alone, and that of a window ends with it.
+   */
+  keep (versions: Readonly<Record<string, string>>): Promise<unknown> | undefined {
+    const names: string[] = []
+    for (const name in versions) {
+      const version = versions[name]!
+      if (this.#kept.get(name) !== version && !isSettling(version)) names.push(name)
+    }
+    return names.length === 0 ? undefined : inParts(this.#topology, names, (keys) => this.#keepEach(keys, versions))
+  }
+
+  async #keepEach (keys: readonly string[], versions: Readonly<Record<string, string>>): Promise<void> {
+    const current = keys.map((key) => versions[key]!)
+    const kept = this.#topology.client.eval(KEEP, keys.length, ...keys, VERSION_SECONDS, ...current)
+    try {
+      expectInteger('EVAL', await this.#watch(keys[0]!, kept), keys.length)
+    } catch (error) {
+      // Without permission to run scripts a version is made to live long.
+      if (!isReply(error)) throw error
+    }
+    keys.forEach((key, index) => { this.#kept.set(key, current[index]!) })
   }
 
   /** Creates the versions that do not exist; returns the values of their keys. */
@@ -61,7 +94,7 @@ export class Versions {
     const values = new Map<string, Value>()
     await inParts(this.#topology, names, async (keys, { mark }) => {
       try {
-        const there = client.eval(ENSURE, keys.length, ...keys, fresh, mark, VERSION_SECONDS)
+        const there = client.eval(ENSURE, keys.length, ...keys, fresh, mark, UNUSED_SECONDS)
         const texts = asTexts('EVAL', await this.#watch(keys[0]!, there), keys.length)
         keys.forEach((key, index) => { values.set(key, Buffer.from(texts[index]!)) })
       } catch (error) {
@@ -86,11 +119,11 @@ export class Versions {
   async #replace (name: string, fresh: string, run: ServerRun): Promise<string | undefined> {
     let version: string | undefined
     try {
-      const replaced = this.#topology.client.eval(REPLACE, 1, name, fresh, run.mark, VERSION_SECONDS)
+      const replaced = this.#topology.client.eval(REPLACE, 1, name, fresh, run.mark, UNUSED_SECONDS)
       version = asMarkedText('EVAL', await this.#watch(name, replaced), run.mark)
     } catch (error) {
       if (!isReply(error)) throw error
-      await this.#drop(name)
+      await this.#drop(name, 0)
     }
     trust(run, name)
     return version
@@ -98,19 +131,30 @@ export class Versions {
 
   /**
    * For a Redis that is full, or a user without permission to run scripts. Deleting a version
-   * invalidates as a new one does, and may safely happen twice. But it would end a hold.
+   * invalidates as a new one does, and may safely happen twice. But it would end a hold. For a
+   * window the version is closed: a new one that is written twice might come back.
    */
-  async #drop (name: string): Promise<void> {
-    const { client } = this.#topology
+  async #drop (name: string, settle: number): Promise<void> {
     let isFree: boolean
     try {
-      isFree = asFlag('EVAL', await this.#watch(name, client.eval(DROP, 1, name)))
+      isFree = asFlag('EVAL', await this.#watch(name, this.#topology.client.eval(DROP, 1, name, settle)))
     } catch (error) {
       if (!isReply(error)) throw error
-      isFree = !isHeld(asValue('GET', await client.getBuffer(name)))
-      if (isFree) asInteger('DEL', await this.#watch(name, client.del(name)))
+      isFree = await this.#dropWithoutScript(name, settle)
     }
     if (!isFree) throw new Error('a strict write holds the version, which could not be replaced')
+  }
+
+  /** False if the version is held. */
+  async #dropWithoutScript (name: string, settle: number): Promise<boolean> {
+    const { client } = this.#topology
+    const value = asValue('GET', await client.getBuffer(name))
+    const isClosed = value?.toString('latin1') === CLOSED_WINDOW
+    if (!isClosed && isHeld(value)) return false
+    if (!isClosed) asInteger('DEL', await this.#watch(name, client.del(name)))
+    const left = isClosed ? asInteger('PTTL', await client.pttl(name)) : 0
+    if (settle > left) expectOk('SET', await this.#watch(name, client.set(name, CLOSED_WINDOW, 'PX', settle)))
+    return true
   }
 }
 

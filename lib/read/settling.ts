@@ -1,0 +1,25 @@
+import type { Entry } from '../entry/entry.js'
+import type { CompiledReadPolicy } from '../policy/read-policy.js'
+import { isSettling } from '../store/contract.js'
+
+/*
+ * For some time after a write (`settle`) a handler may read old rows from a database replica that
+ * lags. What it makes of them is kept under versions that end with that window.
+ */
+
+/** The detail of a decision about such an answer. */
+export const SETTLING = 'settling'
+
+/** Whether the entry is kept only until a window ends. */
+export function isSettlingEntry ({ versions }: Entry): boolean {
+  for (const name in versions) if (isSettling(versions[name]!)) return true
+  return false
+}
+
+/** The parts of a policy that say what clients are told. */
+export type ForClients = Pick<CompiledReadPolicy, 'clientCacheControl' | 'clientMayReuse' | 'callersVary'>
+
+/** What clients are told: within a window they ask each time. */
+export const forClients = (policy: CompiledReadPolicy, settles: boolean): ForClients => settles
+  ? { clientCacheControl: policy.settlingCacheControl, clientMayReuse: false, callersVary: policy.callersVary }
+  : policy
