@@ -175,7 +175,7 @@ const cases: Record<string, Case> = {
     await store.bump([there, none], 'token-window', 400)
     const settling = await store.versions([there, none])
     assertNew(settling[0], before)
-    for (const version of settling) assert.ok(isSettling(version!), 'is the version of a window')
+    for (const version of settling) assert.ok(isSettling(version ?? ''), 'is the version of a window')
     assert.deepEqual(await store.ensure([there, none], 'token-ensured'), settling)
     await until('the window ends', async () => (await store.versions([there, none])).every((one) => one === undefined))
     assert.ok(Date.now() - since >= 350, 'the window ended too early')
@@ -194,7 +194,7 @@ const cases: Record<string, Case> = {
     const after = await store.versions(names)
     after.forEach((version, index) => {
       assertNew(version, before[index])
-      assert.ok(isSettling(version!), 'is the version of a window')
+      assert.ok(isSettling(version ?? ''), 'is the version of a window')
     })
     await delay(200)
     assert.deepEqual([...await store.versions(names)], [...after])
@@ -226,7 +226,7 @@ const cases: Record<string, Case> = {
     const after = await store.versions(names)
     after.forEach((version, index) => {
       assertNew(version, before[index])
-      assert.ok(isSettling(version!), 'is the version of a window')
+      assert.ok(isSettling(version ?? ''), 'is the version of a window')
     })
   },
 
