@@ -88,24 +88,21 @@ export class ApiCacheClient {
    * @throws InvalidNameError, InvalidFieldError, UnconfirmedError
    */
   async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
-    await this.#connected()
-    return confirmed('invalidate()', await this.#commands.invalidate(namespaces, options))
+    return confirmed('invalidate()', await this.#awaited(() => this.#commands.invalidate(namespaces, options)))
   }
 
   /**
    * Invalidates all entries that have one of the tags. See `invalidate`.
    */
   async invalidateTags (tags: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
-    await this.#connected()
-    return confirmed('invalidateTags()', await this.#commands.invalidateTags(tags, options))
+    return confirmed('invalidateTags()', await this.#awaited(() => this.#commands.invalidateTags(tags, options)))
   }
 
   /**
    * Invalidates everything under the prefix. See `invalidate`.
    */
   async clear (): Promise<Invalidated> {
-    await this.#connected()
-    return confirmed('clear()', await this.#commands.clear())
+    return confirmed('clear()', await this.#awaited(() => this.#commands.clear()))
   }
 
   /**
@@ -117,8 +114,7 @@ export class ApiCacheClient {
    *   UnconfirmedError after it has returned
    */
   async writing<T> (names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions = {}): Promise<T> {
-    await this.#connected()
-    const { value, delivered } = await this.#commands.writing(names, run, options)
+    const { value, delivered } = await this.#awaited(() => this.#commands.writing(names, run, options))
     if (!delivered) throw new UnconfirmedError('the invalidation after writing(), whose function has run,')
     return value
   }
@@ -149,6 +145,17 @@ export class ApiCacheClient {
     this.#closed = true
     await this.#runtime.close()
     this.#store.close()
+  }
+
+  /** The result of a call, for which the process stays alive: deadlines and a lost connection do not keep it so. */
+  async #awaited<T> (call: () => Promise<T>): Promise<T> {
+    const running = setInterval(() => {}, this.#timeout)
+    try {
+      await this.#connected()
+      return await call()
+    } finally {
+      clearInterval(running)
+    }
   }
 
   /** Waits for a connection that is not there yet, or is lost; the call that follows learns whether it is there. */

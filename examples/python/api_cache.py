@@ -11,11 +11,20 @@ import zlib
 from urllib.parse import unquote, urlparse
 
 INVALIDATE = """
+local now = table.concat(redis.call('TIME'), '.')
 for _, key in ipairs(KEYS) do
   local value = redis.pcall('GET', key)
   local left = redis.call('PTTL', key)
-  local writers = type(value) == 'string' and left > 0 and string.match(value, '^~[^~]*~(.*)$')
-  if writers then redis.call('SET', key, '~!~' .. writers, 'PX', left) else redis.call('DEL', key) end
+  if type(value) ~= 'string' or left <= 0 then value = '' end
+  local before, writers = string.match(value, '^~([^~]*)~(.*)$')
+  local window = string.match(value, '^[^~]*(%+%..*)$')
+  if writers then
+    redis.call('SET', key, '~' .. (string.match(before, '^!.*') or '!') .. '~' .. writers, 'PX', left)
+  elseif window then
+    redis.call('SET', key, string.sub(redis.sha1hex(value .. now), 1, 24) .. window, 'PX', left)
+  else
+    redis.call('DEL', key)
+  end
 end
 return #KEYS"""
 

@@ -111,6 +111,11 @@ t.test('a job whose Redis is down ends by itself, with a coded error, in time', 
   }
 })
 
+t.test('a job whose client gives up connecting stays alive until its call has rejected', async (t) => {
+  const env = { REDIS_URL: `redis://127.0.0.1:${await freePort()}`, TIMEOUT: '400', GIVES_UP: 'yes' }
+  t.match(await job(env, 'invalidate', 'value'), { status: 1, ...UNCONFIRMED })
+})
+
 t.test('a job whose Redis hangs ends by itself, with a coded error, in time', async (t) => {
   const hung = await server(t)
   hung.pause()

@@ -132,6 +132,36 @@ t.test('a held version stays held when Python invalidates it, and what it was be
   for (const { request } of shown) t.equal((await request('/value')).text, String(database.value))
 })
 
+t.test('a window after a write still ends when it would if Python invalidates within it', async (t) => {
+  const { app, request } = await serving(t, { redis: redis().url, timeout: 10_000 }, (app) => {
+    app.get('/', { config: { cache: { namespace: 'lagging', expire: '1 hour' } } }, async () => 'value')
+    app.post('/', { config: { cache: { invalidate: 'lagging', settle: '1m' } } }, async () => 'done')
+  })
+  const key = 'api-cache!version:lagging'
+  const left = async (): Promise<number> => Number((await redisCli(redis().port, 'PTTL', key))[0])
+  await request('/', { method: 'POST' })
+  await request('/')
+  await app.apiCache.settled()
+  t.equal((await request('/')).cache, 'HIT')
+  const [before] = await redisCli(redis().port, 'GET', key)
+  const until = await left()
+  await invalidate('invalidate', 'lagging')
+  const [after] = await redisCli(redis().port, 'GET', key)
+  t.not(after, before)
+  t.match(after!, /^[0-9a-f]{24}\+\.[0-9a-f]{12}$/)
+  t.ok(await left() <= until)
+  t.equal((await request('/')).cache, 'MISS')
+  await app.apiCache.settled()
+  t.equal((await request('/')).cache, 'HIT')
+  t.ok(await left() <= until)
+})
+
+t.test('a window that begins when a hold ends stays so if Python invalidates meanwhile', async (t) => {
+  await redisCli(redis().port, 'SET', 'api-cache!version:held', '~!60000~writer:99999999999999', 'PX', '50000')
+  await invalidate('invalidate', 'held')
+  t.same(await redisCli(redis().port, 'GET', 'api-cache!version:held'), ['~!60000~writer:99999999999999'])
+})
+
 t.test('the Python client fails if Redis does not confirm', async (t) => {
   const down = `redis://127.0.0.1:${await freePort()}`
   await t.rejects(python(join(examples, 'api_cache.py'), down, 'invalidate', 'a'), /ConnectionRefusedError/)
