@@ -32,8 +32,10 @@ export function isStorableHeader (name: string, value: unknown): value is string
 export function areSendable (headers: Headers): boolean {
   try {
     for (const name in headers) {
+      const value = headers[name]
       validateHeaderName(name)
-      for (const value of [headers[name]].flat()) validateHeaderValue(name, String(value))
+      if (Array.isArray(value)) for (const line of value) validateHeaderValue(name, line)
+      else validateHeaderValue(name, String(value))
     }
   } catch {
     return false
