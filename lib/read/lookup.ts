@@ -24,15 +24,26 @@ export function lookup (exchange: Exchange, directives: CacheControl | undefined
   // A serializer that a hook chose makes the bytes. Only the policy can say what it was chosen by.
   const serializer = serializerOf(reply)
   const vary = headerOn(reply, 'vary')
-  if (serializer === undefined) return find(exchange, variants.select(key, request, vary), directives)
+  if (serializer === undefined) return findUnblocked(exchange, variants.select(key, request, vary), directives)
   if (policy.vary.length === 0) return bypassFor('serializer')
   const serialized = serializedKey(key, serializer, runtime.keyspace)
-  return find(exchange, variants.select(serialized, request, vary), directives)
+  return findUnblocked(exchange, variants.select(serialized, request, vary), directives)
 }
 
 /** The same for a request that has waited for another process. */
-export function lookupAgain (exchange: Exchange, key: CacheKey): Promise<Found> {
-  return find(exchange, key, undefined)
+export function lookupAgain (exchange: Exchange, key: CacheKey): MaybePromise<Found> {
+  return findUnblocked(exchange, key, undefined)
+}
+
+/**
+ * Pending bumps are looked at before the lookup as well as after it: one may be delivered meanwhile, and
+ * on a Cluster the version may come from before that, and the entry from another server later.
+ */
+function findUnblocked (
+  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
+): MaybePromise<Found> {
+  const { bumps } = exchange.route.runtime
+  return bumps.blocks(key.versions) ? bypassFor('invalidating') : find(exchange, key, directives)
 }
 
 async function find (

@@ -20,6 +20,7 @@ export function payloadTagsOf (entry: Entry, asked: readonly string[]): readonly
 export async function areCurrent (
   { store, bumps }: Runtime, entry: Entry, names: readonly string[]
 ): Promise<boolean | Unavailable> {
+  if (bumps.blocks(names)) return UNAVAILABLE
   const current = await store.call('versions', (store) => store.versions(names))
   if (current === UNAVAILABLE || bumps.blocks(names)) return UNAVAILABLE
   return names.every((name, index) => entry.versions[name] === current[index])

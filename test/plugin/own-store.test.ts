@@ -1,6 +1,8 @@
+import { setImmediate } from 'node:timers/promises'
 import Fastify from 'fastify'
 import t from 'tap'
-import apiCache from '../../index.js'
+import apiCache, { type Lookup } from '../../index.js'
+import { gate, type Gate } from '../support/gate.js'
 import { complaints, loggingTo, type LogLine } from '../support/log.js'
 import { MapStore } from '../support/map-store.js'
 import { keysOf, serving } from '../support/serving.js'
@@ -45,3 +47,63 @@ t.test('an object without all methods of a store is refused', async (t) => {
     await t.rejects(async () => { await Fastify().register(apiCache, { store }) }, { code: 'FST_API_CACHE_INVALID_FIELD', message: /'store' must be 'redis', 'memory' or an object with the methods of a store/ }, method)
   }
 })
+
+/** Versions may come from a server that has not confirmed a bump yet, and the entry later from another one. */
+class SplitStore extends MapStore {
+  refuses = false
+  asked = gate()
+  answering: Gate | undefined
+  readonly late: 'lookup' | 'versions'
+
+  constructor (late: 'lookup' | 'versions') {
+    super()
+    this.late = late
+  }
+
+  override async lookup (key: string, names: readonly string[]): Promise<Lookup> {
+    const found = { entry: this.entries.get(key)?.entry, versions: await super.versions(names) }
+    if (this.late === 'lookup') await this.#answer()
+    return found
+  }
+
+  override async versions (names: readonly string[]): Promise<Array<string | undefined>> {
+    const found = await super.versions(names)
+    if (this.late === 'versions') await this.#answer()
+    return found
+  }
+
+  async #answer (): Promise<void> {
+    this.asked.open()
+    await this.answering?.opened
+  }
+
+  override async bump (names: readonly string[], fresh: string, settle = 0): Promise<void> {
+    if (this.refuses) throw new Error('no connection')
+    await super.bump(names, fresh, settle)
+  }
+}
+
+for (const [what, path, late] of [['a namespace', '/', 'lookup'], ['a tag of the payload', '/payload', 'versions']] as const) {
+  t.test(`what a pending invalidation of ${what} makes old is not served while it is delivered`, async (t) => {
+    const store = new SplitStore(late)
+    let value = 1
+    const { app, request } = await serving(t, { store, timeout: 10_000 }, (app) => {
+      app.get('/', { config: { cache: { namespace: 'n', expire: 60 } } }, async () => ({ value }))
+      app.get('/payload', { config: { cache: { namespace: 'm', expire: 60, tags: (_request, _payload) => ['tag'] } } }, async () => ({ value }))
+      app.put('/', { config: { cache: { invalidate: 'n', invalidateTags: 'tag' } } }, async () => ({ value: ++value }))
+    })
+    await request(path)
+    await app.apiCache.settled()
+    t.equal((await request(path)).cache, 'HIT')
+    store.refuses = true
+    await request('/', { method: 'PUT' })
+    t.not(app.apiCache.stats().pending, 0)
+    Object.assign(store, { asked: gate(), answering: gate() })
+    const answer = request(path)
+    await Promise.race([store.asked.opened, answer])
+    store.refuses = false
+    while (app.apiCache.stats().pending > 0) await setImmediate()
+    store.answering!.open()
+    t.match(await answer, { cache: 'MISS', text: '{"value":2}' })
+  })
+}
