@@ -33,8 +33,8 @@ export interface GuardedStoreOptions {
 
 /**
  * The plugin's only way to its store. Whatever the store does (hang, throw, reject), `call` returns
- * within `timeout`, and never throws or rejects. After a call has timed out, or if the store is not
- * ready, it is not called again until it answers a ping.
+ * within `timeout` of running time (see `Deadlines`), and never throws or rejects. After a call has
+ * timed out, or if the store is not ready, it is not called again until it answers a ping.
  */
 export class GuardedStore {
   readonly #store: CacheStore
