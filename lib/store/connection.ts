@@ -16,7 +16,6 @@ export interface ConnectionOptions {
   timeout?: number
 }
 
-export const DEFAULT_PREFIX = 'api-cache'
 /** The default of `timeout`, in milliseconds. */
 export const DEFAULT_TIMEOUT = 500
 

@@ -11,6 +11,7 @@ import { WritesByKey, type EntryWrites, type Watch } from './writes.js'
 export class ClusterServers implements Topology {
   readonly client: Cluster
   readonly keyPrefix: string
+  readonly user: string
   readonly #connections = new Map<Redis, Connection>()
   readonly #byName = new Map<string, Connection>()
   /** The last key that was read at each master, so that a ping reaches all masters in use. */
@@ -25,6 +26,7 @@ export class ClusterServers implements Topology {
   constructor (client: Cluster) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
+    this.user = client.options.redisOptions?.username ?? 'default'
     client.on('+node', this.#added).on('-node', this.#removed).on('refresh', this.#refreshed)
     for (const redis of client.nodes()) this.#add(redis)
   }

@@ -20,17 +20,23 @@ const FAIL_FAST: RedisOptions = {
 
 /**
  * A store in the given Redis. It opens and closes a connection of its own, except to a Cluster.
- * @param name what CLIENT LIST shows, unless the options name the connection
+ * @param prefix the first part of every key; CLIENT LIST shows it, unless the options name the connection
  */
-export function connectedStore (given: GivenRedis, name: string, log: Log): RedisStore {
-  const opened = isClient(given) ? duplicated(given, name) : connect(given, name)
+export function connectedStore (given: GivenRedis, prefix: string, log: Log): RedisStore {
+  const opened = isClient(given) ? duplicated(given, prefix) : connect(given, prefix)
   if (opened !== undefined) logFirstError(opened, log)
-  return new RedisStore(opened ?? given as Cluster, opened !== undefined)
+  const report = log.missingRights.bind(log)
+  return new RedisStore(opened ?? given as Cluster, opened !== undefined, prefix, report)
 }
 
 function connect (redis: string | RedisOptions, connectionName: string): Redis {
-  const defaults = { ...FAIL_FAST, connectionName }
-  return typeof redis === 'string' ? new Redis(redis, defaults) : new Redis({ ...defaults, ...redis })
+  if (typeof redis === 'string') return new Redis(redis, ownOptions({}, connectionName))
+  return new Redis({ ...ownOptions(redis, connectionName), ...redis })
+}
+
+function ownOptions ({ connectionName, sentinels }: RedisOptions, name: string): RedisOptions {
+  // Its check needs INFO, and the store makes its own. Behind Sentinels it also finds the master.
+  return { ...FAIL_FAST, connectionName: connectionName ?? name, enableReadyCheck: sentinels != null }
 }
 
 /**
@@ -41,7 +47,7 @@ function connect (redis: string | RedisOptions, connectionName: string): Redis {
 function duplicated (client: RedisClient, name: string): Redis | undefined {
   if (client.isCluster) return undefined
   const { options } = client as Redis
-  return (client as Redis).duplicate({ ...FAIL_FAST, connectionName: options.connectionName ?? name })
+  return (client as Redis).duplicate(ownOptions(options, name))
 }
 
 /** Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs. */

@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import type { Cluster, Redis } from 'ioredis'
 import type { Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
+import { DEFAULT_PREFIX } from '../../key/keyspace.js'
+import type { MissingRights } from '../../observe/log.js'
 import type { CacheStore, CurrentVersions, IsCurrent, Lookup, TakeoverListener } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
 import { ClusterServers } from './cluster.js'
@@ -10,6 +12,7 @@ import { FreezeWatch } from './freeze.js'
 import { RedisIntents } from './intents.js'
 import { RedisLeases } from './leases.js'
 import type { EntryReads } from './reads.js'
+import { Rights } from './rights.js'
 import { SingleServer } from './single-server.js'
 import { Sweeps } from './sweep.js'
 import type { RedisClient, Topology } from './topology.js'
@@ -24,6 +27,7 @@ export class RedisStore implements CacheStore {
   readonly name = 'redis'
   readonly intents: RedisIntents
   readonly leases: RedisLeases
+  readonly rights: Rights
   readonly #owned: boolean
   readonly #topology: Topology
   readonly #versions: Versions
@@ -37,9 +41,13 @@ export class RedisStore implements CacheStore {
 
   /**
    * @param owned whether the plugin opened the connection, so that it closes it
+   * @param prefix the first part of every key
+   * @param report called for commands that the Redis user may not use
    * @throws UnsafeRedisError if the client reads from replicas, which lag behind an invalidation
    */
-  constructor (client: RedisClient, owned: boolean) {
+  constructor (
+    client: RedisClient, owned: boolean, prefix = DEFAULT_PREFIX, report?: (missing: MissingRights) => void
+  ) {
     this.#owned = owned
     this.#topology = topologyOf(client)
     this.#versions = new Versions(this.#topology, this.#watch)
@@ -47,7 +55,9 @@ export class RedisStore implements CacheStore {
     this.#writes = this.#topology.writes(this.#watch)
     this.#sweeps = new Sweeps(this.#topology)
     this.intents = new RedisIntents(this.#topology, this.#watch)
-    this.leases = new RedisLeases(this.#topology)
+    this.rights = new Rights(this.#topology, prefix, report ?? (() => {}))
+    this.leases = new RedisLeases(this.#topology, prefix, this.rights)
+    if (report !== undefined) this.rights.check()
   }
 
   /** The client of a single server, whose connection can be duplicated for tracking; undefined for a Cluster. */
@@ -134,6 +144,7 @@ export class RedisStore implements CacheStore {
   close (): void {
     this.#sweeps.stop()
     this.#freezes.close()
+    this.rights.stop()
     this.#topology.close()
     this.leases.close()
     if (this.#owned) this.#topology.client.disconnect()

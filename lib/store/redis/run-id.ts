@@ -84,9 +84,11 @@ export class Connection {
     try {
       info = asInfo(await this.#redis.info())
     } catch (error) {
-      if (!isReply(error, 'NOPERM')) throw error
+      // Refused, renamed, or unknown to a proxy. LOADING and the like pass.
+      if (!isReply(error, 'NOPERM') && !isReply(error, 'ERR')) throw error
       info = ''
     }
+    if (/^loading:1\b/m.test(info)) throw new Error('Redis is loading its data')
     if (this.#refusesReplica && /^role:slave\b/m.test(info)) {
       throw new Error('Redis is a replica, which lags behind its master')
     }

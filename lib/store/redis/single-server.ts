@@ -11,12 +11,14 @@ import { BatchedWrites, type EntryWrites, type Watch } from './writes.js'
 export class SingleServer implements Topology {
   readonly client: Redis
   readonly keyPrefix: string
+  readonly user: string
   readonly #connection: Connection
   #tell: TakeoverListener | undefined
 
   constructor (client: Redis) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
+    this.user = client.options.username ?? 'default'
     this.#connection = new Connection(client, true, () => { this.#tell?.(() => true) })
   }
 

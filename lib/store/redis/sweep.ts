@@ -1,7 +1,8 @@
 import { decodeVersions, headEnd, CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
 import type { IsCurrent } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
-import { isReply } from './errors.js'
+import { isDenied, isReply } from './errors.js'
+import { escapeGlob } from './glob.js'
 import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
 import type { Topology } from './topology.js'
@@ -80,7 +81,7 @@ export class Sweeps {
       try {
         return asInteger('EVAL', await this.#topology.client.eval(DELETE_SEEN, 1, key, checksum))
       } catch (error) {
-        if (!isReply(error)) throw error
+        if (!isDenied(error)) throw error
       }
     }
     return await this.#delete(key)
@@ -91,7 +92,7 @@ export class Sweeps {
       try {
         return asInteger('UNLINK', await this.#topology.client.unlink(key))
       } catch (error) {
-        if (!isReply(error)) throw error
+        if (!isDenied(error)) throw error
         this.#unlinks = false
       }
     }
@@ -119,8 +120,4 @@ export class Sweeps {
     }
     if (errors.length > 0) throw errors[0]
   }
-}
-
-function escapeGlob (text: string): string {
-  return text.replace(/[\\*?[\]]/g, '\\$&')
 }

@@ -12,6 +12,8 @@ export interface Topology {
   readonly client: RedisClient
   /** The prefix that the client adds to keys, but not to the pattern of SCAN and to channels. */
   readonly keyPrefix: string
+  /** The name of the Redis user. */
+  readonly user: string
   /** False while the server's run is unknown. */
   isReady(): boolean
   /** Learns the runs of all servers. */

@@ -2,7 +2,7 @@ import type { Cluster, Redis } from 'ioredis'
 import { encodeEntry } from '../../entry/codec.js'
 import { timeToLive, type Entry } from '../../entry/entry.js'
 import { corked } from './corked.js'
-import { isReply } from './errors.js'
+import { isDenied } from './errors.js'
 import { expectInteger, expectOk } from './replies.js'
 import { SET_ALL } from './scripts.js'
 import { Deferred, TickBatch } from './tick-batch.js'
@@ -77,7 +77,7 @@ export class BatchedWrites implements EntryWrites {
     try {
       return expectInteger('EVAL', await this.#server.eval(SET_ALL, keys.length, ...keys, ...values), keys.length)
     } catch (error) {
-      if (!isReply(error)) throw error
+      if (!isDenied(error)) throw error
     }
     // For a Redis user without permission to run scripts.
     return await Promise.all(writes.map((write) => this.#set(write)))
