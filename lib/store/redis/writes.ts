@@ -75,7 +75,8 @@ export class BatchedWrites implements EntryWrites {
     const keys = writes.map(({ key }) => key)
     const values = writes.flatMap(({ key, entry }) => [encodeEntry(key, entry), millisecondsLeft(entry)])
     try {
-      return expectInteger('EVAL', await this.#server.eval(SET_ALL, keys.length, ...keys, ...values), keys.length)
+      const written = this.#server.eval(SET_ALL, keys.length, ...keys, ...values)
+      return expectInteger('EVAL', await this.#watch(keys[0]!, written), keys.length)
     } catch (error) {
       if (!isDenied(error)) throw error
     }
