@@ -184,7 +184,7 @@ export class ApiCacheClient {
         yield next.value
       }
     } catch (cause) {
-      if (cause instanceof InvalidNameError) throw cause
+      if (cause instanceof InvalidNameError || cause instanceof StoreUnavailableError) throw cause
       throw new StoreUnavailableError(`${what} could not list all keys, as Redis did not answer in time`, { cause })
     }
   }
