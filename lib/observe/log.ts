@@ -62,6 +62,7 @@ export class Log implements Listener {
   }
 
   connectionFailed (err: unknown): void {
+    if (!this.#isDue('connection failed', STORE_INTERVAL)) return
     this.#log.warn({ err }, 'api cache: the connection to Redis failed')
   }
 

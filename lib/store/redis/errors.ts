@@ -1,9 +1,13 @@
+/** Names of classes of ioredis and of node-redis. */
+const REPLIES: ReadonlySet<string> = new Set(['ReplyError', 'SimpleError', 'BlobError'])
+
 /**
  * Whether an error is a reply of Redis, not a failed connection or a timeout.
  * @param code the first word of the reply, such as NOPERM; default: any
  */
 export const isReply = (error: unknown, code = ''): error is Error =>
-  error instanceof Error && error.name === 'ReplyError' && error.message.startsWith(code)
+  error instanceof Error && (REPLIES.has(error.name) || REPLIES.has(error.constructor.name)) &&
+  error.message.startsWith(code)
 
 /** A script's own commands are refused in other words: those of Redis 7, and of earlier versions. */
 const DENIED = /^NOPERM|^ERR unknown (sub)?command|ACL failure in script|The user executing the script can't/

@@ -1,9 +1,10 @@
 import type { Leases } from '../contract.js'
+import type { RedisClient } from './client.js'
 import { isDenied } from './errors.js'
 import { asFlag, asInteger } from './replies.js'
 import type { Failed, Rights } from './rights.js'
 import { LEASE, RELEASE } from './scripts.js'
-import type { RedisClient, Topology } from './topology.js'
+import type { Topology } from './topology.js'
 
 const NO_NEWS = "with coalesce: 'fleet' requests wait longer for the fills of other processes"
 

@@ -1,21 +1,22 @@
 import { once } from 'node:events'
-import type { Cluster, Redis } from 'ioredis'
 import type { Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
 import { DEFAULT_PREFIX } from '../../key/keyspace.js'
 import type { MissingRights } from '../../observe/log.js'
 import type { CacheStore, CurrentVersions, IsCurrent, Lookup, TakeoverListener } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
+import type { ClusterClient, RedisClient, ServerClient } from './client.js'
 import { ClusterServers } from './cluster.js'
 import { isReply } from './errors.js'
 import { FreezeWatch } from './freeze.js'
 import { RedisIntents } from './intents.js'
 import { RedisLeases } from './leases.js'
+import { NodeRedisClient } from './node-redis.js'
 import type { EntryReads } from './reads.js'
 import { Rights } from './rights.js'
 import { SingleServer } from './single-server.js'
 import { Sweeps } from './sweep.js'
-import type { RedisClient, Topology } from './topology.js'
+import type { Topology } from './topology.js'
 import { Versions } from './versions.js'
 import type { EntryWrites, Watch } from './writes.js'
 
@@ -60,9 +61,10 @@ export class RedisStore implements CacheStore {
     if (report !== undefined) this.rights.check()
   }
 
-  /** The client of a single server, whose connection can be duplicated for tracking; undefined for a Cluster. */
-  get singleServer (): Redis | undefined {
-    return this.#topology instanceof SingleServer ? this.#topology.client : undefined
+  /** The client of a single server, for tracking; undefined for a Cluster, and for node-redis, which cannot do it. */
+  get singleServer (): ServerClient | undefined {
+    const { client } = this.#topology
+    return client.isCluster || client instanceof NodeRedisClient ? undefined : client as ServerClient
   }
 
   /** Waits until the client is connected and the server's run id is known, for at most `milliseconds`. */
@@ -153,7 +155,7 @@ export class RedisStore implements CacheStore {
   /** Before the client notices that its connection was closed, its status is still 'ready'. */
   #isConnected (): boolean {
     const { client } = this.#topology
-    return client.status === 'ready' && (client as Redis).stream?.writable !== false
+    return client.status === 'ready' && (client as ServerClient).stream?.writable !== false
   }
 
   /** If a replica refuses a write, the server is no longer the master that it was. */
@@ -164,8 +166,8 @@ export class RedisStore implements CacheStore {
 }
 
 function topologyOf (client: RedisClient): Topology {
-  if (!client.isCluster) return new SingleServer(client as Redis)
-  const cluster = client as Cluster
+  if (!client.isCluster) return new SingleServer(client as ServerClient)
+  const cluster = client as ClusterClient
   if (cluster.options.scaleReads !== 'master') {
     throw new UnsafeRedisError("a Cluster client with scaleReads other than 'master' reads from replicas, which may " +
       "lag behind an invalidation; give the plugin its own client with scaleReads: 'master'")

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Redis } from 'ioredis'
+import type { ServerClient } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import { BatchedReads, type EntryReads, type Interpret } from './reads.js'
 import { expectPong } from './replies.js'
@@ -9,13 +9,13 @@ import { BatchedWrites, type EntryWrites, type Watch } from './writes.js'
 
 /** A single server. Behind its address or a Sentinel's name another server may take its place. */
 export class SingleServer implements Topology {
-  readonly client: Redis
+  readonly client: ServerClient
   readonly keyPrefix: string
   readonly user: string
   readonly #connection: Connection
   #tell: TakeoverListener | undefined
 
-  constructor (client: Redis) {
+  constructor (client: ServerClient) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
     this.user = client.options.username ?? 'default'
@@ -41,7 +41,7 @@ export class SingleServer implements Topology {
     return bytesRead + bytesWritten - writableLength
   }
 
-  masters (): readonly Redis[] {
+  masters (): readonly ServerClient[] {
     return [this.client]
   }
 
@@ -71,7 +71,7 @@ export class SingleServer implements Topology {
     return new BatchedWrites(this.client, watch)
   }
 
-  subscriber (): Redis {
+  subscriber (): ServerClient {
     return this.client.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: true })
   }
 

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { ServerClient } from './client.js'
 import { LRUCache } from 'lru-cache'
 import { isPromise, isSettling, type CacheStore, type CurrentVersions, type MaybePromise } from '../contract.js'
 import type { KnownVersions } from '../local-tier.js'
@@ -22,7 +22,7 @@ const MAX_SILENCE = 1_000
  */
 export class TrackedVersions implements KnownVersions {
   readonly #store: Pick<CacheStore, 'versions'>
-  readonly #connection: Redis
+  readonly #connection: ServerClient
   readonly #keyPrefix: string
   readonly #rights: Rights | undefined
   readonly #prefix: string
@@ -39,7 +39,7 @@ export class TrackedVersions implements KnownVersions {
    * @param prefix the beginning of every version's key, without the client's keyPrefix
    * @param rights told what the Redis user may not do
    */
-  constructor (store: Pick<CacheStore, 'versions'>, client: Redis, prefix: string, rights?: Rights) {
+  constructor (store: Pick<CacheStore, 'versions'>, client: ServerClient, prefix: string, rights?: Rights) {
     this.#store = store
     this.#rights = rights
     this.#keyPrefix = client.options.keyPrefix ?? ''
@@ -138,8 +138,8 @@ export class TrackedVersions implements KnownVersions {
       const connection = this.#connection
       const id = await connection.client('ID')
       command = 'client|tracking'
-      const tracking = connection.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', this.#prefix)
-      expectOk('CLIENT TRACKING', await tracking)
+      const tracking = ['TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', this.#prefix]
+      expectOk('CLIENT TRACKING', await connection.call('CLIENT', ...tracking))
       command = 'subscribe'
       asInteger('SUBSCRIBE', await connection.subscribe(CHANNEL))
       this.#aliveAt = performance.now()

@@ -1,4 +1,4 @@
-import type { Cluster, Redis } from 'ioredis'
+import type { ClusterClient, ServerClient } from './client.js'
 import { encodeEntry } from '../../entry/codec.js'
 import { timeToLive, type Entry } from '../../entry/entry.js'
 import { corked } from './corked.js'
@@ -47,11 +47,11 @@ class WriteBatch {
 
 /** Writes to a single server, small entries in one command. */
 export class BatchedWrites implements EntryWrites {
-  readonly #server: Redis
+  readonly #server: ServerClient
   readonly #watch: Watch
   readonly #tick = new TickBatch(() => new WriteBatch(), (batch) => { this.#send(batch) })
 
-  constructor (server: Redis, watch: Watch) {
+  constructor (server: ServerClient, watch: Watch) {
     this.#server = server
     this.#watch = watch
   }
@@ -92,11 +92,11 @@ export class BatchedWrites implements EntryWrites {
 
 /** Writes to a Cluster, key by key, so that a failing server does not affect the keys of others. */
 export class WritesByKey implements EntryWrites {
-  readonly #cluster: Cluster
+  readonly #cluster: ClusterClient
   readonly #watch: Watch
   readonly #joining: Array<Write & { readonly stored: Deferred<unknown> }> = []
 
-  constructor (cluster: Cluster, watch: Watch) {
+  constructor (cluster: ClusterClient, watch: Watch) {
     this.#cluster = cluster
     this.#watch = watch
   }
