@@ -7,6 +7,9 @@ const UNDERSTOOD = new Set([
   411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511
 ])
 
+/** Whether a status is about who asks (RFC 9110 sections 15.5.2 and 15.5.4, RFC 6585 section 4). */
+export const isAboutCaller = (status: number): boolean => status === 401 || status === 403 || status === 429
+
 /**
  * Why a response may not be stored; undefined if it may (RFC 9111 section 3). A response with
  * `no-cache` is not stored either, because this cache does not revalidate.

@@ -6,7 +6,7 @@ import { bypassFor, type CachedRoute, type Exchange } from './exchange.js'
 import { fill } from './fill/fill.js'
 import { sendEntry } from './hit.js'
 import { lookup } from './lookup.js'
-import { passThrough, refuseOnlyIfCached } from './pass-through.js'
+import { passThrough, refuseOnlyIfCached, sendFailure } from './pass-through.js'
 
 /**
  * The handler of a cached route: serves a stored response, waits for the fill of another request, or
@@ -30,8 +30,9 @@ export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod):
     if (directives?.onlyIfCached === true) return refuseOnlyIfCached(exchange, found)
     if (found.outcome === 'bypass' || request.method !== 'GET') return passThrough(exchange, found, run)
 
-    const joined = await coalesce(exchange, found)
+    const joined = await coalesce(exchange, found, directives)
     if (joined.outcome === 'hit') return sendEntry(exchange, joined)
+    if (joined.outcome === 'failed') return sendFailure(exchange, joined)
     if (joined.outcome === 'bypass') return passThrough(exchange, joined, run)
     return fill(exchange, joined, run)
   }

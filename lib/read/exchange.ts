@@ -5,6 +5,7 @@ import type { CacheKey, KeyOf } from '../key/cache-key.js'
 import type { Explainer } from '../observe/explain.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import type { Runtime } from '../runtime.js'
+import type { Rejected, Thrown } from './coalesce/fill-failure.js'
 import type { Variants } from './variants.js'
 
 /** A cached route: its compiled policy and what its requests share. */
@@ -53,6 +54,14 @@ export interface Miss {
 export interface Bypass {
   readonly outcome: 'bypass'
   readonly reason: string
+}
+
+/** The fill that the request has waited for failed. */
+export interface Failed {
+  readonly outcome: 'failed'
+  readonly cause: Thrown | Rejected
+  readonly forwarded: Forwarded
+  readonly key: CacheKey
 }
 
 export type Found = Hit | Miss | Bypass

@@ -7,7 +7,7 @@ import {
 } from '../fastify/private-state.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
-import { extend, textOf, type HeaderValue } from '../http/headers.js'
+import { extend, textOf, type HeaderDifference, type HeaderValue } from '../http/headers.js'
 import { isNotModified } from '../http/validators.js'
 import { publishDecision } from '../observe/decide.js'
 import { withoutStream } from './conditions.js'
@@ -33,27 +33,39 @@ const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'applicatio
 export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const { request, reply } = exchange
   const { entry } = hit
-  if (entry.removedHeaders !== undefined) for (const name of entry.removedHeaders) reply.removeHeader(name)
-  const meetsHooks = hasOtherOnSendHooks(request)
-  const isDecided = meetsHooks || hasAnyHeader(reply, DECISIVE)
-  const headers = headersFor(entry, reply, headerOn(reply, 'content-type'))
+  const headers = headersFor(entry, reply)
+  const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
   if (!isDecided && isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
-  // Fastify puts status and headers of a `Response` on the reply after all hooks.
-  const isWrapped = entry.kind === 'response' && meetsHooks
-  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
-  if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
-  putHeaders(reply, headers)
-
+  const payload = putEntry(exchange, entry, headers)
   reply[kResponseStage] = new HitStage(exchange, hit, payload)
   return payload === undefined ? reply.send() : payload
 }
 
-/** @param givenType the Content-Type that hooks have set */
-function headersFor (entry: Entry, reply: FastifyReply, givenType: HeaderValue): ReplyHeaders {
-  const { headers, defaultHeaders, extendedHeaders } = entry
+/** Puts an entry's status and headers on the reply; returns the payload for hooks, undefined for an empty body. */
+export function putEntry (exchange: Exchange, entry: Entry, headers = headersFor(entry, exchange.reply)): unknown {
+  const { request, reply } = exchange
+  // Fastify puts status and headers of a `Response` on the reply after all hooks.
+  const isWrapped = entry.kind === 'response' && hasOtherOnSendHooks(request)
+  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
+  if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  putHeaders(reply, headers)
+  return payload
+}
+
+/** Does to a reply's headers what a handler did to those of another. */
+export function applyDifference (reply: FastifyReply, { set, removed = [], extended }: HeaderDifference): void {
+  for (const name of removed) reply.removeHeader(name)
+  for (const name in extended) reply.header(name, extend(reply.getHeader(name), extended[name]!))
+  reply.headers(copied(set))
+}
+
+/** An entry's headers for a reply, without those that it removes. */
+function headersFor (entry: Entry, reply: FastifyReply): ReplyHeaders {
+  const { headers, defaultHeaders, extendedHeaders, removedHeaders } = entry
+  if (removedHeaders !== undefined) for (const name of removedHeaders) reply.removeHeader(name)
   const copy = copied(headers)
   const type = defaultHeaders?.['content-type']
-  if (type !== undefined && givenType === undefined) copy['content-type'] = type
+  if (type !== undefined && headerOn(reply, 'content-type') === undefined) copy['content-type'] = type
   for (const name in extendedHeaders) copy[name] = extend(reply.getHeader(name), extendedHeaders[name]!)
   return copy
 }

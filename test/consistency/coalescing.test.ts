@@ -99,13 +99,19 @@ const unshared: Record<string, (reply: FastifyReply, run: number) => unknown> = 
   'one that sets a cookie': (reply, run) => reply.header('set-cookie', `run=${run}`).send({ run }),
   'one that must not be stored': (reply, run) => reply.header('cache-control', 'no-store').send({ run }),
   'one that is too large': (reply, run) => reply.send({ run, large: 'x'.repeat(2_000) }),
-  'one with another status': (reply, run) => reply.code(202).send({ run }),
-  'one that failed': (_reply, run) => { throw new Error(`run ${run}`) },
+  'one with another status that sets a cookie': (reply, run) => reply.code(503).header('set-cookie', 'a=1').send({ run }),
+  'one with another status that must not be stored': (reply, run) => reply.code(503).header('cache-control', 'no-store').send({ run }),
+  'an error about the caller': (_reply, run) => { throw Object.assign(new Error(`run ${run}`), { statusCode: 403 }) },
+  'a refusal of the caller': (reply, run) => reply.code(401).send({ run }),
+  'an error after a cookie': (reply, run) => {
+    reply.header('set-cookie', 'a=1')
+    throw new Error(`run ${run}`)
+  },
   'one that is written by hand': (reply, run) => {
     reply.hijack()
     reply.raw.end(`run ${run}`)
   },
-  'a stream': (reply, run) => reply.send(Readable.from([`run ${run}`]))
+  'a stream that is too large': (reply, run) => reply.send(Readable.from([`run ${run}`, 'x'.repeat(2_000)]))
 }
 
 for (const [what, answer] of Object.entries(unshared)) {
@@ -133,16 +139,17 @@ for (const [what, answer] of Object.entries(unshared)) {
   })
 }
 
-each('if the client of the filling request disconnects, a waiting request takes over', async (t, options) => {
+each('if a handler stops because its client disconnects, one waiting request takes over', async (t, options) => {
   let runs = 0
   const started = gate()
   let haveArrived!: (count: number) => Promise<void>
   const { request, origin } = await serving(t, options, (app) => {
     haveArrived = arrivals(app)
-    app.get('/things', { config: { cache: shared } }, async () => {
+    app.get('/things', { config: { cache: shared } }, async (request) => {
       if (++runs > 1) return { run: runs }
       started.open()
-      return await new Promise(() => {})
+      await once(request.raw.socket, 'close')
+      throw new Error('the client has disconnected')
     })
   })
   const leader = httpRequest(`${origin}/things`)
@@ -154,6 +161,34 @@ each('if the client of the filling request disconnects, a waiting request takes 
   const answers = await Promise.all(answering)
   t.equal(runs, 2)
   t.ok(answers.every(({ text }) => text === '{"run":2}'))
+})
+
+each('a handler goes on for those who wait when its client disconnects', async (t, options) => {
+  let runs = 0
+  const [started, left] = [gate(), gate()]
+  let haveArrived!: (count: number) => Promise<void>
+  const { request, origin } = await serving(t, options, (app) => {
+    haveArrived = arrivals(app)
+    app.get('/things', { config: { cache: shared } }, async (request) => {
+      const run = ++runs
+      started.open()
+      await once(request.raw.socket, 'close')
+      left.open()
+      await delay(20)
+      return { run }
+    })
+  })
+  const leader = httpRequest(`${origin}/things`)
+  leader.on('error', () => {}).end()
+  await started.opened
+  const answering = times(20, () => request('/things'))
+  await haveArrived(21)
+  leader.destroy()
+  await left.opened
+  const answers = await Promise.all(answering)
+  t.equal(runs, 1)
+  t.ok(answers.every(({ text, cache }) => text === '{"run":1}' && cache === 'HIT'))
+  t.equal((await request('/things')).cache, 'HIT')
 })
 
 each('no request waits longer than coalesceTimeout for a fill that hangs, and later ones do not wait for it at all', async (t, options) => {
@@ -179,24 +214,4 @@ each('no request waits longer than coalesceTimeout for a fill that hangs, and la
   t.ok(waited >= LEASE - 50 && waited < LEASE + 1_000, `${waited.toFixed(0)} ms`)
   t.ok(later < LEASE - 50, `${later.toFixed(0)} ms`)
   leader.destroy()
-})
-
-each('a stream is only sent to its own client, and waiting requests run the handler before it ends', async (t, options) => {
-  const streams: Readable[] = []
-  const { request, origin } = await serving(t, options, (app) => {
-    app.get('/things', { config: { cache: shared } }, async (_request, reply) => {
-      const stream = new Readable({ read () {} })
-      streams.push(stream)
-      stream.push('begun')
-      if (streams.length > 1) stream.push(null)
-      return reply.send(stream)
-    })
-  })
-  const leader = httpRequest(`${origin}/things`).end()
-  const [response] = await once(leader, 'response') as [NodeJS.ReadableStream]
-  t.equal((await request('/things')).text, 'begun')
-  streams[0]!.push(null)
-  response.resume()
-  await once(response, 'end')
-  t.equal((await request('/things')).cache, 'HIT')
 })

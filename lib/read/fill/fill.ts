@@ -29,7 +29,7 @@ export function fill (exchange: Exchange, context: FillContext, run: () => unkno
   try {
     result = run()
   } catch (error) {
-    stage.threw()
+    stage.threw(error)
     throw error
   }
   // A reply is thenable, too, but returning it does not mean that the handler is still running.
@@ -41,7 +41,7 @@ export function fill (exchange: Exchange, context: FillContext, run: () => unkno
     stage.returned()
     return payload
   }, (error: unknown) => {
-    stage.threw()
+    stage.threw(error)
     throw error
   })
 }

@@ -1,12 +1,15 @@
 import { headersOf, serializerOf } from '../../fastify/private-state.js'
 import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from '../../fastify/serializer.js'
-import type { HandlerHeaders } from '../../http/headers.js'
+import { cacheControl } from '../../http/cache-control.js'
+import { storableDifference, type HandlerHeaders } from '../../http/headers.js'
+import { isAboutCaller, refusalToStore } from '../../http/storable.js'
+import type { Thrown } from '../coalesce/fill-failure.js'
 import type { Exchange } from '../exchange.js'
 import { Outgoing } from '../outgoing.js'
 import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
-import { captureNodeStream, captureWebStream, type Captured, type Capturing } from './capture.js'
+import { captureNodeStream, captureWebStream, type CaptureListener, type Capturing } from './capture.js'
 import type { Fill } from './life.js'
-import { assess, type Freshness } from './storability.js'
+import { assess, STATUS, type Freshness } from './storability.js'
 
 /** The response that the handler has handed over to the hooks behind it. */
 export interface Handed {
@@ -22,7 +25,7 @@ export interface Handed {
   readonly replyStatus: number
 }
 
-type Capture<T> = (limit: number, ended: (body: Captured) => void) => Capturing<T>
+type Capture<T> = (limit: number, listener: CaptureListener) => Capturing<T>
 
 /** A response while the handler sends it: notes the whole body, or captures the stream. */
 export class Sending {
@@ -60,7 +63,7 @@ export class Sending {
       case 'stream':
       case 'web-stream': return this.#sendStream(seen, payload)
       case 'response': return this.#sendResponse(seen.response)
-      case 'error': this.#fill.refuse('failed')
+      case 'error': this.#fill.threw(this.thrown(payload))
     }
     // Fastify serializes all other payloads, and calls preSerialization hooks before.
     return payload
@@ -75,6 +78,17 @@ export class Sending {
     const kind = typeof serialized === 'string' ? 'text' : 'bytes'
     this.#sendWhole({ kind, body, isSerialized: true }, serialized, payload)
     serializeOnce(reply, payload, serialized)
+  }
+
+  /** What those who wait for the response get for an error; undefined if it is only for this caller. */
+  thrown (error: unknown): Thrown | undefined {
+    const { reply } = this.#exchange
+    const headers = headersOf(reply)
+    const status = statusOf(error) ?? reply.statusCode
+    const isPrivate = isAboutCaller(status) ||
+      refusalToStore(status, headers, cacheControl(headers['cache-control'])) !== undefined
+    if (isPrivate) return undefined
+    return { error, status: reply.statusCode, headers: storableDifference(this.headers, headers) }
   }
 
   #sendWhole ({ kind, body, isSerialized }: Body, handedOver: unknown, payload: unknown): void {
@@ -105,11 +119,12 @@ export class Sending {
     return captured === undefined ? response : new Response(captured, { status, statusText, headers })
   }
 
-  /** The stream as hooks and the client get it; undefined if it may not be stored, so that it is not captured. */
+  /** The stream as hooks and the client get it; undefined if nobody else may get it, so that it is not captured. */
   #captured<T> (capture: Capture<T>): T | undefined {
-    if (this.#fill.refusal !== undefined) return undefined
-    const { policy } = this.#exchange.route
-    const { stream, close } = capture(policy.maxBytes, (body) => { this.#fill.captured(body) })
+    const { refusal } = this.#fill
+    if (refusal !== undefined && refusal !== STATUS) return undefined
+    this.#fill.streams()
+    const { stream, close } = capture(this.#exchange.route.policy.maxBytes, this.#fill)
     this.close = close
     return stream
   }
@@ -140,4 +155,10 @@ export class Sending {
     if (typeof payload !== 'string' || serializer === undefined || !reply.hasHeader('content-type')) return payload
     return serializer(payload)
   }
+}
+
+/** The status that an error asks for. */
+function statusOf (error: unknown): number | undefined {
+  const { statusCode, status } = Object(error) as { statusCode?: number, status?: number }
+  return statusCode ?? status
 }

@@ -26,6 +26,8 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   /** Gives the request its conditions back; undefined if the handler got them. */
   readonly #restoreConditions: (() => void) | undefined
   #isRead = false
+  /** Whether the client left before all hooks had run. */
+  #isLeft = false
   /** What Cache-Status says, once the decision is published. */
   #cacheStatus: string | undefined
 
@@ -41,17 +43,22 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     if (this.#sending.handed === undefined && this.#exchange.reply.sent) this.#fill.drop('hit-for-miss')
   }
 
-  threw (): void {
-    this.#fill.refuse('failed')
+  threw (error: unknown): void {
     this.#restoreConditions?.()
-    this.#fill.drop('hit-for-miss')
+    this.#fill.refuse('failed')
+    // It may have failed because its client left.
+    if (this.#isLeft) this.#fill.drop('abandoned')
+    else this.#fill.threw(this.#sending.thrown(error))
   }
 
   /** The response has ended, or the client has disconnected. */
   closed (): void {
     if (!this.#fill.isFinished) {
+      this.#isLeft = true
       // Sent without us: the handler has taken the response into its own hands.
-      this.#fill.drop(this.#exchange.reply.sent ? 'hit-for-miss' : 'abandoned')
+      if (this.#exchange.reply.sent) this.#fill.drop('hit-for-miss')
+      // If others wait, the handler goes on for them.
+      else if (!this.#fill.isAwaited) this.#fill.drop('abandoned')
       this.#publish(false)
     }
     // One that no hook and no client has read to its end.
@@ -77,7 +84,13 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   }
 
   onPayload (payload: unknown): void {
-    if (this.#sending.handed === undefined && this.#fill.refusal !== 'failed') this.#sending.serialize(payload)
+    if (this.#sending.handed !== undefined || this.#fill.refusal === 'failed') return
+    try {
+      this.#sending.serialize(payload)
+    } catch (error) {
+      this.#fill.threw(this.#sending.thrown(error))
+      throw error
+    }
   }
 
   onError (): void {

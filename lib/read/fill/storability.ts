@@ -6,6 +6,9 @@ import { unexpectedReturn } from '../../policy/fields.js'
 import type { CompiledReadPolicy } from '../../policy/read-policy.js'
 import type { Exchange } from '../exchange.js'
 
+/** Why a response is not stored whose status is none of the policy's. */
+export const STATUS = 'status'
+
 /** How old a response is, and how long it is fresh, in seconds. */
 export interface Freshness {
   readonly age: number
@@ -35,10 +38,11 @@ export function assess (policy: CompiledReadPolicy, { status, headers, body }: C
   const age = initialAge(headers, now)
   const lifetime = lifetimeOf(headers, directives, policy.expire, now)
   const length = body?.length ?? Number(headers['content-length'] ?? 0)
-  const refusal = !policy.statuses.has(status)
-    ? 'status'
-    : length > policy.maxBytes ? 'too-large' : refusalToStore(status, headers, directives)
-  return { age, lifetime, refusal: refusal ?? (lifetime <= age ? 'expired' : undefined) }
+  // What is private comes first: other responses that are not stored are shared by those who wait.
+  const refusal = refusalToStore(status, headers, directives) ?? (length > policy.maxBytes ? 'too-large' : undefined)
+  if (refusal !== undefined) return { age, lifetime, refusal }
+  if (!policy.statuses.has(status)) return { age, lifetime, refusal: STATUS }
+  return { age, lifetime, refusal: lifetime <= age ? 'expired' : undefined }
 }
 
 /** Whether the policy's `when` allows storing this response. */
