@@ -8,7 +8,7 @@ import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
 import type { Topology } from './topology.js'
 
-const SCAN_COUNT = 100
+const SCAN_COUNT = 500
 /** Entries that are checked together. Redis serves other clients between two batches. */
 const SWEEP_BATCH = 100
 /** Bytes that are read first to get an entry's versions. Usually they contain the whole head. */
