@@ -1,6 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import type { MaybePromise } from './contract.js'
 
+/** The default share of the time that sweeps may take. */
+export const DEFAULT_SWEEP_SHARE = 0.1
 /** Milliseconds of work after which it begins to rest: short work is done at once. */
 const AT_ONCE = 50
 /** Longest time in milliseconds that counts for one piece of work. A longer one has waited for something else. */

@@ -24,7 +24,6 @@ export interface ConnectionOptions {
 export const DEFAULT_PREFIX = 'api-cache'
 /** The default of `timeout`, in milliseconds. */
 export const DEFAULT_TIMEOUT = 500
-export const DEFAULT_SWEEP_SHARE = 0.1
 
 export const connectionFields: Fields<ConnectionOptions> = {
   redis: {

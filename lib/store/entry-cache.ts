@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { detached, sizeOfEntry, timeToLive, type Entry } from '../entry/entry.js'
 import { beginningOf } from '../key/keyspace.js'
-import { Budget } from './budget.js'
+import { Budget, DEFAULT_SWEEP_SHARE } from './budget.js'
 import type { IsCurrent, SweepHints } from './contract.js'
 
 /** Limits for the entries that are kept in the process. */
@@ -15,15 +15,13 @@ export interface MemoryOptions {
 
 /** Entries that a sweep looks at in one turn of the event loop. */
 const SWEEP_BATCH = 100
-/** The share of this process's time that sweeps may take. */
-const SWEEP_SHARE = 0.1
 
 /** Entries in this process's memory, until their `deleteAt`. Above the limits, the least recently used are removed. */
 export class EntryCache {
   readonly #entries: LRUCache<string, Entry>
   /** All keys by the beginning that those of a namespace share, so that a sweep of it does not look at all others. */
   readonly #keys = new Map<string, Set<string>>()
-  readonly #budget = new Budget(SWEEP_SHARE)
+  readonly #budget = new Budget(DEFAULT_SWEEP_SHARE)
 
   constructor ({ maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: MemoryOptions) {
     this.#entries = new LRUCache({
