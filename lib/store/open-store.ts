@@ -22,7 +22,7 @@ import { TrackedVersions } from './redis/tracked-versions.js'
 export async function openStore (
   fastify: FastifyInstance, options: ApiCacheOptions, keyspace: Keyspace, log: Log
 ): Promise<CacheStore> {
-  const { store, redis, local, timeout = DEFAULT_TIMEOUT } = options
+  const { store, redis, local, timeout = DEFAULT_TIMEOUT, sweepShare } = options
   if (store === 'memory') {
     if (local) {
       throw new InvalidFieldError('fastify-api-cache', 'local',
@@ -33,7 +33,8 @@ export async function openStore (
   if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
   const given = redis ?? registeredClient(fastify, options.redisNamespace)
   if (given !== undefined) {
-    return behindLocalTier(await open(connectedStore(given, keyspace.prefix, log), timeout, log), options, keyspace)
+    const connected = connectedStore(given, keyspace.prefix, log, sweepShare)
+    return behindLocalTier(await open(connected, timeout, log), options, keyspace)
   }
   if (store === 'redis') {
     throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the " +

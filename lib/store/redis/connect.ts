@@ -21,11 +21,12 @@ const FAIL_FAST: RedisOptions = {
 /**
  * A store in the given Redis. It opens and closes a connection of its own, except to a Cluster.
  * @param name what CLIENT LIST shows, unless the options name the connection
+ * @param sweepShare the share of Redis's time that sweeps may take
  */
-export function connectedStore (given: GivenRedis, name: string, log: Log): RedisStore {
+export function connectedStore (given: GivenRedis, name: string, log: Log, sweepShare?: number): RedisStore {
   const opened = isClient(given) ? duplicated(given, name) : connect(given, name)
   if (opened !== undefined) logFirstError(opened, log)
-  return new RedisStore(opened ?? given as Cluster, opened !== undefined)
+  return new RedisStore(opened ?? given as Cluster, opened !== undefined, sweepShare)
 }
 
 function connect (redis: string | RedisOptions, connectionName: string): Redis {

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import type { Cluster, Redis } from 'ioredis'
 import type { Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
-import type { CacheStore, CurrentVersions, IsCurrent, Lookup, TakeoverListener } from '../contract.js'
+import { DEFAULT_SWEEP_SHARE } from '../budget.js'
+import type { CacheStore, CurrentVersions, IsCurrent, Lookup, SweepHints, TakeoverListener } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
 import { ClusterServers } from './cluster.js'
 import { isReply } from './errors.js'
@@ -37,15 +38,16 @@ export class RedisStore implements CacheStore {
 
   /**
    * @param owned whether the plugin opened the connection, so that it closes it
+   * @param sweepShare the share of Redis's time that sweeps may take
    * @throws UnsafeRedisError if the client reads from replicas, which lag behind an invalidation
    */
-  constructor (client: RedisClient, owned: boolean) {
+  constructor (client: RedisClient, owned: boolean, sweepShare = DEFAULT_SWEEP_SHARE) {
     this.#owned = owned
     this.#topology = topologyOf(client)
     this.#versions = new Versions(this.#topology, this.#watch)
     this.#reads = this.#topology.reads((names, values) => this.#versions.interpret(names, values))
     this.#writes = this.#topology.writes(this.#watch)
-    this.#sweeps = new Sweeps(this.#topology)
+    this.#sweeps = new Sweeps(this.#topology, sweepShare)
     this.intents = new RedisIntents(this.#topology, this.#watch)
     this.leases = new RedisLeases(this.#topology)
   }
@@ -127,8 +129,8 @@ export class RedisStore implements CacheStore {
     return this.#sweeps.keys(prefix)
   }
 
-  sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
-    return this.#sweeps.sweep(prefix, isCurrent)
+  sweep (prefix: string, isCurrent: IsCurrent, hints: SweepHints = {}): Promise<number> {
+    return this.#sweeps.sweep(prefix, isCurrent, hints)
   }
 
   close (): void {
