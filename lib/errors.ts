@@ -16,6 +16,12 @@ export const MissingFieldError = createError<[what: string, missing: string]>(
 export const WrongMethodError = createError<[what: string, instead: string]>(
   'FST_API_CACHE_WRONG_METHOD', '%s: %s', 500, TypeError)
 
+/** `reply.cached` on a reply that is cached already. */
+export const AlreadyCachedError = createError<[route: string]>(
+  'FST_API_CACHE_ALREADY_CACHED',
+  '%s: one response is cached once; call reply.cached once for each request, ' +
+  'and on routes without a policy of their own in config.cache', 500)
+
 /** A caching policy on a route of NestJS, whose guards a HIT would skip. */
 export const NestRouteError = createError<[route: string]>(
   'FST_API_CACHE_NEST_ROUTE',

@@ -101,6 +101,12 @@ export class Log implements Listener {
       'await app.register(apiCache) before declaring routes')
   }
 
+  unequipped (log: Logger): void {
+    if (!this.#isDue('unequipped', POLICY_INTERVAL)) return
+    log.warn('api cache: this version of Fastify has no place for the hooks of reply.cached, so it caches nothing; ' +
+      'give the route a policy in config.cache')
+  }
+
   /** No warning: a hook that does the same for everyone is fine, and this is logged at each start. */
   sharedSerialization (routes: readonly string[]): void {
     if (routes.length === 0) return

@@ -1,12 +1,9 @@
 import type { RouteHandlerMethod } from 'fastify'
-import { kFound } from '../fastify/state.js'
-import { requestDirectives } from '../http/request-directives.js'
-import { coalesce } from './coalesce/coalesce.js'
-import { bypassFor, type CachedRoute, type Exchange } from './exchange.js'
+import type { CachedRoute, Exchange } from './exchange.js'
 import { fill } from './fill/fill.js'
 import { sendEntry } from './hit.js'
-import { lookup } from './lookup.js'
 import { passThrough, refuseOnlyIfCached } from './pass-through.js'
+import { resolve } from './resolve.js'
 
 /**
  * The handler of a cached route: serves a stored response, waits for the fill of another request, or
@@ -15,24 +12,19 @@ import { passThrough, refuseOnlyIfCached } from './pass-through.js'
  * authenticated.
  */
 export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod): RouteHandlerMethod {
-  return async function cached (request, reply) {
-    const exchange: Exchange = { route, request, reply }
+  return function cached (request, reply) {
     // A handler that returns nothing sends the response itself.
-    const run = (): unknown => handler.call(this, request, reply) ?? reply
+    return respond({ route, request, reply }, () => handler.call(this, request, reply) ?? reply)
+  }
+}
 
-    const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
-    // With `attachValidation` the handler responds to invalid requests itself.
-    const found = request.validationError != null
-      ? bypassFor('validation')
-      : await (request[kFound] ?? lookup(exchange, directives))
-    if (found.outcome === 'hit') return sendEntry(exchange, found)
-    // RFC 9111 section 5.2.1.7.
-    if (directives?.onlyIfCached === true) return refuseOnlyIfCached(exchange, found)
-    if (found.outcome === 'bypass' || request.method !== 'GET') return passThrough(exchange, found, run)
-
-    const joined = await coalesce(exchange, found)
-    if (joined.outcome === 'hit') return sendEntry(exchange, joined)
-    if (joined.outcome === 'bypass') return passThrough(exchange, joined, run)
-    return fill(exchange, joined, run)
+/** Responds to a request from the cache, or with what `run` answers; returns what Fastify is to send. */
+export async function respond (exchange: Exchange, run: () => unknown): Promise<unknown> {
+  const resolved = await resolve(exchange, exchange.request.method === 'GET')
+  switch (resolved.outcome) {
+    case 'hit': return sendEntry(exchange, resolved)
+    case 'fill': return fill(exchange, resolved, run)
+    case 'refused': return refuseOnlyIfCached(exchange, resolved.found)
+    default: return passThrough(exchange, resolved, run)
   }
 }

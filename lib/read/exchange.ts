@@ -24,6 +24,8 @@ export interface Exchange {
   readonly route: CachedRoute
   readonly request: FastifyRequest
   readonly reply: FastifyReply
+  /** Whether code of the application goes on with the answer before it is sent: `reply.cached`. */
+  readonly goesOn?: true
 }
 
 /** An entry that may be used for the request. */

@@ -11,6 +11,7 @@ import { withoutStream } from '../conditions.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
 import type { Sent } from './answer.js'
+import { Answer } from './returned.js'
 import { forClients, SETTLING } from '../settling.js'
 import { discard } from './capture.js'
 import type { Fill } from './life.js'
@@ -26,6 +27,8 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   /** Gives the request its conditions back; undefined if the handler got them. */
   readonly #restoreConditions: (() => void) | undefined
   #isRead = false
+  /** What the handler returned, if that is its answer. */
+  #answer: Answer | undefined
   /** What Cache-Status says, once the decision is published. */
   #cacheStatus: string | undefined
 
@@ -37,8 +40,11 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   }
 
   /** The handler has returned. If it hijacked the reply, there is nothing to wait for. */
-  returned (): void {
-    if (this.#sending.handed === undefined && this.#exchange.reply.sent) this.#fill.drop('hit-for-miss')
+  returned (result: unknown): void {
+    const { reply, goesOn } = this.#exchange
+    if (this.#sending.handed !== undefined) return
+    if (reply.sent) this.#fill.drop('hit-for-miss')
+    else if (result !== undefined && result !== reply) this.#answer = new Answer(result, goesOn === true)
   }
 
   threw (): void {
@@ -73,6 +79,8 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   sends (payload: unknown): unknown {
     releaseSend(this.#exchange.reply)
     this.#restoreConditions?.()
+    // Whoever made something else of it would make that of the stored answer once more.
+    if (this.#answer?.is(payload) === false && !(payload instanceof Error)) this.#fill.refuse('changed')
     return this.#fill.refusal === 'failed' ? payload : this.#sending.send(payload)
   }
 
