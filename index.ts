@@ -4,7 +4,7 @@ import { ApiCache } from './lib/api.js'
 import { applicationName } from './lib/application.js'
 import * as names from './lib/exports.js'
 import { watchEarlyRoutes } from './lib/fastify/early-routes.js'
-import { InHandler, noteConstraints, type PolicyInHandler } from './lib/fastify/in-handler.js'
+import { InHandler, kInHandler, noteConstraints, type PolicyInHandler } from './lib/fastify/in-handler.js'
 import { takePrefix } from './lib/fastify/registration.js'
 import { applyPolicy } from './lib/fastify/routes.js'
 import { SharedRoutes } from './lib/fastify/shared-routes.js'
@@ -38,6 +38,14 @@ declare module 'fastify' {
      * @throws AlreadyCachedError for a second call, or on a route that has a policy
      */
     cached<T>(policy: PolicyInHandler, run: () => T): Promise<Awaited<T>>
+    /**
+     * Caches a value of which other code makes the response, such as the result of a procedure or a
+     * resolver: on a HIT that code runs on an equal value. Kept are text, finite numbers, booleans and
+     * null, in lists and plain objects; anything else is made again for each request.
+     * @param policy as in `config.cache`, with a `key` that tells the value from others
+     * @throws MissingFieldError without a key
+     */
+    cachedValue<T>(policy: PolicyInHandler, run: () => T): Promise<Awaited<T>>
   }
 }
 
@@ -58,10 +66,14 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
     timeout, coalesceTimeout, responseHeader, explain, application, settle: toSettle(options.settle) ?? 0
   })
 
-  fastify.decorate('apiCache', new ApiCache(runtime, store))
   const inHandler = new InHandler(runtime, defaults)
+  fastify.decorate('apiCache', new ApiCache(runtime, store))
+  fastify.decorate(kInHandler, inHandler)
   fastify.decorateReply('cached', async function cached (policy, run) {
     return await inHandler.respond(this.request, this, policy, run) as never
+  })
+  fastify.decorateReply('cachedValue', async function cachedValue (policy, run) {
+    return await inHandler.keyedValue(this.request, this, policy, run) as never
   })
   fastify.decorateReply(kResponseStage)
   fastify.decorateRequest(kFound)

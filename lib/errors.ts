@@ -22,6 +22,10 @@ export const AlreadyCachedError = createError<[route: string]>(
   '%s: one response is cached once; call reply.cached once for each request, ' +
   'and on routes without a policy of their own in config.cache', 500)
 
+/** A request with `only-if-cached` for which nothing is stored (RFC 9111 section 5.2.1.7). */
+export const OnlyIfCachedError = createError<[route: string]>(
+  'FST_API_CACHE_ONLY_IF_CACHED', '%s: the request is only for what is stored, and nothing is', 504)
+
 /** A caching policy on a route of NestJS, whose guards a HIT would skip. */
 export const NestRouteError = createError<[route: string]>(
   'FST_API_CACHE_NEST_ROUTE',

@@ -1,8 +1,9 @@
 import type { RouteHandlerMethod } from 'fastify'
+import { OnlyIfCachedError } from '../errors.js'
 import type { CachedRoute, Exchange } from './exchange.js'
 import { fill } from './fill/fill.js'
-import { sendEntry } from './hit.js'
-import { passThrough, refuseOnlyIfCached } from './pass-through.js'
+import { presentEntry, sendEntry } from './hit.js'
+import { passThrough, publishRefused, refuseOnlyIfCached } from './pass-through.js'
 import { resolve } from './resolve.js'
 
 /**
@@ -26,5 +27,26 @@ export async function respond (exchange: Exchange, run: () => unknown): Promise<
     case 'fill': return fill(exchange, resolved, run)
     case 'refused': return refuseOnlyIfCached(exchange, resolved.found)
     default: return passThrough(exchange, resolved, run)
+  }
+}
+
+/**
+ * The same where a framework sends what this returns, after it has done more to the reply.
+ * @throws OnlyIfCachedError
+ */
+export async function presented (exchange: Exchange, run: () => unknown): Promise<unknown> {
+  const resolved = await resolve(exchange, exchange.request.method === 'GET')
+  switch (resolved.outcome) {
+    case 'hit': return presentEntry(exchange, resolved)
+    case 'fill': {
+      let answer: unknown
+      // The framework may send something that it makes of the answer.
+      await fill(exchange, resolved, async () => { answer = await run() })
+      return answer
+    }
+    case 'refused':
+      publishRefused(exchange, resolved.found)
+      throw new OnlyIfCachedError(exchange.route.name)
+    default: return await passThrough(exchange, resolved, run)
   }
 }

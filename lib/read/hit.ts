@@ -38,6 +38,22 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const isDecided = meetsHooks || hasAnyHeader(reply, DECISIVE)
   const headers = headersFor(entry, reply, headerOn(reply, 'content-type'))
   if (!isDecided && isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
+  const payload = present(exchange, hit, headers, meetsHooks)
+  return payload === undefined ? reply.send() : payload
+}
+
+/** The same for a framework that sends the payload itself: it may have set a status that it sets again. */
+export function presentEntry (exchange: Exchange, hit: Hit): unknown {
+  const { request, reply } = exchange
+  const { entry } = hit
+  for (const name of entry.removedHeaders ?? []) reply.removeHeader(name)
+  const headers = headersFor(entry, reply, headerOn(reply, 'content-type'))
+  return present(exchange, hit, headers, hasOtherOnSendHooks(request))
+}
+
+function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders, meetsHooks: boolean): unknown {
+  const { reply } = exchange
+  const { entry } = hit
   // Fastify puts status and headers of a `Response` on the reply after all hooks.
   const isWrapped = entry.kind === 'response' && meetsHooks
   const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
@@ -45,11 +61,11 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   putHeaders(reply, headers)
 
   reply[kResponseStage] = new HitStage(exchange, hit, payload)
-  return payload === undefined ? reply.send() : payload
+  return payload
 }
 
 /** @param givenType the Content-Type that hooks have set */
-function headersFor (entry: Entry, reply: FastifyReply, givenType: HeaderValue): ReplyHeaders {
+export function headersFor (entry: Entry, reply: FastifyReply, givenType: HeaderValue): ReplyHeaders {
   const { headers, defaultHeaders, extendedHeaders } = entry
   const copy = copied(headers)
   const type = defaultHeaders?.['content-type']

@@ -15,7 +15,7 @@ import { entryOf, pointerTo, type Finished } from './to-entry.js'
  */
 export class Fill {
   readonly context: FillContext
-  readonly #route: CachedRoute
+  readonly route: CachedRoute
   readonly #request: FastifyRequest
   /** Why the response is not stored; undefined while nothing forbids it. */
   refusal: string | undefined
@@ -28,7 +28,7 @@ export class Fill {
   #told = false
 
   constructor (route: CachedRoute, request: FastifyRequest, context: FillContext) {
-    this.#route = route
+    this.route = route
     this.#request = request
     this.context = context
   }
@@ -53,7 +53,7 @@ export class Fill {
     this.isFinished = true
     if (finished === undefined) this.refuse('failed')
     if (this.refusal !== undefined || finished === undefined) {
-      this.#route.runtime.fills.unstorable.set(this.context.key.key, true)
+      this.route.runtime.fills.unstorable.set(this.context.key.key, true)
       this.drop('hit-for-miss')
       return false
     }
@@ -73,7 +73,7 @@ export class Fill {
   }
 
   #store (finished: Finished, body: Captured): void {
-    const { policy, name, runtime } = this.#route
+    const { policy, name, runtime } = this.route
     if (body === undefined) return this.drop('hit-for-miss')
     let tags: readonly string[] = []
     try {
@@ -82,7 +82,7 @@ export class Fill {
       runtime.log.policyFault(this.#request.log, name, error)
       return this.drop('hit-for-miss')
     }
-    const entry = entryOf(this.#route, this.context, finished, body)
+    const entry = entryOf(this.route, this.context, finished, body)
     if (entry === undefined) return this.drop('hit-for-miss')
     // A guarded store never rejects.
     void runtime.background.run(tags.length === 0
@@ -91,14 +91,14 @@ export class Fill {
   }
 
   async #keepTagged (entry: Entry, vary: readonly string[], tags: readonly string[]): Promise<void> {
-    const tagged = await withPayloadTags(this.#route.runtime, entry, tags, this.context.groups)
+    const tagged = await withPayloadTags(this.route.runtime, entry, tags, this.context.groups)
     if (tagged === undefined) this.drop('invalidated')
     else await this.#keep(tagged, vary)
   }
 
   /** The response does not wait for the store. Until the entry is stored, later requests find the fill. */
   async #keep (entry: Entry, vary: readonly string[]): Promise<void> {
-    const { runtime: { fills, store }, variants } = this.#route
+    const { runtime: { fills, store }, variants } = this.route
     const { key: asked, inFlight, versions } = this.context
     if (fills.unstorable.size > 0) fills.unstorable.delete(asked.key)
     const key = variants.learn(asked, vary, this.#request)
@@ -118,13 +118,13 @@ export class Fill {
   #publish (outcome: Outcome): void {
     if (this.#published) return
     this.#published = true
-    this.#route.runtime.fills.publish(this.context.key.key, this.context.inFlight, outcome)
+    this.route.runtime.fills.publish(this.context.key.key, this.context.inFlight, outcome)
   }
 
   #tell (outcome: FillEvent['outcome'], reason?: string, bytes?: number): void {
     if (this.#told) return
     this.#told = true
-    const { runtime: { events, keyspace: { prefix } }, name: route } = this.#route
+    const { runtime: { events, keyspace: { prefix } }, name: route } = this.route
     events.publish('fill', { prefix, route, key: this.context.key.key, outcome, reason, bytes })
   }
 }
