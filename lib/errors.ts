@@ -30,8 +30,15 @@ export const OnlyIfCachedError = createError<[route: string]>(
 export const NestRouteError = createError<[route: string]>(
   'FST_API_CACHE_NEST_ROUTE',
   '%s is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; ' +
-  "guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
+  'cache it with @Cached, and the plugin with ApiCacheModule, both of fastify-api-cache/nest; ' +
+  "or guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
   "or give its policy serveFrom: 'onRequest' if it is open to all", 500)
+
+/** `ApiCacheModule` in an application that is not on the Fastify adapter. */
+export const NestAdapterError = createError<[]>(
+  'FST_API_CACHE_NEST_ADAPTER',
+  'ApiCacheModule needs the Fastify adapter: NestFactory.create(AppModule, new FastifyAdapter()); ' +
+  'a program without a server uses createApiCache of fastify-api-cache/client', 500)
 
 /** A write route that was declared before the plugin was loaded: it would invalidate nothing. */
 export const EarlyRouteError = createError<[route: string]>(

@@ -54,8 +54,8 @@ function applyReadPolicy (
     throw new WrongMethodError(name, 'invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; ' +
       "a GET is cached with { namespace: 'user-cache', expire: '15m' }")
   }
+  if (given.serveFrom !== 'onRequest' && !guardsAreHooks && isOfNest(route.handler)) throw new NestRouteError(name)
   const policy = compileReadPolicy(name, given, defaults)
-  if (policy.serveFrom === 'handler' && !guardsAreHooks && isOfNest(route.handler)) throw new NestRouteError(name)
   const cached = cachedRoute(policy, route, runtime)
   route.handler = cachedHandler(cached, cached.explainer?.watching(route.handler) ?? route.handler)
   if (policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(cached))

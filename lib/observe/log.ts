@@ -101,6 +101,13 @@ export class Log implements Listener {
       'await app.register(apiCache) before declaring routes')
   }
 
+  /** Once per route: such values are made again for each request. */
+  notPlain (log: Logger, route: string): void {
+    if (!this.#isDue(`not plain ${route}`, Infinity)) return
+    log.warn({ route }, 'api cache: a value is not cached, as JSON would give back something else (an instance of ' +
+      'a class, a date, bytes); cache plain data; in NestJS import ApiCacheModule before other interceptors')
+  }
+
   unequipped (log: Logger): void {
     if (!this.#isDue('unequipped', POLICY_INTERVAL)) return
     log.warn('api cache: this version of Fastify has no place for the hooks of reply.cached, so it caches nothing; ' +

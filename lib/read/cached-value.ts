@@ -119,7 +119,7 @@ class NotedReply implements HeaderInterceptor {
   /** The value with what was done for it; undefined if it cannot be kept. */
   sent (value: unknown, ownsReply: boolean): Sent | undefined {
     const reply = this.#reply
-    if (value !== undefined && !isPlainData(value)) this.#fill.refuse('not-plain')
+    if (value !== undefined && !isPlainData(value)) this.#refuse(reply)
     if (reply.sent) this.#fill.refuse('sent')
     if (this.#fill.refusal !== undefined) return undefined
     const kind = value === undefined ? 'empty' : 'text'
@@ -133,6 +133,12 @@ class NotedReply implements HeaderInterceptor {
     }
     this.#fill.refuse('reply')
     return undefined
+  }
+
+  #refuse ({ request }: FastifyReply): void {
+    const { runtime, name } = this.#fill.route
+    this.#fill.refuse('not-plain')
+    runtime.log.notPlain(request.log, name)
   }
 
   #changed (after: Headers): Headers {
