@@ -11,6 +11,7 @@ import { cachedValue } from '../read/cached-value.js'
 import type { CachedRoute, Exchange } from '../read/exchange.js'
 import type { Runtime } from '../runtime.js'
 import { aroundOnSend } from './last-hook.js'
+import { isReading } from './methods.js'
 import { equipRoute } from './private-state.js'
 import { onError, onPayload, onSend, watch } from './read-hooks.js'
 import { kResponseStage } from './state.js'
@@ -118,8 +119,8 @@ export class InHandler {
   #exchange (request: FastifyRequest, reply: FastifyReply, policy: PolicyInHandler): Exchange | undefined {
     const route = this.#routeFor(request, policy)
     if (reply[kResponseStage] !== undefined) throw new AlreadyCachedError(route.name)
-    const isRead = request.method === 'GET' || request.method === 'HEAD'
-    return isRead && !request.is404 && this.#isEquipped(request) ? { route, request, reply } : undefined
+    const isCached = isReading(request.method) && !request.is404 && this.#isEquipped(request)
+    return isCached ? { route, request, reply } : undefined
   }
 
   #isEquipped (request: FastifyRequest): boolean {

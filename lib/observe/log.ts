@@ -101,6 +101,13 @@ export class Log implements Listener {
       'await app.register(apiCache) before declaring routes')
   }
 
+  /** Once per route. The names of the cookies, not their values. */
+  setCookie (log: Logger, route: string, cookies: readonly string[]): void {
+    if (!this.#isDue(`set-cookie ${route}`, Infinity)) return
+    log.info({ route, cookies: cookies.slice(0, MAX_NAMES) }, 'api cache: a response is not stored, as it sets ' +
+      'cookies; name those in ignoreSetCookie that hooks set for each caller and that do not make a response private')
+  }
+
   /** Once per route: such values are made again for each request. */
   notPlain (log: Logger, route: string): void {
     if (!this.#isDue(`not plain ${route}`, Infinity)) return

@@ -40,6 +40,11 @@ export interface ReadDefaults {
   maxBytes?: number
   /** The statuses that may be stored; default `[200]`. */
   statuses?: readonly number[]
+  /**
+   * Names of cookies that hooks set for each caller and that do not make a response private, such as
+   * `sessionId`: a response that sets only these may be stored, and each caller gets its own; default: none.
+   */
+  ignoreSetCookie?: readonly string[]
   /** `'ignore'` ignores Cache-Control and Pragma of requests; default `'obey'`. */
   requestDirectives?: 'obey' | 'ignore'
   /**
@@ -92,6 +97,8 @@ export type CompiledReadPolicy =
     readonly callersVary: readonly string[]
     readonly vary: readonly string[]
     readonly statuses: ReadonlySet<number>
+    /** Whether a cookie that a response sets does not make it private. */
+    readonly ignoresCookie: (name: string) => boolean
     readonly keepsParameter: ((name: string) => boolean) | undefined
     readonly obeysRequest: boolean
   }
@@ -130,6 +137,7 @@ export const defaultsFields: Fields<ReadDefaults> = {
     accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isStorableStatus),
     expects: 'a list of statuses from 200 to 599 without 206 and 304'
   },
+  ignoreSetCookie: textList,
   requestDirectives: oneOf('obey', 'ignore'),
   clientExpire: { accepts: (value) => value === 0 || duration.accepts(value), expects: `0 or ${duration.expects}` },
   coalesce: oneOf('process', 'fleet')
@@ -170,7 +178,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
   const {
     namespace, expire, query, ignoreQuery, requestDirectives, key, when, revision, scope = 'anonymous',
     clientExpire = 0, vary = [], host = true, statuses = [200], maxBytes = DEFAULT_MAX_BYTES,
-    serveFrom = 'handler', coalesce = 'process', tags = []
+    serveFrom = 'handler', coalesce = 'process', tags = [], ignoreSetCookie
   } = merged
   const varyNames = [...new Set(vary.map((name) => name.toLowerCase()))].sort()
   return {
@@ -182,6 +190,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     host,
     revision,
     statuses: new Set(statuses),
+    ignoresCookie: memberOf(ignoreSetCookie),
     maxBytes,
     keepsParameter: parameterFilter(query, ignoreQuery),
     obeysRequest: requestDirectives !== 'ignore',
@@ -222,6 +231,11 @@ function parameterFilter (
   const ignored = ignoreQuery.map(matcher)
   if (kept === undefined && ignored.length === 0) return undefined
   return (name) => (kept === undefined || kept.has(name)) && !ignored.some((matches) => matches(name))
+}
+
+function memberOf (names: readonly string[] = []): (name: string) => boolean {
+  const set = new Set(names)
+  return (name) => set.has(name)
 }
 
 function withoutUndefined<T extends object> (value: T): T {

@@ -1,5 +1,6 @@
 import type { RouteHandlerMethod } from 'fastify'
 import { OnlyIfCachedError } from '../errors.js'
+import { isReading } from '../fastify/methods.js'
 import type { CachedRoute, Exchange } from './exchange.js'
 import { fill } from './fill/fill.js'
 import { presentEntry, sendEntry } from './hit.js'
@@ -14,6 +15,8 @@ import { resolve } from './resolve.js'
  */
 export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod): RouteHandlerMethod {
   return function cached (request, reply) {
+    // A route may be for other methods, too.
+    if (!isReading(request.method)) return handler.call(this, request, reply)
     // A handler that returns nothing sends the response itself.
     return respond({ route, request, reply }, () => handler.call(this, request, reply) ?? reply)
   }

@@ -2,7 +2,7 @@ import { agesOf, type Entry } from '../entry/entry.js'
 import { headerOn, serializerOf } from '../fastify/private-state.js'
 import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
-import { accepts } from '../http/request-directives.js'
+import { accepts, asksForConnection } from '../http/request-directives.js'
 import { serializedKey, type CacheKey } from '../key/cache-key.js'
 import type { Lookup, MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
@@ -16,6 +16,7 @@ const OTHER_APPLICATION = 'other-application'
 export function lookup (exchange: Exchange, directives: CacheControl | undefined): MaybePromise<Found> {
   const { route: { runtime, policy, variants, keyOf, name }, request, reply } = exchange
   if (directives?.noStore === true) return bypassFor('no-store')
+  if (asksForConnection(request.headers)) return bypassFor('connection')
   const key = keyOf(request)
   if ('bypass' in key) {
     if ('fault' in key) runtime.log.policyFault(request.log, name, key.fault)

@@ -3,7 +3,8 @@ import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify
 import { isResponse } from '../../fastify/payload.js'
 import { headersOf } from '../../fastify/private-state.js'
 import { httpDateOf } from '../../http/date.js'
-import { areSendable, listOf } from '../../http/headers.js'
+import { areSendable, listOf, type HeaderValue } from '../../http/headers.js'
+import { cookiesIn } from '../../http/storable.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
 import { isSettling } from '../../store/contract.js'
@@ -147,6 +148,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const headers = headersOf(reply)
     const { refusal, age, lifetime } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
     const vary = variants.nominated(headers['vary'], nominatedBy(sent))
+    if (refusal === 'set-cookie' && this.#fill.refusal === undefined) this.#logCookies(headers['set-cookie'])
     this.#fill.refuse(refusal ?? variants.refusalFor(vary) ?? (areSendable(headers) ? undefined : 'invalid-header'))
     if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
     return {
@@ -158,6 +160,12 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
       vary,
       defaultHeaders: {}
     }
+  }
+
+  /** Hooks that set a cookie for each caller keep a route cold for good. */
+  #logCookies (setCookie: HeaderValue): void {
+    const { route: { runtime: { log }, policy: { ignoresCookie }, name }, request } = this.#exchange
+    log.setCookie(request.log, name, cookiesIn(setCookie).filter((cookie) => !ignoresCookie(cookie)))
   }
 
   /** A payload that no client gets. A stream is read all the same if it may be stored. */

@@ -37,7 +37,7 @@ export function assess (policy: CompiledReadPolicy, { status, headers, body }: C
   const length = body?.length ?? Number(headers['content-length'] ?? 0)
   const refusal = !policy.statuses.has(status)
     ? 'status'
-    : length > policy.maxBytes ? 'too-large' : refusalToStore(status, headers, directives)
+    : length > policy.maxBytes ? 'too-large' : refusalToStore(status, headers, directives, policy.ignoresCookie)
   return { age, lifetime, refusal: refusal ?? (lifetime <= age ? 'expired' : undefined) }
 }
 
