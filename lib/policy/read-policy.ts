@@ -16,10 +16,11 @@ export interface ReadDefaults {
   /**
    * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie, even if a
    * hook has removed it, go to the handler, and their responses are not stored. `'shared'`:
-   * everyone who may use the route. A function: one entry for each string that it returns (a user
-   * id, a tenant). If it returns anything else, or throws, the request bypasses the cache.
+   * everyone who may use the route. A function: one entry for each string or number that it returns (a
+   * user id, a tenant); 7 and '7' are one. If it returns anything else, such as undefined for a request
+   * without a user, or throws, the request bypasses the cache.
    */
-  scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string)
+  scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string | number | null | undefined)
   /** The query parameters that are part of the key; default: all. */
   query?: readonly string[]
   /** Names, or patterns such as `utm_*`, of query parameters that are not part of the key; default: none. */
