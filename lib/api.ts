@@ -1,4 +1,6 @@
+import type { FastifyRequest } from 'fastify'
 import { Commands } from './commands.js'
+import { isRefresh } from './fastify/injected-refresh.js'
 import type { Counters } from './observe/stats.js'
 import type { Runtime } from './runtime.js'
 import type { CacheStore, MaybePromise } from './store/contract.js'
@@ -78,6 +80,11 @@ export class ApiCache {
    */
   namespaces (): AsyncGenerator<string, void, undefined> {
     return this.#commands.namespaces()
+  }
+
+  /** Whether a request is a refresh by the cache, of a route with `refreshWith: 'inject'`. Nobody else can make one. */
+  isRefresh (request: FastifyRequest): boolean {
+    return isRefresh(request)
   }
 
   stats (): Stats {

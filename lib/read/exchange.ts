@@ -25,6 +25,8 @@ export interface Exchange {
   readonly route: CachedRoute
   readonly request: FastifyRequest
   readonly reply: FastifyReply
+  /** Whether code of the application goes on with the answer before it is sent: `reply.cached`. */
+  readonly goesOn?: true
 }
 
 /** An entry that may be used for the request. */
@@ -38,6 +40,16 @@ export interface Hit {
   readonly freshness: number
   /** Whether the request waited for the fill of another request. */
   readonly collapsed: boolean
+  /** Why it is used although it is stale. */
+  readonly detail?: string | undefined
+}
+
+/**
+ * An entry that was invalidated by nobody, but is too old. It may still be used in its stale windows.
+ * Freshness is 0 or less.
+ */
+export interface Stale extends Omit<Hit, 'outcome' | 'collapsed'> {
+  readonly outcome: 'stale'
 }
 
 /** No entry may be used for the request. */
@@ -64,6 +76,12 @@ export interface Failed {
   readonly key: CacheKey
 }
 
-export type Found = Hit | Miss | Bypass
+export type Found = Hit | Stale | Miss | Bypass
+
+/** A stale entry that is not used. */
+export function missFor ({ key, entry }: Stale): Miss {
+  const versions = key.versions.map((name) => entry.versions[name])
+  return { outcome: 'miss', forwarded: 'stale', detail: undefined, key, versions }
+}
 
 export const bypassFor = (reason: string): Bypass => ({ outcome: 'bypass', reason })

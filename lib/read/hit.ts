@@ -36,9 +36,19 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const headers = headersFor(entry, reply)
   const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
   if (!isDecided && isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
-  const payload = putEntry(exchange, entry, headers)
-  reply[kResponseStage] = new HitStage(exchange, hit, payload)
+  const payload = present(exchange, hit, headers)
   return payload === undefined ? reply.send() : payload
+}
+
+/** The same for a framework that sends the payload itself: it may have set a status that it sets again. */
+export function presentEntry (exchange: Exchange, hit: Hit): unknown {
+  return present(exchange, hit, headersFor(hit.entry, exchange.reply))
+}
+
+function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
+  const payload = putEntry(exchange, hit.entry, headers)
+  exchange.reply[kResponseStage] = new HitStage(exchange, hit, payload)
+  return payload
 }
 
 /** Puts an entry's status and headers on the reply; returns the payload for hooks, undefined for an empty body. */
@@ -52,6 +62,11 @@ export function putEntry (exchange: Exchange, entry: Entry, headers = headersFor
   return payload
 }
 
+/** Removes the Content-Type that Fastify adds to strings and bytes: the handler sent something else, without one. */
+export function removeDefaultType (reply: FastifyReply): void {
+  if (DEFAULT_TYPES.has(headerOn(reply, 'content-type'))) reply.removeHeader('content-type')
+}
+
 /** Does to a reply's headers what a handler did to those of another. */
 export function applyDifference (reply: FastifyReply, { set, removed = [], extended }: HeaderDifference): void {
   for (const name of removed) reply.removeHeader(name)
@@ -60,7 +75,7 @@ export function applyDifference (reply: FastifyReply, { set, removed = [], exten
 }
 
 /** An entry's headers for a reply, without those that it removes. */
-function headersFor (entry: Entry, reply: FastifyReply): ReplyHeaders {
+export function headersFor (entry: Entry, reply: FastifyReply): ReplyHeaders {
   const { headers, defaultHeaders, extendedHeaders, removedHeaders } = entry
   if (removedHeaders !== undefined) for (const name of removedHeaders) reply.removeHeader(name)
   const copy = copied(headers)
@@ -112,7 +127,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   headers['cache-control'] = policy.clientCacheControl
   headers['age'] = age
   headers['cache-status'] = publishDecision(exchange, {
-    outcome: 'hit', detail: detailOf(entry), collapsed, key, ttl: freshness, age, bytes: body.length
+    outcome: 'hit', detail: detailOf(hit), collapsed, key, ttl: freshness, age, bytes: body.length
   })
   if (responseHeader !== false) headers[responseHeader] = 'HIT'
   if (isSame) {
@@ -124,7 +139,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   return payload
 }
 
-const detailOf = (entry: Entry): string | undefined => isSettlingEntry(entry) ? SETTLING : undefined
+const detailOf = ({ entry, detail }: Hit): string | undefined => isSettlingEntry(entry) ? SETTLING : detail
 
 function copied (stored: StoredHeaders): Record<string, HeaderValue> {
   // Not spread: V8 creates a hidden class for each object that grows after a spread, which takes 2 µs.
@@ -176,7 +191,7 @@ class HitStage implements ResponseStage {
     this.#hit = hit
     this.#sent = isResponse(payload) ? payload.body : payload
     this.#cacheStatus = publishDecision(exchange, {
-      outcome: 'hit', detail: detailOf(entry), collapsed, key, ttl: freshness, age, bytes: body.length
+      outcome: 'hit', detail: detailOf(hit), collapsed, key, ttl: freshness, age, bytes: body.length
     })
     this.#replyStatus = reply.statusCode
     this.#isTyped = headerOn(reply, 'content-type') !== undefined
@@ -193,8 +208,7 @@ class HitStage implements ResponseStage {
 
   onSend (given: unknown): unknown {
     const { reply } = this.#exchange
-    // Fastify adds a Content-Type to strings and bytes.
-    if (!this.#isTyped && DEFAULT_TYPES.has(headerOn(reply, 'content-type'))) reply.removeHeader('content-type')
+    if (!this.#isTyped) removeDefaultType(reply)
     const payload = withoutStream(reply, given)
     const left = this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
     if (left !== given) discard(given)
@@ -213,8 +227,8 @@ class HitStage implements ResponseStage {
   /** All hooks have run: completes the response. */
   #leave (payload: unknown): unknown {
     const { route: { policy }, reply } = this.#exchange
-    const { entry, age } = this.#hit
-    addDefaults(reply, forClients(policy, isSettlingEntry(entry)), entry.defaultHeaders)
+    const { entry, age, freshness } = this.#hit
+    addDefaults(reply, forClients(policy, isSettlingEntry(entry) || freshness <= 0), entry.defaultHeaders)
     setHeaderOn(reply, 'age', age)
     announce(this.#exchange, 'HIT', this.#cacheStatus)
     const { body } = entry

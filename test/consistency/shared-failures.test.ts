@@ -69,10 +69,12 @@ for (const [how, { fail, status, body, header }] of Object.entries(failures)) {
     const { app, request } = await serving(t, options, (app) => {
       app.addHook('onSend', async (request, reply) => { reply.header('x-request', request.id) })
       app.addHook('preHandler', async () => { if (++arrived === 100) allArrived.open() })
+      app.get('/probe', { config: { cache: { ...shared, namespace: 'probe' } } }, async () => 'ok')
       app.get('/things', { config: { cache: shared } }, async (_request, reply) => {
-        runs++
+        const isFirst = ++runs === 1
         await allArrived.opened
-        await delay(50)
+        // It goes the same way to the store and back as those that arrived before it.
+        if (isFirst) await app.inject('/probe')
         return fail(reply)
       })
     })
@@ -88,8 +90,8 @@ for (const [how, { fail, status, body, header }] of Object.entries(failures)) {
     t.equal(collapsed.length, 99)
     const types = new Set(answers.map(({ type }) => type))
     t.equal(types.size, 1)
-    t.equal(app.apiCache.stats().filling, 0)
     await app.apiCache.settled()
+    t.equal(app.apiCache.stats().filling, 0)
     t.equal((await request('/things')).status, status)
     t.equal(runs, 2, 'the next request begins a new fill')
   })
@@ -130,6 +132,27 @@ each('each who waits for a failure meets its own error handler', async (t, optio
   })
   const answers = await Promise.all(times(5, (index) => request('/things', { headers: { 'x-name': `caller ${index}` } })))
   t.same(answers.map(({ text }) => text), times(5, (index) => `down for caller ${index}`))
+})
+
+each('an error is not shared with a request that has other headers: it may depend on them', async (t, options) => {
+  const begun = gate()
+  let arrived = 0
+  const allArrived = gate()
+  const { request } = await serving(t, options, (app) => {
+    app.addHook('preHandler', async () => { if (++arrived === 10) allArrived.open() })
+    app.get('/things', { config: { cache: shared } }, async (request) => {
+      begun.open()
+      await allArrived.opened
+      await delay(20)
+      if (request.headers['x-locale'] === 'garbage') throw new Error('unknown locale')
+      return { ok: true }
+    })
+  })
+  const hostile = request('/things', { headers: { 'x-locale': 'garbage' } })
+  await begun.opened
+  const answers = await Promise.all(times(9, () => request('/things')))
+  t.equal((await hostile).status, 500)
+  t.ok(answers.every(({ status }) => status === 200))
 })
 
 each('a hook that fails for one request does not fail for those who wait', async (t, options) => {

@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { FastifyRequest } from 'fastify'
 import type { Entry } from '../../entry/entry.js'
-import type { HeaderDifference } from '../../http/headers.js'
+import type { HeaderDifference, RequestHeaders } from '../../http/headers.js'
+import { CONDITIONS } from '../conditions.js'
 
 /** What a handler threw, and what it had done to its reply before. */
 export interface Thrown {
@@ -14,7 +17,41 @@ export interface Rejected {
   readonly key: string
 }
 
-/** How a fill failed. Requests that waited for it fail in the same way; the next one begins a new fill. */
+/** How a fill failed. Requests like its own that waited for it fail in the same way; the next one begins a new fill. */
 export class FillFailure {
-  constructor (readonly cause: Thrown | Rejected) {}
+  readonly #askedWith: RequestHeaders
+
+  /** @param request of the fill */
+  constructor (readonly cause: Thrown | Rejected, { headers }: FastifyRequest) {
+    this.#askedWith = { ...headers }
+  }
+
+  /**
+   * Whether another request would fail in the same way. An error does not say by Vary what it depends on, so
+   * the other must have the same headers. Conditions do not count: no handler sees them.
+   */
+  isFor ({ headers }: FastifyRequest): boolean {
+    return 'entry' in this.cause || isDeepStrictEqual(unconditional(headers), unconditional(this.#askedWith))
+  }
+
+  /** Whether it is an error of the server, not an answer such as "not found". */
+  get isOutage (): boolean {
+    return statusOf(this.cause) >= 500
+  }
+}
+
+const unconditional = (headers: RequestHeaders): RequestHeaders =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !CONDITIONS.includes(name)))
+
+/** The status with which Fastify answers a failure. */
+function statusOf (cause: Thrown | Rejected): number {
+  if ('entry' in cause) return cause.entry.status
+  const asked = errorStatus(cause.error) ?? cause.status ?? 500
+  return asked >= 400 ? asked : 500
+}
+
+/** The status that an error asks for. */
+export function errorStatus (error: unknown): number | undefined {
+  const { statusCode, status } = Object(error) as { statusCode?: number, status?: number }
+  return statusCode ?? status
 }

@@ -53,6 +53,17 @@ export class FillInFlight {
     else (this.#untilPublished ??= []).push(listener)
   }
 
+  /** The outcome; undefined if it takes longer. */
+  within (milliseconds: number): Promise<Outcome | undefined> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => { resolve(undefined) }, milliseconds)
+      this.whenPublished((outcome) => {
+        clearTimeout(timer)
+        resolve(outcome)
+      })
+    })
+  }
+
   /** Calls the listener with the outcome when the entry is in the store, or when there is none. */
   whenReleased (listener: (outcome: Outcome) => void): void {
     if (this.#released) listener(this.#outcome!)
@@ -82,11 +93,13 @@ export class FillsInFlight {
   /** Keys whose last response could not be stored. Their handlers get the conditions of requests. */
   readonly unstorable = new LRUCache<string, true>({ max: MAX_UNSTORABLE })
   readonly #hitForMiss = new LRUCache<string, true>({ max: MAX_HIT_FOR_MISS, ttl: HIT_FOR_MISS_MILLISECONDS })
+  /** Longest wait for another request's fill, in milliseconds. */
+  readonly timeout: number
   readonly #timeouts: Deadlines
   #releasing: FillInFlight[] = []
 
-  /** @param timeout longest wait for another request's fill, in milliseconds */
   constructor (timeout: number) {
+    this.timeout = timeout
     this.#timeouts = new Deadlines(timeout)
   }
 

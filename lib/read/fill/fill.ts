@@ -34,11 +34,11 @@ export function fill (exchange: Exchange, context: FillContext, run: () => unkno
   }
   // A reply is thenable, too, but returning it does not mean that the handler is still running.
   if (result === reply || !isThenable(result)) {
-    stage.returned()
+    stage.returned(result)
     return result
   }
   return result.then((payload) => {
-    stage.returned()
+    stage.returned(payload)
     return payload
   }, (error: unknown) => {
     stage.threw(error)

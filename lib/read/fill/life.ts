@@ -18,7 +18,7 @@ import { entryOf, pointerTo, type Finished } from './to-entry.js'
  */
 export class Fill implements CaptureListener {
   readonly context: FillContext
-  readonly #route: CachedRoute
+  readonly route: CachedRoute
   readonly #request: FastifyRequest
   /** Why the response is not stored; undefined while nothing forbids it. */
   refusal: string | undefined
@@ -31,7 +31,7 @@ export class Fill implements CaptureListener {
   #told = false
 
   constructor (route: CachedRoute, request: FastifyRequest, context: FillContext) {
-    this.#route = route
+    this.route = route
     this.#request = request
     this.context = context
   }
@@ -54,7 +54,7 @@ export class Fill implements CaptureListener {
   }
 
   failed (error?: unknown): void {
-    this.drop(error === undefined ? 'abandoned' : new FillFailure({ error }))
+    this.drop(error === undefined ? 'abandoned' : new FillFailure({ error }, this.#request))
   }
 
   readsOn (stop: () => void): boolean {
@@ -71,7 +71,7 @@ export class Fill implements CaptureListener {
   /** The handler threw, or sent an error. */
   threw (thrown: Thrown | undefined): void {
     this.refuse('failed')
-    this.drop(thrown === undefined ? 'unshared' : new FillFailure(thrown))
+    this.drop(thrown === undefined ? 'unshared' : new FillFailure(thrown, this.#request))
   }
 
   /**
@@ -82,7 +82,7 @@ export class Fill implements CaptureListener {
   finish (finished: Finished | undefined): boolean {
     this.isFinished = true
     if (finished === undefined) this.refuse('failed')
-    if (this.refusal !== undefined) this.#route.runtime.fills.unstorable.set(this.context.key.key, true)
+    if (this.refusal !== undefined) this.route.runtime.fills.unstorable.set(this.context.key.key, true)
     if (finished === undefined || (this.refusal !== undefined && !this.#isOfStatus)) {
       this.drop(finished === undefined ? 'unshared' : 'hit-for-miss')
       return false
@@ -108,18 +108,18 @@ export class Fill implements CaptureListener {
   #complete (finished: Finished, body: Captured): void {
     if (body === undefined) return this.drop('hit-for-miss')
     const tags = this.#isOfStatus ? [] : this.#payloadTags(finished)
-    const entry = tags && entryOf(this.#route, this.context, finished, body)
+    const entry = tags && entryOf(this.route, this.context, finished, body)
     if (tags === undefined || entry === undefined) return this.drop('hit-for-miss')
     if (this.#isOfStatus) return this.#reject(entry, finished.vary)
     // A guarded store never rejects.
-    void this.#route.runtime.background.run(tags.length === 0
+    void this.route.runtime.background.run(tags.length === 0
       ? this.#keep(entry, finished.vary)
       : this.#keepTagged(entry, finished.vary, tags))
   }
 
   /** Undefined if the policy's function failed. */
   #payloadTags ({ payload }: Finished): readonly string[] | undefined {
-    const { policy: { payloadTags }, name, runtime } = this.#route
+    const { policy: { payloadTags }, name, runtime } = this.route
     if (payloadTags === undefined) return []
     try {
       return tagList(payloadTags(this.#request, payload))
@@ -133,18 +133,18 @@ export class Fill implements CaptureListener {
   #reject (entry: Entry, vary: readonly string[]): void {
     const { key, vary: known = [] } = this.context.key
     const isSame = vary.every((name) => known.includes(name))
-    this.drop(isSame && !isAboutCaller(entry.status) ? new FillFailure({ entry, key }) : 'unshared')
+    this.drop(isSame && !isAboutCaller(entry.status) ? new FillFailure({ entry, key }, this.#request) : 'unshared')
   }
 
   async #keepTagged (entry: Entry, vary: readonly string[], tags: readonly string[]): Promise<void> {
-    const tagged = await withPayloadTags(this.#route.runtime, entry, tags, this.context.groups)
+    const tagged = await withPayloadTags(this.route.runtime, entry, tags, this.context.groups)
     if (tagged === undefined) this.drop('invalidated')
     else await this.#keep(tagged, vary)
   }
 
   /** The response does not wait for the store. Until the entry is stored, later requests find the fill. */
   async #keep (entry: Entry, vary: readonly string[]): Promise<void> {
-    const { runtime: { fills, store }, variants } = this.#route
+    const { runtime: { fills, store }, variants } = this.route
     const { key: asked, inFlight, versions } = this.context
     if (fills.unstorable.size > 0) fills.unstorable.delete(asked.key)
     const key = variants.learn(asked, vary, this.#request)
@@ -165,13 +165,13 @@ export class Fill implements CaptureListener {
     if (this.#published) return
     this.#published = true
     const { inFlight } = this.context
-    if (inFlight !== undefined) this.#route.runtime.fills.publish(inFlight, outcome)
+    if (inFlight !== undefined) this.route.runtime.fills.publish(inFlight, outcome)
   }
 
   #tell (outcome: FillEvent['outcome'], reason?: string, bytes?: number): void {
     if (this.#told) return
     this.#told = true
-    const { runtime: { events, keyspace: { prefix } }, name: route } = this.#route
+    const { runtime: { events, keyspace: { prefix } }, name: route } = this.route
     events.publish('fill', { prefix, route, key: this.context.key.key, outcome, reason, bytes })
   }
 }

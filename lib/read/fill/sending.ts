@@ -3,7 +3,7 @@ import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from 
 import { cacheControl } from '../../http/cache-control.js'
 import { storableDifference, type HandlerHeaders } from '../../http/headers.js'
 import { isAboutCaller, refusalToStore } from '../../http/storable.js'
-import type { Thrown } from '../coalesce/fill-failure.js'
+import { errorStatus, type Thrown } from '../coalesce/fill-failure.js'
 import type { Exchange } from '../exchange.js'
 import { Outgoing } from '../outgoing.js'
 import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
@@ -84,9 +84,10 @@ export class Sending {
   thrown (error: unknown): Thrown | undefined {
     const { reply } = this.#exchange
     const headers = headersOf(reply)
-    const status = statusOf(error) ?? reply.statusCode
+    const status = errorStatus(error) ?? reply.statusCode
+    const { ignoresCookie } = this.#exchange.route.policy
     const isPrivate = isAboutCaller(status) ||
-      refusalToStore(status, headers, cacheControl(headers['cache-control'])) !== undefined
+      refusalToStore(status, headers, cacheControl(headers['cache-control']), ignoresCookie) !== undefined
     if (isPrivate) return undefined
     return { error, status: reply.statusCode, headers: storableDifference(this.headers, headers) }
   }
@@ -130,9 +131,9 @@ export class Sending {
   }
 
   #assess (sent: Sent): Freshness {
-    const { refusal, age, lifetime } = assess(this.#exchange.route.policy, sent, Date.now())
+    const { refusal, ...freshness } = assess(this.#exchange.route.policy, sent, Date.now())
     this.#fill.refuse(refusal)
-    return { age, lifetime }
+    return freshness
   }
 
   #handOver (sent: Sent, payload: unknown, handedOver: unknown, freshness: Freshness): void {
@@ -155,10 +156,4 @@ export class Sending {
     if (typeof payload !== 'string' || serializer === undefined || !reply.hasHeader('content-type')) return payload
     return serializer(payload)
   }
-}
-
-/** The status that an error asks for. */
-function statusOf (error: unknown): number | undefined {
-  const { statusCode, status } = Object(error) as { statusCode?: number, status?: number }
-  return statusCode ?? status
 }
