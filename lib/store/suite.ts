@@ -522,6 +522,8 @@ const ABSENT = {
   defaultHeaders: undefined,
   removedHeaders: undefined,
   extendedHeaders: undefined,
+  staleWindows: undefined,
+  fillTime: undefined,
   responseHeaders: undefined,
   vary: undefined
 }
