@@ -5,6 +5,7 @@ import { requestDirectives } from '../http/request-directives.js'
 import type { CachedRoute } from '../read/exchange.js'
 import { sendEntry } from '../read/hit.js'
 import { lookup } from '../read/lookup.js'
+import { isDueEarly } from '../read/refresh/early.js'
 import { isReading } from './methods.js'
 import { kFound, kResponseStage } from './state.js'
 
@@ -15,8 +16,9 @@ export function serveOnRequest (route: CachedRoute): onRequestAsyncHookHandler {
     const exchange = { route, request, reply }
     const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
     const found = await lookup(exchange, directives)
+    const { earlyRefresh } = route.policy
     // Only the handler refreshes: this request has passed no guards yet.
-    if (found.outcome !== 'hit' || route.policy.earlyRefresh > 0) {
+    if (found.outcome !== 'hit' || (earlyRefresh > 0 && isDueEarly(found, earlyRefresh))) {
       request[kFound] = found
       return
     }

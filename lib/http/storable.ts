@@ -10,6 +10,12 @@ const UNDERSTOOD = new Set([
 /** Whether a status is about who asks (RFC 9110 sections 15.5.2 and 15.5.4, RFC 6585 section 4). */
 export const isAboutCaller = (status: number): boolean => status === 401 || status === 403 || status === 429
 
+/** Client errors about the resource, not about the request: heuristically cacheable (RFC 9110 section 15.1). */
+const ABOUT_RESOURCE = new Set([404, 405, 410, 414])
+
+/** Whether a status blames something in the request, such as a header. */
+export const isAboutRequest = (status: number): boolean => status >= 400 && status < 500 && !ABOUT_RESOURCE.has(status)
+
 /** The names of the cookies that Set-Cookie sets (RFC 6265 section 4.1.1). */
 export const cookiesIn = (setCookie: HeaderValue): string[] =>
   [setCookie ?? []].flat().map((line) => String(line).split('=', 1)[0]!.trim())

@@ -42,10 +42,12 @@ async function find (
   const { route: { policy }, request } = exchange
   // With `attachValidation` the handler responds to invalid requests itself.
   if (request.validationError != null) return bypassFor('validation')
-  const found = await (request[kFound] ?? lookup(exchange, directives))
+  const early = request[kFound]
+  const found = await (early ?? lookup(exchange, directives))
   if (found.outcome === 'stale') return handle === undefined ? missFor(found) : await bridge(exchange, found, handle)
-  if (found.outcome === 'hit' && handle !== undefined && isDueEarly(found, policy.earlyRefresh)) {
-    refreshAfter(exchange, found, handle)
+  if (found.outcome === 'hit' && handle !== undefined && policy.earlyRefresh > 0) {
+    // The hook serves all HITs but those that refresh.
+    if (found === early || isDueEarly(found, policy.earlyRefresh)) refreshAfter(exchange, found, handle)
   }
   return found
 }

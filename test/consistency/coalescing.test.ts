@@ -3,9 +3,11 @@ import { request as httpRequest } from 'node:http'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Test } from 'tap'
+import type { ApiCacheOptions } from '../../index.js'
 import { eachStore } from '../support/each-store.js'
 import { gate } from '../support/gate.js'
-import { serving } from '../support/serving.js'
+import { serving, type Seen, type Serving } from '../support/serving.js'
 
 const each = eachStore()
 const shared = { namespace: 'things', expire: '1h', scope: 'shared' } as const
@@ -139,17 +141,18 @@ for (const [what, answer] of Object.entries(unshared)) {
   })
 }
 
-each('if a handler stops because its client disconnects, one waiting request takes over', async (t, options) => {
+/** 20 requests wait for one whose client disconnects. What they get, and how often the handler ran. */
+async function whoseClientLeaves (
+  t: Test, options: ApiCacheOptions, handler: (run: number, left: Promise<unknown>) => Promise<unknown>
+): Promise<{ answers: Seen[], runs: number, request: Serving['request'] }> {
   let runs = 0
   const started = gate()
   let haveArrived!: (count: number) => Promise<void>
   const { request, origin } = await serving(t, options, (app) => {
     haveArrived = arrivals(app)
     app.get('/things', { config: { cache: shared } }, async (request) => {
-      if (++runs > 1) return { run: runs }
       started.open()
-      await once(request.raw.socket, 'close')
-      throw new Error('the client has disconnected')
+      return await handler(++runs, once(request.raw.socket, 'close'))
     })
   })
   const leader = httpRequest(`${origin}/things`)
@@ -158,34 +161,25 @@ each('if a handler stops because its client disconnects, one waiting request tak
   const answering = times(20, () => request('/things'))
   await haveArrived(21)
   leader.destroy()
-  const answers = await Promise.all(answering)
+  return { answers: await Promise.all(answering), runs, request }
+}
+
+each('if a handler stops because its client disconnects, one waiting request takes over', async (t, options) => {
+  const { answers, runs } = await whoseClientLeaves(t, options, async (run, left) => {
+    if (run > 1) return { run }
+    await left
+    throw new Error('the client has disconnected')
+  })
   t.equal(runs, 2)
   t.ok(answers.every(({ text }) => text === '{"run":2}'))
 })
 
 each('a handler goes on for those who wait when its client disconnects', async (t, options) => {
-  let runs = 0
-  const [started, left] = [gate(), gate()]
-  let haveArrived!: (count: number) => Promise<void>
-  const { request, origin } = await serving(t, options, (app) => {
-    haveArrived = arrivals(app)
-    app.get('/things', { config: { cache: shared } }, async (request) => {
-      const run = ++runs
-      started.open()
-      await once(request.raw.socket, 'close')
-      left.open()
-      await delay(20)
-      return { run }
-    })
+  const { answers, runs, request } = await whoseClientLeaves(t, options, async (run, left) => {
+    await left
+    await delay(20)
+    return { run }
   })
-  const leader = httpRequest(`${origin}/things`)
-  leader.on('error', () => {}).end()
-  await started.opened
-  const answering = times(20, () => request('/things'))
-  await haveArrived(21)
-  leader.destroy()
-  await left.opened
-  const answers = await Promise.all(answering)
   t.equal(runs, 1)
   t.ok(answers.every(({ text, cache }) => text === '{"run":1}' && cache === 'HIT'))
   t.equal((await request('/things')).cache, 'HIT')

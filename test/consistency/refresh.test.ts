@@ -354,3 +354,22 @@ each('an injected refresh that a guard refuses leaves the stale entry, and is no
   t.equal(refused, 1)
   t.equal(state.runs, 1)
 })
+
+each("with serveFrom: 'onRequest' only a request that refreshes early goes past the hooks to the handler", async (t, options) => {
+  let guarded = 0
+  let state!: Things
+  const { app, request } = await serving(t, options, (app) => {
+    app.addHook('preHandler', async () => { guarded++ })
+    state = things(app, { expire: 60, earlyRefresh: 1_000_000, serveFrom: 'onRequest' })
+    app.get('/calm', { config: { cache: { ...shared, expire: 60, earlyRefresh: 0.000_001, serveFrom: 'onRequest' } } }, async () => 'calm')
+  })
+  state.waits = delay(300)
+  await Promise.all([request('/things'), request('/calm')])
+  t.equal(guarded, 2)
+  for (let count = 0; count < 5; count++) t.equal((await request('/calm')).cache, 'HIT')
+  t.equal(guarded, 2)
+  t.equal(run(await request('/things')), 1)
+  t.equal(guarded, 3)
+  await until(() => state.runs === 2)
+  await app.apiCache.settled()
+})

@@ -53,7 +53,12 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['statuses', /must be a list of statuses from 200 to 599 without 206 and 304/, 200, [], [100], [206], [304], [600], ['200'], null],
   ['requestDirectives', /must be 'obey' or 'ignore'/, 'obay', true],
   ['clientExpire', /must be 0 or whole seconds from 1 to 31536000 or a duration/, -1, 0.5, '0s', null],
-  ['coalesce', /must be 'process' or 'fleet'/, 'all', true]
+  ['coalesce', /must be 'process' or 'fleet'/, 'all', true],
+  ['earlyRefresh', /must be true, false or a factor above 0/, 0, -1, 'yes', Infinity],
+  ['staleWhileRevalidate', /must be 0 or whole seconds from 1 to 31536000 or a duration/, -1, '0s', true],
+  ['staleIfError', /must be 0 or whole seconds from 1 to 31536000 or a duration/, 0.5, null],
+  ['softTimeout', /must be whole milliseconds above 0/, 0, 1.5, '1s'],
+  ['refreshWith', /must be 'handler' or 'inject'/, 'reply', true]
 ]
 for (const [field, expected, ...values] of wrong) {
   t.test(`a wrong value of the option '${field}' is an error that says what to write`, async (t) => {

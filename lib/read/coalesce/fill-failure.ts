@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { FastifyRequest } from 'fastify'
 import type { Entry } from '../../entry/entry.js'
 import type { HeaderDifference, RequestHeaders } from '../../http/headers.js'
+import { isAboutRequest } from '../../http/storable.js'
 import { CONDITIONS } from '../conditions.js'
 
 /** What a handler threw, and what it had done to its reply before. */
@@ -27,11 +28,14 @@ export class FillFailure {
   }
 
   /**
-   * Whether another request would fail in the same way. An error does not say by Vary what it depends on, so
-   * the other must have the same headers. Conditions do not count: no handler sees them.
+   * Whether another request would fail in the same way. An error does not say by Vary what it depends on, nor
+   * usually does a response that blames the request, so the other must have the same headers. Conditions do not
+   * count: no handler sees them.
    */
   isFor ({ headers }: FastifyRequest): boolean {
-    return 'entry' in this.cause || isDeepStrictEqual(unconditional(headers), unconditional(this.#askedWith))
+    const { cause } = this
+    if ('entry' in cause && !isAboutRequest(cause.entry.status)) return true
+    return isDeepStrictEqual(unconditional(headers), unconditional(this.#askedWith))
   }
 
   /** Whether it is an error of the server, not an answer such as "not found". */

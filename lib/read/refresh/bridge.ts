@@ -23,22 +23,24 @@ export async function bridge (exchange: Exchange, stale: Stale, handle: Handle):
     return used(stale, 'stale-while-revalidate')
   }
   if (late >= ifError || request.method !== 'GET') return missFor(stale)
-  return await refreshedOr(used(stale, 'stale-if-error'), exchange, stale, handle)
+  return await refreshedOr(stale, 'stale-if-error', exchange, handle)
 }
 
-const used = (stale: Stale, detail: string): Hit => ({ ...stale, outcome: 'hit', collapsed: false, detail })
+/** The stale entry, with its ages now. */
+const used = ({ entry, key }: Stale, detail: string): Hit =>
+  ({ outcome: 'hit', entry, key, ...agesOf(entry), collapsed: false, detail })
 
-/** What the refresh brings; `fallback` if it fails, if it takes too long, or if one has failed a moment ago. */
+/** What the refresh brings; the stale entry if it fails, if it takes too long, or if one has failed a moment ago. */
 async function refreshedOr (
-  fallback: Hit, exchange: Exchange, stale: Stale, handle: Handle
+  stale: Stale, detail: string, exchange: Exchange, handle: Handle
 ): Promise<Hit | Failed | Miss> {
   const { route } = exchange
   const { key, entry } = stale
-  if (!route.runtime.refreshes.isDue(flightOf(route, key), entry)) return fallback
+  if (!route.runtime.refreshes.isDue(flightOf(route, key), entry)) return used(stale, detail)
   const outcome = await refreshed(exchange, stale, handle)
-  if (outcome === 'late') return fallback
+  if (outcome === 'late') return used(stale, detail)
   if (outcome instanceof FillFailure) {
-    if (outcome.isOutage) return fallback
+    if (outcome.isOutage) return used(stale, detail)
     return outcome.isFor(exchange.request)
       ? { outcome: 'failed', cause: outcome.cause, forwarded: 'stale', key }
       : missFor(stale)

@@ -6,6 +6,5 @@ import type { Hit } from '../exchange.js'
  * @param factor the paper's beta
  */
 export function isDueEarly ({ entry: { fillTime = 0 }, freshness }: Hit, factor: number): boolean {
-  if (factor === 0) return false
   return fillTime * factor * -Math.log(Math.random()) >= freshness * 1000
 }
