@@ -98,7 +98,7 @@ export class ApiCache {
     }
   }
 
-  /** Resolves when all background work, such as fills and sweeps, has settled. */
+  /** Resolves when all background work, such as fills, refreshes and sweeps, has settled. */
   async settled (): Promise<void> {
     await this.#runtime.background.settled()
   }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { ReadPolicy } from '../../index.js'
@@ -154,7 +156,9 @@ each('with softTimeout the fill goes on, and a later request gets it', async (t,
   await delay(2_050)
   const held = gate()
   state.waits = held.opened
+  const began = performance.now()
   t.equal(run(await request('/things')), 1)
+  t.ok(performance.now() - began < 4_000, 'long before coalesceTimeout')
   held.open()
   await app.apiCache.settled()
   t.equal(run(await request('/things')), 2)
@@ -372,4 +376,36 @@ each("with serveFrom: 'onRequest' only a request that refreshes early goes past 
   t.equal(guarded, 3)
   await until(() => state.runs === 2)
   await app.apiCache.settled()
+})
+
+each('a request that gets the stale entry while its refresh runs keeps its conditions', async (t, options) => {
+  let state!: Things
+  const { app, request } = await serving(t, options, (app) => { state = things(app, { staleIfError: 60, softTimeout: 50 }) })
+  const etag = String((await request('/things')).headers.get('etag'))
+  await untilStale()
+  const held = gate()
+  state.waits = held.opened
+  t.equal((await request('/things', { headers: { 'if-none-match': etag } })).status, 304)
+  held.open()
+  await app.apiCache.settled()
+})
+
+each('a refresh is not aborted when the client leaves that waits for it', async (t, options) => {
+  let runs = 0
+  const { app, origin, request } = await serving(t, options, (app) => {
+    const cache = { ...shared, staleIfError: 60 }
+    app.get('/things', { config: { cache }, handlerTimeout: 10_000 }, async (request) => {
+      const run = ++runs
+      if (run === 2) await once(request.raw.socket, 'close')
+      request.signal.throwIfAborted()
+      return { run }
+    })
+  })
+  await request('/things')
+  await untilStale()
+  const leaving = httpRequest(`${origin}/things`).on('error', () => {}).end()
+  await until(() => runs === 2)
+  leaving.destroy()
+  await app.apiCache.settled()
+  t.equal(run(await request('/things')), 2)
 })

@@ -239,3 +239,20 @@ each('a request that refuses stored responses cannot switch off waiting for othe
   await Promise.all(times(100, () => request('/things')))
   t.equal(runs, 2)
 })
+
+each('a failure that is shared has no Content-Type that the handler did not send', async (t, options) => {
+  let arrived = 0
+  const allArrived = gate()
+  const { request } = await serving(t, options, (app) => {
+    app.addHook('preHandler', async () => { if (++arrived === 10) allArrived.open() })
+    app.get('/probe', { config: { cache: { ...shared, namespace: 'probe' } } }, async () => 'ok')
+    app.get('/things', { config: { cache: shared } }, async (_request, reply) => {
+      await allArrived.opened
+      await app.inject('/probe')
+      return await reply.code(502).send(new Response('from upstream').body)
+    })
+  })
+  const answers = await Promise.all(times(10, () => request('/things')))
+  t.equal(answers.filter(({ headers }) => String(headers.get('cache-status')).includes('collapsed')).length, 9)
+  t.ok(answers.every(({ type, text }) => type === null && text === 'from upstream'))
+})
