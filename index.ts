@@ -4,6 +4,7 @@ import { ApiCache } from './lib/api.js'
 import { applicationName } from './lib/application.js'
 import * as names from './lib/exports.js'
 import { watchEarlyRoutes } from './lib/fastify/early-routes.js'
+import { InHandler, kInHandler, noteConstraints, type PolicyInHandler } from './lib/fastify/in-handler.js'
 import { takePrefix } from './lib/fastify/registration.js'
 import { applyPolicy } from './lib/fastify/routes.js'
 import { SharedRoutes } from './lib/fastify/shared-routes.js'
@@ -27,6 +28,25 @@ declare module 'fastify' {
   interface FastifyInstance {
     apiCache: ApiCache
   }
+  interface FastifyReply {
+    /**
+     * Caches the response of a GET from this place in its handler on: what ran before it, such as a
+     * guard, runs on every HIT. Other methods only call `run`.
+     * @param policy as in `config.cache`; best a constant, because it is checked once for each object
+     * @param run makes the answer, as the handler itself would
+     * @returns what the handler returns next, unchanged; a HIT gives the stored response here
+     * @throws AlreadyCachedError for a second call, or on a route that has a policy
+     */
+    cached<T>(policy: PolicyInHandler, run: () => T): Promise<Awaited<T>>
+    /**
+     * Caches a value of which other code makes the response, such as the result of a procedure or a
+     * resolver: on a HIT that code runs on an equal value. Kept are text, finite numbers, booleans and
+     * null, in lists and plain objects; anything else is made again for each request.
+     * @param policy as in `config.cache`, with a `key` that tells the value from others
+     * @throws MissingFieldError without a key
+     */
+    cachedValue<T>(policy: PolicyInHandler, run: () => T): Promise<Awaited<T>>
+  }
 }
 
 async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Promise<void> {
@@ -46,11 +66,20 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
     timeout, coalesceTimeout, responseHeader, explain, application, settle: toSettle(options.settle) ?? 0
   })
 
+  const inHandler = new InHandler(runtime, defaults)
   fastify.decorate('apiCache', new ApiCache(runtime, store))
+  fastify.decorate(kInHandler, inHandler)
+  fastify.decorateReply('cached', async function cached (policy, run) {
+    return await inHandler.respond(this.request, this, policy, run) as never
+  })
+  fastify.decorateReply('cachedValue', async function cachedValue (policy, run) {
+    return await inHandler.keyedValue(this.request, this, policy, run) as never
+  })
   fastify.decorateReply(kResponseStage)
   fastify.decorateRequest(kFound)
   const sharedRoutes = new SharedRoutes()
   fastify.addHook('onRoute', function apiCacheOnRoute (route) {
+    noteConstraints(route)
     applyPolicy({ runtime, defaults, guardsAreHooks: options.guards === 'hooks', sharedRoutes }, route, this)
   })
   fastify.addHook('onReady', async function apiCacheOnReady () {

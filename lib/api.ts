@@ -1,4 +1,6 @@
+import type { FastifyRequest } from 'fastify'
 import { Commands } from './commands.js'
+import { isRefresh } from './fastify/injected-refresh.js'
 import type { Counters } from './observe/stats.js'
 import type { Runtime } from './runtime.js'
 import type { CacheStore, MaybePromise } from './store/contract.js'
@@ -81,6 +83,11 @@ export class ApiCache {
     return this.#commands.namespaces()
   }
 
+  /** Whether a request is a refresh by the cache, of a route with `refreshWith: 'inject'`. Nobody else can make one. */
+  isRefresh (request: FastifyRequest): boolean {
+    return isRefresh(request)
+  }
+
   stats (): Stats {
     const { stats, store, bumps, fills } = this.#runtime
     return {
@@ -92,7 +99,7 @@ export class ApiCache {
     }
   }
 
-  /** Resolves when all background work, such as fills and sweeps, has settled. */
+  /** Resolves when all background work, such as fills, refreshes and sweeps, has settled. */
   async settled (): Promise<void> {
     await this.#runtime.background.settled()
   }

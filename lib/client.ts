@@ -56,7 +56,7 @@ export function createApiCache (options: ClientOptions = {}): ApiCacheClient {
   }
   const log = new Log(options.logger ?? silent)
   const settle = toSettle(options.settle) ?? 0
-  const store = connectedStore(redis, prefix, log)
+  const store = connectedStore(redis, prefix, log, options.sweepShare)
   return new ApiCacheClient(store, new WriteRuntime(store, new Keyspace(prefix), log, { timeout, settle }), timeout)
 }
 

@@ -16,12 +16,29 @@ export const MissingFieldError = createError<[what: string, missing: string]>(
 export const WrongMethodError = createError<[what: string, instead: string]>(
   'FST_API_CACHE_WRONG_METHOD', '%s: %s', 500, TypeError)
 
+/** `reply.cached` on a reply that is cached already. */
+export const AlreadyCachedError = createError<[route: string]>(
+  'FST_API_CACHE_ALREADY_CACHED',
+  '%s: one response is cached once; call reply.cached once for each request, ' +
+  'and on routes without a policy of their own in config.cache', 500)
+
+/** A request with `only-if-cached` for which nothing is stored (RFC 9111 section 5.2.1.7). */
+export const OnlyIfCachedError = createError<[route: string]>(
+  'FST_API_CACHE_ONLY_IF_CACHED', '%s: the request is only for what is stored, and nothing is', 504)
+
 /** A caching policy on a route of NestJS, whose guards a HIT would skip. */
 export const NestRouteError = createError<[route: string]>(
   'FST_API_CACHE_NEST_ROUTE',
   '%s is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; ' +
-  "guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
+  'cache it with @Cached, and the plugin with ApiCacheModule, both of fastify-api-cache/nest; ' +
+  "or guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
   "or give its policy serveFrom: 'onRequest' if it is open to all", 500)
+
+/** `ApiCacheModule` in an application that is not on the Fastify adapter. */
+export const NestAdapterError = createError<[]>(
+  'FST_API_CACHE_NEST_ADAPTER',
+  'ApiCacheModule needs the Fastify adapter: NestFactory.create(AppModule, new FastifyAdapter()); ' +
+  'a program without a server uses createApiCache of fastify-api-cache/client', 500)
 
 /** A write route that was declared before the plugin was loaded: it would invalidate nothing. */
 export const EarlyRouteError = createError<[route: string]>(

@@ -4,6 +4,7 @@ import { Stats } from './observe/stats.js'
 import { FillsInFlight } from './read/coalesce/fills-in-flight.js'
 import { LeasedFills } from './read/coalesce/leased-fills.js'
 import { Drains } from './read/fill/drains.js'
+import { Refreshes } from './read/refresh/refreshes.js'
 import type { CacheStore } from './store/contract.js'
 import { WriteRuntime, type WriteRuntimeOptions } from './write/write-runtime.js'
 
@@ -20,6 +21,7 @@ export interface RuntimeOptions extends WriteRuntimeOptions {
 export class Runtime extends WriteRuntime {
   readonly stats = new Stats()
   readonly fills: FillsInFlight
+  readonly refreshes = new Refreshes()
   /** Undefined if the store has no leases. */
   readonly leases: LeasedFills | undefined
   readonly drains = new Drains()

@@ -48,7 +48,16 @@ t.test('every program in the documentation type-checks and runs', async (t) => {
   // Inside the checkout, so that the package's own name leads to dist/.
   const folder = t.testdir({
     'tsconfig.json': JSON.stringify({
-      compilerOptions: { target: 'es2022', module: 'nodenext', strict: true, skipLibCheck: true, types: ['node'] },
+      compilerOptions: {
+        target: 'es2022',
+        module: 'nodenext',
+        strict: true,
+        skipLibCheck: true,
+        types: ['node'],
+        // As applications of NestJS have them.
+        experimentalDecorators: true,
+        emitDecoratorMetadata: true
+      },
       include: ['*.mts']
     }),
     // Any free port does where a page says 3000.

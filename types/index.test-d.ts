@@ -179,3 +179,17 @@ expectTypeOf<ApiCacheOptions>().toExtend<ReadDefaults>()
 expectTypeOf<'user-cache'>().toExtend<Invalidation>()
 expectTypeOf(apiCache.decodeEntry).returns.toExtend<Entry | undefined>()
 expectTypeOf(new apiCache.MemoryStore({ maxBytes: 1024 })).toExtend<CacheStore>()
+
+// A scope may be what a user's id is, or nothing
+app.get('/scope', { config: { cache: { namespace: 'a', expire: 1, scope: (): number | undefined => undefined } } }, async () => 1)
+app.get('/scope', { config: { cache: { namespace: 'a', expire: 1, scope: (): string | null => null } } }, async () => 1)
+// @ts-expect-error true is no scope
+app.get('/scope', { config: { cache: { namespace: 'a', expire: 1, scope: () => true } } }, async () => 1)
+
+// Inside a handler
+app.get('/inside', async (_request, reply) => {
+  expectTypeOf(reply.cached({ namespace: 'a', expire: 1 }, () => 1)).toEqualTypeOf<Promise<number>>()
+  expectTypeOf(reply.cachedValue({ namespace: 'a', expire: 1, key: () => 'a' }, async () => 'a')).toEqualTypeOf<Promise<string>>()
+  // @ts-expect-error all hooks have run
+  return reply.cached({ namespace: 'a', expire: 1, serveFrom: 'onRequest' }, () => 1)
+})

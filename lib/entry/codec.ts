@@ -43,7 +43,8 @@ type Head = [
 ]
 
 /** What not every entry has. */
-type More = Pick<Entry, 'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary'>
+type More = Pick<Entry,
+  'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary' | 'staleWindows' | 'fillTime'>
 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
@@ -51,8 +52,8 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
     entry.versions, entry.route, entry.application ?? '', entry.status, KINDS.indexOf(entry.kind),
     entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
   ]
-  const { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary } = entry
-  const more: More = { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary }
+  const { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime } = entry
+  const more: More = { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime }
   if (Object.values(more).some((field) => field !== undefined)) parts.push(more)
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
@@ -76,17 +77,17 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
-  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more] = head
+  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more = {}] = head
   return {
     route,
     application: application === '' ? undefined : application,
     versions,
     status,
     headers,
-    defaultHeaders: more?.defaultHeaders,
-    removedHeaders: more?.removedHeaders,
-    extendedHeaders: more?.extendedHeaders,
-    responseHeaders: more?.responseHeaders,
+    defaultHeaders: more.defaultHeaders,
+    removedHeaders: more.removedHeaders,
+    extendedHeaders: more.extendedHeaders,
+    responseHeaders: more.responseHeaders,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
     text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
@@ -94,7 +95,9 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     staleAt,
     deleteAt,
     initialAge,
-    vary: more?.vary,
+    vary: more.vary,
+    staleWindows: more.staleWindows,
+    fillTime: more.fillTime,
     residentSince: residentSince(storedAt)
   }
 }
@@ -142,7 +145,9 @@ const MORE = new Map<string, (value: unknown) => boolean>([
   ['removedHeaders', areHeaderNames],
   ['extendedHeaders', areExtensions],
   ['responseHeaders', areHeaderNames],
-  ['vary', (value) => isNames(value, MAX_VARY)]
+  ['vary', (value) => isNames(value, MAX_VARY)],
+  ['staleWindows', areStaleWindows],
+  ['fillTime', (value) => isIntegerWithin(value, 0, Number.MAX_SAFE_INTEGER)]
 ])
 
 function areHeaderNames (value: unknown): boolean {
@@ -171,6 +176,11 @@ function areTimes (storedAt: unknown, staleAt: unknown, deleteAt: unknown): bool
   const times = [storedAt, staleAt, deleteAt] as number[]
   return times.every(Number.isSafeInteger) && times[0]! <= times[1]! && times[1]! <= times[2]! &&
     times[2]! - times[0]! <= ONE_YEAR_IN_SECONDS * 1000
+}
+
+function areStaleWindows (value: unknown): boolean {
+  return isRecord(value) && Object.keys(value).length === 2 &&
+    isSeconds(value['whileRevalidate']) && isSeconds(value['ifError'])
 }
 
 function isHeaders (value: unknown): boolean {

@@ -1,3 +1,4 @@
+import type { StaleWindows } from '../http/freshness.js'
 import type { Extension } from '../http/headers.js'
 
 /** Header values by name; names are in lower case. */
@@ -33,6 +34,10 @@ export interface Entry {
   readonly staleAt: number
   /** The entry must not be used from then on, and a store may delete it. */
   readonly deleteAt: number
+  /** For how long after `staleAt` it may be used; not at all without it. */
+  readonly staleWindows?: StaleWindows | undefined
+  /** Milliseconds that the fill took, if the policy needs that. */
+  readonly fillTime?: number | undefined
   /** Its age in seconds at `storedAt` (RFC 9111 section 4.2.3, corrected_initial_age). */
   readonly initialAge: number
   /**
@@ -80,6 +85,11 @@ export function agesOf (entry: Entry): Ages {
     age: entry.initialAge + Math.floor(resident / 1000),
     freshness: Math.ceil((entry.staleAt - entry.storedAt - resident) / 1000)
   }
+}
+
+/** Seconds since the entry became stale. */
+export function staleFor (entry: Entry): number {
+  return (residentTime(entry) - (entry.staleAt - entry.storedAt)) / 1000
 }
 
 /** Milliseconds until the entry must not be used any more; 0 or less if that time has passed. */

@@ -30,7 +30,7 @@ export function watchEarlyRoutes (fastify: FastifyInstance, log: Log): void {
     const { config, method, url } = request.routeOptions
     if (config.cache === undefined || config[kApplied] === true) return done()
     const route = `${request.method} ${url}`
-    if (![method].flat().every((one) => isReading(one))) return done(new EarlyRouteError(route))
+    if (![method].flat().some((one) => isReading(one))) return done(new EarlyRouteError(route))
     if (!warned.has(config)) {
       warned.add(config)
       log.earlyRoute(request.log, route)

@@ -1,7 +1,7 @@
 import type { RouteHandlerMethod } from 'fastify'
 
 /** Under which NestJS keeps what `@RouteConfig()` says, on the method and on the handler that it makes of it. */
-const CONFIG = '__fastify_route_config__'
+export const FASTIFY_ROUTE_CONFIG = '__fastify_route_config__'
 /** The method with which its FastifyAdapter declares a route. */
 const DECLARES = 'injectRouteOptions'
 
@@ -14,7 +14,7 @@ type Metadata = typeof Reflect & { hasMetadata?: (key: string, target: object) =
  * plugin has wrapped it; else it shows in who is adding the route.
  */
 export function isOfNest (handler: RouteHandlerMethod): boolean {
-  return (Reflect as Metadata).hasMetadata?.(CONFIG, handler) === true || isCalledFrom(DECLARES)
+  return (Reflect as Metadata).hasMetadata?.(FASTIFY_ROUTE_CONFIG, handler) === true || isCalledFrom(DECLARES)
 }
 
 function isCalledFrom (name: string): boolean {

@@ -13,7 +13,8 @@ export type Serializer = (payload: unknown) => string | Buffer
 export type PreSerializationHook = (this: unknown, request: FastifyRequest, ...rest: readonly unknown[]) => unknown
 
 interface RouteContext {
-  readonly onSend?: readonly unknown[] | null
+  onSend?: readonly unknown[] | null
+  onError?: readonly unknown[] | null
   preSerialization?: readonly PreSerializationHook[] | null
 }
 
@@ -109,6 +110,31 @@ export function wrapPreSerialization (
   if (context?.preSerialization == null || wrapped.has(context)) return
   wrapped.add(context)
   context.preSerialization = context.preSerialization.map((hook) => wrap(hook))
+}
+
+/** Hooks that a route of its own request gets after it was declared. */
+export interface LateHooks {
+  readonly preSerialization: PreSerializationHook
+  readonly onSend: (others: readonly unknown[]) => unknown[]
+  readonly onError: unknown
+}
+
+const equipped = new WeakSet<RouteContext>()
+
+/**
+ * Gives the request's route hooks after all of its own, once.
+ * @returns whether that is possible
+ */
+export function equipRoute (request: FastifyRequest, { preSerialization, onSend, onError }: LateHooks): boolean {
+  const context = routeContext(request)
+  if (context?.onSend === undefined) return false
+  if (equipped.has(context)) return true
+  equipped.add(context)
+  // New lists: responses that are being sent go through the old ones.
+  context.preSerialization = [...context.preSerialization ?? [], preSerialization]
+  context.onSend = onSend(context.onSend ?? [])
+  context.onError = [...context.onError ?? [], onError]
+  return true
 }
 
 /** How many preSerialization hooks all routes of an instance have. */

@@ -5,15 +5,20 @@ import { requestDirectives } from '../http/request-directives.js'
 import type { CachedRoute } from '../read/exchange.js'
 import { sendEntry } from '../read/hit.js'
 import { lookup } from '../read/lookup.js'
+import { isDueEarly } from '../read/refresh/early.js'
+import { isReading } from './methods.js'
 import { kFound, kResponseStage } from './state.js'
 
 /** For `serveFrom: 'onRequest'`: serves a HIT before parsing, validation and later hooks. */
 export function serveOnRequest (route: CachedRoute): onRequestAsyncHookHandler {
   return async function apiCacheOnRequest (request, reply) {
+    if (!isReading(request.method)) return
     const exchange = { route, request, reply }
     const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
     const found = await lookup(exchange, directives)
-    if (found.outcome !== 'hit') {
+    const { earlyRefresh } = route.policy
+    // Only the handler refreshes: this request has passed no guards yet.
+    if (found.outcome !== 'hit' || (earlyRefresh > 0 && isDueEarly(found, earlyRefresh))) {
       request[kFound] = found
       return
     }

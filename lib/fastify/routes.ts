@@ -36,11 +36,12 @@ export function applyPolicy (registration: Registration, route: RouteOptions, in
     throw new WrongMethodError(name,
       `config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got ${describe(policy)}`)
   }
-  if (methods.every(isReading)) applyReadPolicy(registration, name, route, instance)
-  else if (methods.every(isWriting)) applyWritePolicy(runtime, name, policy as WritePolicy, route)
+  if (methods.every(isWriting)) applyWritePolicy(runtime, name, policy as WritePolicy, route)
+  // A route of @fastify/websocket answers nothing that could be cached.
+  else if ('websocket' in route && route.websocket === true) return
+  else if (methods.some(isReading)) applyReadPolicy(registration, name, route, instance)
   else {
-    throw new WrongMethodError(name, 'config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; ' +
-      'declare one route for each kind')
+    throw new WrongMethodError(name, 'config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE')
   }
   markApplied(route)
 }
@@ -52,10 +53,10 @@ function applyReadPolicy (
   const given = route.config!.cache as ReadPolicy
   if ('invalidate' in given || 'invalidateTags' in given) {
     throw new WrongMethodError(name, 'invalidate and invalidateTags belong on POST, PUT, PATCH or DELETE; ' +
-      "a GET is cached with { namespace: 'user-cache', expire: '15m' }")
+      "a GET is cached with { namespace: 'user-cache', expire: '15m' }; declare one route for each kind")
   }
+  if (given.serveFrom !== 'onRequest' && !guardsAreHooks && isOfNest(route.handler)) throw new NestRouteError(name)
   const policy = compileReadPolicy(name, given, defaults)
-  if (policy.serveFrom === 'handler' && !guardsAreHooks && isOfNest(route.handler)) throw new NestRouteError(name)
   const cached = cachedRoute(policy, route, runtime)
   route.handler = cachedHandler(cached, cached.explainer?.watching(route.handler) ?? route.handler)
   if (policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(cached))

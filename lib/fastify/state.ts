@@ -15,7 +15,6 @@ export const kResponseStage = Symbol('fastify-api-cache.responseStage')
 export const kWrite = Symbol('fastify-api-cache.write')
 /** The run of a write's handler; set when the handler is called. */
 export const kRun = Symbol('fastify-api-cache.run')
-
 declare module 'fastify' {
   interface FastifyRequest {
     [kFound]: Found | undefined

@@ -1,6 +1,6 @@
 import { textOf, type HeaderValue } from './headers.js'
 
-/** The supported directives of a Cache-Control header (RFC 9111 section 5.2), of requests and responses. */
+/** The supported directives of a Cache-Control header (RFC 9111 section 5.2, RFC 5861), of requests and responses. */
 export interface CacheControl {
   readonly noStore: boolean
   readonly noCache: boolean
@@ -10,11 +10,16 @@ export interface CacheControl {
   readonly maxAge: number | undefined
   readonly sMaxAge: number | undefined
   readonly minFresh: number | undefined
+  /** `must-revalidate` or `proxy-revalidate`: a stale response must not be used. */
+  readonly mustRevalidate: boolean
+  readonly staleWhileRevalidate: number | undefined
+  readonly staleIfError: number | undefined
 }
 
 /** Other directives are ignored, so that a long header takes no memory. */
 const UNDERSTOOD = new Set([
-  'no-store', 'no-cache', 'private', 'must-understand', 'only-if-cached', 'max-age', 's-maxage', 'min-fresh'
+  'no-store', 'no-cache', 'private', 'must-understand', 'only-if-cached', 'max-age', 's-maxage', 'min-fresh',
+  'must-revalidate', 'proxy-revalidate', 'stale-while-revalidate', 'stale-if-error'
 ])
 
 /** One directive: a name, an optional value (a token or a quoted string), and anything invalid after it. */
@@ -31,7 +36,10 @@ const NOTHING: CacheControl = {
   onlyIfCached: false,
   maxAge: undefined,
   sMaxAge: undefined,
-  minFresh: undefined
+  minFresh: undefined,
+  mustRevalidate: false,
+  staleWhileRevalidate: undefined,
+  staleIfError: undefined
 }
 
 export function cacheControl (value: HeaderValue): CacheControl {
@@ -51,7 +59,10 @@ export function cacheControl (value: HeaderValue): CacheControl {
     onlyIfCached: given.has('only-if-cached'),
     maxAge: seconds(given.get('max-age')),
     sMaxAge: seconds(given.get('s-maxage')),
-    minFresh: seconds(given.get('min-fresh'))
+    minFresh: seconds(given.get('min-fresh')),
+    mustRevalidate: given.has('must-revalidate') || given.has('proxy-revalidate'),
+    staleWhileRevalidate: seconds(given.get('stale-while-revalidate')),
+    staleIfError: seconds(given.get('stale-if-error'))
   }
 }
 

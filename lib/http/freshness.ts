@@ -29,3 +29,27 @@ function expiresIn (headers: Headers, now: number): number {
 function generatedAt (headers: Headers, now: number): number {
   return headers.date === undefined ? now : httpDate(textOf(headers.date)!) ?? now
 }
+
+/** For how many seconds a stale response may be used. */
+export interface StaleWindows {
+  /** While it is being refreshed. */
+  readonly whileRevalidate: number
+  /** If its refresh fails. */
+  readonly ifError: number
+}
+
+const NEVER: StaleWindows = { whileRevalidate: 0, ifError: 0 }
+
+/**
+ * For how long a response may be used after it has become stale: what it says itself (RFC 5861), else the policy.
+ * `must-revalidate`, `proxy-revalidate` and `s-maxage` forbid it (RFC 9111 section 4.2.4).
+ */
+export function staleWindows (directives: CacheControl, policy: StaleWindows): StaleWindows {
+  if (directives.mustRevalidate || directives.sMaxAge !== undefined) return NEVER
+  const { staleWhileRevalidate, staleIfError } = directives
+  if (staleWhileRevalidate === undefined && staleIfError === undefined) return policy
+  return {
+    whileRevalidate: Math.min(staleWhileRevalidate ?? policy.whileRevalidate, ONE_YEAR_IN_SECONDS),
+    ifError: Math.min(staleIfError ?? policy.ifError, ONE_YEAR_IN_SECONDS)
+  }
+}

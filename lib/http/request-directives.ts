@@ -21,3 +21,9 @@ export function accepts ({ noCache, maxAge, minFresh }: CacheControl, age: numbe
   if (noCache || (maxAge !== undefined && age > maxAge)) return false
   return minFresh === undefined || freshness >= minFresh
 }
+
+/** Whether a request asks for a WebSocket or for server-sent events: no stored response is an answer to it. */
+export function asksForConnection ({ upgrade, accept }: RequestHeaders): boolean {
+  return (upgrade !== undefined && /\bwebsocket\b/i.test(String(upgrade))) ||
+    (accept !== undefined && accept.includes('text/event-stream'))
+}

@@ -60,7 +60,7 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
       let identity = readablePart(request)
       if (policy.host) identity += originPart(request)
       identity += constant ??= constantPart(request)
-      if (typeof scope === 'function') identity += ` scope=${escape(text('scope', scope(request)))}`
+      if (typeof scope === 'function') identity += ` scope=${escape(scopeText(scope(request)))}`
       for (const name of vary) identity += headerPart(request, name)
       const { namespace, entries, version } = fixedNamespace ??
         inNamespace(keyspace, text('namespace', (policy.namespace as (request: FastifyRequest) => string)(request)))
@@ -134,6 +134,10 @@ const CREDENTIALS: NoKey = { bypass: 'credentials' }
 function inNamespace (keyspace: Keyspace, namespace: string): { namespace: string, entries: string, version: string } {
   return { namespace, entries: keyspace.entries(namespace), version: keyspace.version(namespace) }
 }
+
+/** A number is a scope like its text: a user's id is the same in every form. */
+const scopeText = (value: unknown): string =>
+  text('scope', typeof value === 'number' && Number.isFinite(value) ? String(value) : value)
 
 function text (field: string, value: unknown): string {
   if (!isText(value)) throw unexpectedReturn(field, 'a non-empty string', value)

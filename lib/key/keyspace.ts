@@ -81,6 +81,9 @@ export class Keyspace {
   }
 }
 
+/** The beginning that an entry's key shares with all others of its namespace, as of `Keyspace.entries`; '' if none. */
+export const beginningOf = (key: string): string => key.slice(0, key.indexOf(':', key.indexOf('|')) + 1)
+
 const groupOf = (tag: string): number => crc32(tag) % TAG_GROUPS
 
 function shortened (text: string, limit: number): string {

@@ -41,7 +41,7 @@ export function publishDecision ({ route, request, reply }: Exchange, decided: D
 }
 
 function cacheStatusOf ({ outcome, forwarded: fwd, detail, collapsed, stored, ttl }: Decision): CacheStatus {
-  if (outcome !== 'hit') return { fwd, stored, detail }
+  if (outcome !== 'hit') return { fwd, stored, collapsed, detail }
   return collapsed ? { fwd: 'uri-miss', collapsed, ttl, detail } : { hit: true, ttl, detail }
 }
 

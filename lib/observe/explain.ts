@@ -54,7 +54,8 @@ export class Explainer {
   /** Logs the decision about a request; returns its Cache-Status with the key and more detail. */
   explain (request: FastifyRequest, status: CacheStatus, key: CacheKey | undefined): CacheStatus {
     const { route, policy } = this
-    const decision = status.hit === true || status.collapsed === true ? 'HIT' : 'MISS'
+    // A failure that was shared has no time to live.
+    const decision = status.hit === true || status.ttl !== undefined ? 'HIT' : 'MISS'
     const shown = key && shownKey(key)
     const scope = typeof policy.scope === 'string' ? policy.scope : (shown?.scope ?? 'none')
     this.#log.explanation(request.log, decision, { route, decision, ...status, ...shown, scope })

@@ -109,6 +109,15 @@ export class Log implements Listener {
     else log.warn({ err, route }, `${failed}; the handler did not run, so nothing is invalidated`)
   }
 
+  /** @param cause what the handler threw, or the entry of its response */
+  refreshFailed (
+    log: Logger, route: string, cause: { readonly error: unknown } | { readonly entry: { readonly status: number } }
+  ): void {
+    if (!this.#isDue(`refresh ${route}`, STORE_INTERVAL)) return
+    const fields = 'error' in cause ? { err: cause.error, route } : { status: cause.entry.status, route }
+    log.error(fields, 'api cache: a refresh failed')
+  }
+
   unsettledHandler (log: Logger, route: string): void {
     if (!this.#isDue(`unsettled ${route}`, POLICY_INTERVAL)) return
     log.warn({ route }, 'api cache: the handler of a write has not settled for minutes, so the write counts as done')
@@ -117,6 +126,26 @@ export class Log implements Listener {
   earlyRoute (log: Logger, route: string): void {
     log.warn({ route }, 'api cache: this route was declared before the plugin was loaded, so it is not cached; ' +
       'await app.register(apiCache) before declaring routes')
+  }
+
+  /** Once per route. The names of the cookies, not their values. */
+  setCookie (log: Logger, route: string, cookies: readonly string[]): void {
+    if (!this.#isDue(`set-cookie ${route}`, Infinity)) return
+    log.info({ route, cookies: cookies.slice(0, MAX_NAMES) }, 'api cache: a response is not stored, as it sets ' +
+      'cookies; name those in ignoreSetCookie that hooks set for each caller and that do not make a response private')
+  }
+
+  /** Once per route: such values are made again for each request. */
+  notPlain (log: Logger, route: string): void {
+    if (!this.#isDue(`not plain ${route}`, Infinity)) return
+    log.warn({ route }, 'api cache: a value is not cached, as JSON would give back something else (an instance of ' +
+      'a class, a date, bytes); cache plain data; in NestJS import ApiCacheModule before other interceptors')
+  }
+
+  unequipped (log: Logger): void {
+    if (!this.#isDue('unequipped', POLICY_INTERVAL)) return
+    log.warn('api cache: this version of Fastify has no place for the hooks of reply.cached, so it caches nothing; ' +
+      'give the route a policy in config.cache')
   }
 
   /** No warning: a hook that does the same for everyone is fine, and this is logged at each start. */

@@ -1,6 +1,6 @@
 import { closest } from 'fastest-levenshtein'
 import { InvalidFieldError, MissingFieldError, UnknownFieldError } from '../errors.js'
-import { toSettle } from './duration.js'
+import { ONE_YEAR_IN_SECONDS, toSeconds, toSettle } from './duration.js'
 
 /** What one field of an options object accepts, and how an error describes that. */
 export interface Field {
@@ -74,6 +74,16 @@ export const settleField: Field = {
 }
 
 /** A field with a few values to choose from. */
+export const duration: Field = {
+  accepts: (value) => (typeof value === 'number' || typeof value === 'string') && toSeconds(value) !== undefined,
+  expects: `whole seconds from 1 to ${ONE_YEAR_IN_SECONDS} or a duration such as '15m' or '1 day'`
+}
+
+export const durationOrNone: Field = {
+  accepts: (value) => value === 0 || duration.accepts(value),
+  expects: `0 or ${duration.expects}`
+}
+
 export const oneOf = (...choices: string[]): Field => ({
   accepts: (value) => choices.includes(value as string),
   expects: choices.map((choice) => `'${choice}'`).join(' or ')

@@ -1,13 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
-import { ONE_YEAR_IN_SECONDS, toSeconds, type Duration } from './duration.js'
+import { compileStale, staleFields, type CompiledStalePolicy, type StaleDefaults } from './stale-policy.js'
+import { toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
 import {
-  checkFields, isBoolean, isCount, isFunction, isText, isTextList, oneOf, type Field, type Fields
+  checkFields, duration, durationOrNone, isBoolean, isCount, isFunction,
+  isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
-export interface ReadDefaults {
+export interface ReadDefaults extends StaleDefaults {
   /**
    * How long an entry is fresh if the handler sets neither Cache-Control nor Expires. Required on
    * the plugin or on the route.
@@ -16,10 +18,11 @@ export interface ReadDefaults {
   /**
    * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie, even if a
    * hook has removed it, go to the handler, and their responses are not stored. `'shared'`:
-   * everyone who may use the route. A function: one entry for each string that it returns (a user
-   * id, a tenant). If it returns anything else, or throws, the request bypasses the cache.
+   * everyone who may use the route. A function: one entry for each string or number that it returns (a
+   * user id, a tenant); 7 and '7' are one. If it returns anything else, such as undefined for a request
+   * without a user, or throws, the request bypasses the cache.
    */
-  scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string)
+  scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string | number | null | undefined)
   /** The query parameters that are part of the key; default: all. */
   query?: readonly string[]
   /** Names, or patterns such as `utm_*`, of query parameters that are not part of the key; default: none. */
@@ -40,6 +43,11 @@ export interface ReadDefaults {
   maxBytes?: number
   /** The statuses that may be stored; default `[200]`. */
   statuses?: readonly number[]
+  /**
+   * Names of cookies that hooks set for each caller and that do not make a response private, such as
+   * `sessionId`: a response that sets only these may be stored, and each caller gets its own; default: none.
+   */
+  ignoreSetCookie?: readonly string[]
   /** `'ignore'` ignores Cache-Control and Pragma of requests; default `'obey'`. */
   requestDirectives?: 'obey' | 'ignore'
   /**
@@ -77,7 +85,7 @@ export interface ReadPolicy extends ReadDefaults {
 /** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'host' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
-  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & {
+  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & CompiledStalePolicy & {
     /** The tags that are known from the request. */
     readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
     /** The tags that are known from the payload only. */
@@ -92,6 +100,8 @@ export type CompiledReadPolicy =
     readonly callersVary: readonly string[]
     readonly vary: readonly string[]
     readonly statuses: ReadonlySet<number>
+    /** Whether a cookie that a response sets does not make it private. */
+    readonly ignoresCookie: (name: string) => boolean
     readonly keepsParameter: ((name: string) => boolean) | undefined
     readonly obeysRequest: boolean
   }
@@ -100,11 +110,6 @@ export type CompiledReadPolicy =
 const CREDENTIALS = ['authorization', 'cookie']
 
 const DEFAULT_MAX_BYTES = 1024 * 1024
-
-const duration: Field = {
-  accepts: (value) => (typeof value === 'number' || typeof value === 'string') && toSeconds(value) !== undefined,
-  expects: `whole seconds from 1 to ${ONE_YEAR_IN_SECONDS} or a duration such as '15m' or '1 day'`
-}
 
 const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
 
@@ -130,8 +135,10 @@ export const defaultsFields: Fields<ReadDefaults> = {
     accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isStorableStatus),
     expects: 'a list of statuses from 200 to 599 without 206 and 304'
   },
+  ignoreSetCookie: textList,
   requestDirectives: oneOf('obey', 'ignore'),
-  clientExpire: { accepts: (value) => value === 0 || duration.accepts(value), expects: `0 or ${duration.expects}` },
+  clientExpire: durationOrNone,
+  ...staleFields,
   coalesce: oneOf('process', 'fleet')
 }
 
@@ -170,7 +177,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
   const {
     namespace, expire, query, ignoreQuery, requestDirectives, key, when, revision, scope = 'anonymous',
     clientExpire = 0, vary = [], host = true, statuses = [200], maxBytes = DEFAULT_MAX_BYTES,
-    serveFrom = 'handler', coalesce = 'process', tags = []
+    serveFrom = 'handler', coalesce = 'process', tags = [], ignoreSetCookie
   } = merged
   const varyNames = [...new Set(vary.map((name) => name.toLowerCase()))].sort()
   return {
@@ -182,11 +189,13 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     host,
     revision,
     statuses: new Set(statuses),
+    ignoresCookie: memberOf(ignoreSetCookie),
     maxBytes,
     keepsParameter: parameterFilter(query, ignoreQuery),
     obeysRequest: requestDirectives !== 'ignore',
     serveFrom,
     coalesce,
+    ...compileStale(merged),
     key,
     ...compileTags(tags),
     when
@@ -222,6 +231,11 @@ function parameterFilter (
   const ignored = ignoreQuery.map(matcher)
   if (kept === undefined && ignored.length === 0) return undefined
   return (name) => (kept === undefined || kept.has(name)) && !ignored.some((matches) => matches(name))
+}
+
+function memberOf (names: readonly string[] = []): (name: string) => boolean {
+  const set = new Set(names)
+  return (name) => set.has(name)
 }
 
 function withoutUndefined<T extends object> (value: T): T {

@@ -1,12 +1,12 @@
 import type { RouteHandlerMethod } from 'fastify'
-import { kFound } from '../fastify/state.js'
-import { requestDirectives } from '../http/request-directives.js'
-import { coalesce } from './coalesce/coalesce.js'
-import { bypassFor, type CachedRoute, type Exchange } from './exchange.js'
+import { OnlyIfCachedError } from '../errors.js'
+import { isReading } from '../fastify/methods.js'
+import type { CachedRoute, Exchange } from './exchange.js'
 import { fill } from './fill/fill.js'
-import { sendEntry } from './hit.js'
-import { lookup } from './lookup.js'
-import { passThrough, refuseOnlyIfCached } from './pass-through.js'
+import { presentEntry, sendEntry } from './hit.js'
+import { passThrough, publishRefused, refuseOnlyIfCached, sendFailure } from './pass-through.js'
+import { injected, type Handle } from './refresh/refresh.js'
+import { resolve } from './resolve.js'
 
 /**
  * The handler of a cached route: serves a stored response, waits for the fill of another request, or
@@ -15,24 +15,48 @@ import { passThrough, refuseOnlyIfCached } from './pass-through.js'
  * authenticated.
  */
 export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod): RouteHandlerMethod {
-  return async function cached (request, reply) {
-    const exchange: Exchange = { route, request, reply }
+  return function cached (request, reply) {
+    // A route may be for other methods, too.
+    if (!isReading(request.method)) return handler.call(this, request, reply)
     // A handler that returns nothing sends the response itself.
-    const run = (): unknown => handler.call(this, request, reply) ?? reply
+    const handle: Handle = (request, reply) => handler.call(this, request, reply) ?? reply
+    return respond({ route, request, reply }, () => handle(request, reply), handle)
+  }
+}
 
-    const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
-    // With `attachValidation` the handler responds to invalid requests itself.
-    const found = request.validationError != null
-      ? bypassFor('validation')
-      : await (request[kFound] ?? lookup(exchange, directives))
-    if (found.outcome === 'hit') return sendEntry(exchange, found)
-    // RFC 9111 section 5.2.1.7.
-    if (directives?.onlyIfCached === true) return refuseOnlyIfCached(exchange, found)
-    if (found.outcome === 'bypass' || request.method !== 'GET') return passThrough(exchange, found, run)
+/**
+ * Responds to a request from the cache, or with what `run` answers; returns what Fastify is to send.
+ * @param handle runs the handler to refresh an entry; default: in a request of the application's own
+ */
+export async function respond (exchange: Exchange, run: () => unknown, handle: Handle = injected): Promise<unknown> {
+  const resolved = await resolve(exchange, exchange.request.method === 'GET', handle)
+  switch (resolved.outcome) {
+    case 'hit': return sendEntry(exchange, resolved)
+    case 'fill': return fill(exchange, resolved, run)
+    case 'failed': return sendFailure(exchange, resolved)
+    case 'refused': return refuseOnlyIfCached(exchange, resolved.found)
+    default: return passThrough(exchange, resolved, run)
+  }
+}
 
-    const joined = await coalesce(exchange, found)
-    if (joined.outcome === 'hit') return sendEntry(exchange, joined)
-    if (joined.outcome === 'bypass') return passThrough(exchange, joined, run)
-    return fill(exchange, joined, run)
+/**
+ * The same where a framework sends what this returns, after it has done more to the reply.
+ * @throws OnlyIfCachedError
+ */
+export async function presented (exchange: Exchange, run: () => unknown): Promise<unknown> {
+  const resolved = await resolve(exchange, exchange.request.method === 'GET', injected)
+  switch (resolved.outcome) {
+    case 'hit': return presentEntry(exchange, resolved)
+    case 'failed': return sendFailure(exchange, resolved)
+    case 'fill': {
+      let answer: unknown
+      // The framework may send something that it makes of the answer.
+      await fill(exchange, resolved, async () => { answer = await run() })
+      return answer
+    }
+    case 'refused':
+      publishRefused(exchange, resolved.found)
+      throw new OnlyIfCachedError(exchange.route.name)
+    default: return await passThrough(exchange, resolved, run)
   }
 }

@@ -1,10 +1,14 @@
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { isNodeStream } from '../fastify/payload.js'
+import { headerOn } from '../fastify/private-state.js'
 import { requestedRange } from '../http/range.js'
 import { isNotModified } from '../http/validators.js'
+import { rangeOf } from './stream-range.js'
 import { bytesOf, isWhole } from './whole.js'
 
-const CONDITIONS = ['if-none-match', 'if-modified-since', 'range', 'if-range']
+export const CONDITIONS = ['if-none-match', 'if-modified-since', 'range', 'if-range']
 
 /** Conditional headers that were removed from a request. */
 export type Conditions = ReadonlyArray<readonly [name: string, value: string | string[]]>
@@ -37,6 +41,8 @@ export interface Validators {
   readonly isForeign: boolean
   readonly etag: string | undefined
   readonly lastModified: string | undefined
+  /** Whether a stream is read to its end, because it is stored. */
+  readonly isStored: boolean
 }
 
 /**
@@ -45,19 +51,29 @@ export interface Validators {
  * RFC 9110 sections 13.2.2, 14.2, 15.3.7, 15.4.5 and 15.5.17.
  */
 export function conditioned (
-  request: FastifyRequest, reply: FastifyReply, payload: unknown, { etag, lastModified, isForeign }: Validators
+  request: FastifyRequest, reply: FastifyReply, payload: unknown, validators: Validators
 ): unknown {
+  const { etag, lastModified, isForeign, isStored } = validators
   const { headers } = request
   if (reply.statusCode !== 200) return payload
   if (isNotModified(headers, etag, lastModified)) return bodiless(reply.code(304))
   if (headers.range === undefined || request.method !== 'GET' || isForeign) return payload
-  if (!isWhole(payload)) return payload
-  const body = bytesOf(payload)
-  const range = requestedRange(headers, body.length, etag, lastModified)
+  const size = sizeOf(reply, payload, isStored)
+  if (size === undefined) return payload
+  const range = requestedRange(headers, size, etag, lastModified)
   if (range === undefined) return payload
-  if (range === 'unsatisfiable') return bodiless(reply.code(416).header('content-range', `bytes */${body.length}`))
-  reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${body.length}`)
-  return body.subarray(range.start, range.end + 1)
+  if (range === 'unsatisfiable') return bodiless(reply.code(416).header('content-range', `bytes */${size}`))
+  reply.code(206).header('content-range', `bytes ${range.start}-${range.end}/${size}`)
+  if (isWhole(payload)) return bytesOf(payload).subarray(range.start, range.end + 1)
+  reply.header('content-length', range.end - range.start + 1)
+  return rangeOf(payload as Readable, range)
+}
+
+/** The size of a body of which a range can be sent; undefined if that is not possible. */
+function sizeOf (reply: FastifyReply, payload: unknown, isStored: boolean): number | undefined {
+  if (isWhole(payload)) return bytesOf(payload).length
+  const declared = headerOn(reply, 'content-length')
+  return isStored || declared === undefined || !isNodeStream(payload) ? undefined : Number(declared)
 }
 
 /** The payload of a hook that answered the conditions itself: a stream is not sent, so it must be closed. */

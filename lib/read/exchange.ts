@@ -5,6 +5,7 @@ import type { CacheKey, KeyOf } from '../key/cache-key.js'
 import type { Explainer } from '../observe/explain.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import type { Runtime } from '../runtime.js'
+import type { Rejected, Thrown } from './coalesce/fill-failure.js'
 import type { Variants } from './variants.js'
 
 /** A cached route: its compiled policy and what its requests share. */
@@ -24,6 +25,8 @@ export interface Exchange {
   readonly route: CachedRoute
   readonly request: FastifyRequest
   readonly reply: FastifyReply
+  /** Whether code of the application goes on with the answer before it is sent: `reply.cached`. */
+  readonly goesOn?: true
 }
 
 /** An entry that may be used for the request. */
@@ -37,6 +40,16 @@ export interface Hit {
   readonly freshness: number
   /** Whether the request waited for the fill of another request. */
   readonly collapsed: boolean
+  /** Why it is used although it is stale. */
+  readonly detail?: string | undefined
+}
+
+/**
+ * An entry that was invalidated by nobody, but is too old. It may still be used in its stale windows.
+ * Freshness is 0 or less.
+ */
+export interface Stale extends Omit<Hit, 'outcome' | 'collapsed'> {
+  readonly outcome: 'stale'
 }
 
 /** No entry may be used for the request. */
@@ -55,6 +68,20 @@ export interface Bypass {
   readonly reason: string
 }
 
-export type Found = Hit | Miss | Bypass
+/** The fill that the request has waited for failed. */
+export interface Failed {
+  readonly outcome: 'failed'
+  readonly cause: Thrown | Rejected
+  readonly forwarded: Forwarded
+  readonly key: CacheKey
+}
+
+export type Found = Hit | Stale | Miss | Bypass
+
+/** A stale entry that is not used. */
+export function missFor ({ key, entry }: Stale): Miss {
+  const versions = key.versions.map((name) => entry.versions[name])
+  return { outcome: 'miss', forwarded: 'stale', detail: undefined, key, versions }
+}
 
 export const bypassFor = (reason: string): Bypass => ({ outcome: 'bypass', reason })

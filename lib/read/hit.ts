@@ -7,7 +7,7 @@ import {
 } from '../fastify/private-state.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
-import { extend, textOf, type HeaderValue } from '../http/headers.js'
+import { extend, textOf, type HeaderDifference, type HeaderValue } from '../http/headers.js'
 import { isNotModified } from '../http/validators.js'
 import { publishDecision } from '../observe/decide.js'
 import { withoutStream } from './conditions.js'
@@ -33,27 +33,54 @@ const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'applicatio
 export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const { request, reply } = exchange
   const { entry } = hit
-  if (entry.removedHeaders !== undefined) for (const name of entry.removedHeaders) reply.removeHeader(name)
-  const meetsHooks = hasOtherOnSendHooks(request)
-  const isDecided = meetsHooks || hasAnyHeader(reply, DECISIVE)
-  const headers = headersFor(entry, reply, headerOn(reply, 'content-type'))
+  const headers = headersFor(entry, reply)
+  const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
   if (!isDecided && isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
-  // Fastify puts status and headers of a `Response` on the reply after all hooks.
-  const isWrapped = entry.kind === 'response' && meetsHooks
-  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
-  if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
-  putHeaders(reply, headers)
-
-  reply[kResponseStage] = new HitStage(exchange, hit, payload)
+  const payload = present(exchange, hit, headers)
   return payload === undefined ? reply.send() : payload
 }
 
-/** @param givenType the Content-Type that hooks have set */
-function headersFor (entry: Entry, reply: FastifyReply, givenType: HeaderValue): ReplyHeaders {
-  const { headers, defaultHeaders, extendedHeaders } = entry
+/** The same for a framework that sends the payload itself: it may have set a status that it sets again. */
+export function presentEntry (exchange: Exchange, hit: Hit): unknown {
+  return present(exchange, hit, headersFor(hit.entry, exchange.reply))
+}
+
+function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
+  const payload = putEntry(exchange, hit.entry, headers)
+  exchange.reply[kResponseStage] = new HitStage(exchange, hit, payload)
+  return payload
+}
+
+/** Puts an entry's status and headers on the reply; returns the payload for hooks, undefined for an empty body. */
+export function putEntry (exchange: Exchange, entry: Entry, headers = headersFor(entry, exchange.reply)): unknown {
+  const { request, reply } = exchange
+  // Fastify puts status and headers of a `Response` on the reply after all hooks.
+  const isWrapped = entry.kind === 'response' && hasOtherOnSendHooks(request)
+  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
+  if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
+  putHeaders(reply, headers)
+  return payload
+}
+
+/** Removes the Content-Type that Fastify adds to strings and bytes: the handler sent something else, without one. */
+export function removeDefaultType (reply: FastifyReply): void {
+  if (DEFAULT_TYPES.has(headerOn(reply, 'content-type'))) reply.removeHeader('content-type')
+}
+
+/** Does to a reply's headers what a handler did to those of another. */
+export function applyDifference (reply: FastifyReply, { set, removed = [], extended }: HeaderDifference): void {
+  for (const name of removed) reply.removeHeader(name)
+  for (const name in extended) reply.header(name, extend(reply.getHeader(name), extended[name]!))
+  reply.headers(copied(set))
+}
+
+/** An entry's headers for a reply, without those that it removes. */
+export function headersFor (entry: Entry, reply: FastifyReply): ReplyHeaders {
+  const { headers, defaultHeaders, extendedHeaders, removedHeaders } = entry
+  if (removedHeaders !== undefined) for (const name of removedHeaders) reply.removeHeader(name)
   const copy = copied(headers)
   const type = defaultHeaders?.['content-type']
-  if (type !== undefined && givenType === undefined) copy['content-type'] = type
+  if (type !== undefined && headerOn(reply, 'content-type') === undefined) copy['content-type'] = type
   for (const name in extendedHeaders) copy[name] = extend(reply.getHeader(name), extendedHeaders[name]!)
   return copy
 }
@@ -100,7 +127,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   headers['cache-control'] = policy.clientCacheControl
   headers['age'] = age
   headers['cache-status'] = publishDecision(exchange, {
-    outcome: 'hit', detail: detailOf(entry), collapsed, key, ttl: freshness, age, bytes: body.length
+    outcome: 'hit', detail: detailOf(hit), collapsed, key, ttl: freshness, age, bytes: body.length
   })
   if (responseHeader !== false) headers[responseHeader] = 'HIT'
   if (isSame) {
@@ -112,7 +139,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   return payload
 }
 
-const detailOf = (entry: Entry): string | undefined => isSettlingEntry(entry) ? SETTLING : undefined
+const detailOf = ({ entry, detail }: Hit): string | undefined => isSettlingEntry(entry) ? SETTLING : detail
 
 function copied (stored: StoredHeaders): Record<string, HeaderValue> {
   // Not spread: V8 creates a hidden class for each object that grows after a spread, which takes 2 µs.
@@ -164,7 +191,7 @@ class HitStage implements ResponseStage {
     this.#hit = hit
     this.#sent = isResponse(payload) ? payload.body : payload
     this.#cacheStatus = publishDecision(exchange, {
-      outcome: 'hit', detail: detailOf(entry), collapsed, key, ttl: freshness, age, bytes: body.length
+      outcome: 'hit', detail: detailOf(hit), collapsed, key, ttl: freshness, age, bytes: body.length
     })
     this.#replyStatus = reply.statusCode
     this.#isTyped = headerOn(reply, 'content-type') !== undefined
@@ -181,8 +208,7 @@ class HitStage implements ResponseStage {
 
   onSend (given: unknown): unknown {
     const { reply } = this.#exchange
-    // Fastify adds a Content-Type to strings and bytes.
-    if (!this.#isTyped && DEFAULT_TYPES.has(headerOn(reply, 'content-type'))) reply.removeHeader('content-type')
+    if (!this.#isTyped) removeDefaultType(reply)
     const payload = withoutStream(reply, given)
     const left = this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
     if (left !== given) discard(given)
@@ -201,8 +227,8 @@ class HitStage implements ResponseStage {
   /** All hooks have run: completes the response. */
   #leave (payload: unknown): unknown {
     const { route: { policy }, reply } = this.#exchange
-    const { entry, age } = this.#hit
-    addDefaults(reply, forClients(policy, isSettlingEntry(entry)), entry.defaultHeaders)
+    const { entry, age, freshness } = this.#hit
+    addDefaults(reply, forClients(policy, isSettlingEntry(entry) || freshness <= 0), entry.defaultHeaders)
     setHeaderOn(reply, 'age', age)
     announce(this.#exchange, 'HIT', this.#cacheStatus)
     const { body } = entry

@@ -1,12 +1,12 @@
-import { agesOf, type Entry } from '../entry/entry.js'
+import { agesOf, timeToLive, type Entry } from '../entry/entry.js'
 import { headerOn, serializerOf } from '../fastify/private-state.js'
 import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
-import { accepts } from '../http/request-directives.js'
+import { accepts, asksForConnection } from '../http/request-directives.js'
 import { serializedKey, type CacheKey } from '../key/cache-key.js'
 import type { Lookup, MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
-import { bypassFor, type CachedRoute, type Exchange, type Found, type Miss } from './exchange.js'
+import { bypassFor, type CachedRoute, type Exchange, type Found, type Hit, type Miss, type Stale } from './exchange.js'
 import { areCurrent, payloadTagsOf } from './payload-tags.js'
 
 /** Why an entry is not used that another application filled. */
@@ -16,6 +16,7 @@ const OTHER_APPLICATION = 'other-application'
 export function lookup (exchange: Exchange, directives: CacheControl | undefined): MaybePromise<Found> {
   const { route: { runtime, policy, variants, keyOf, name }, request, reply } = exchange
   if (directives?.noStore === true) return bypassFor('no-store')
+  if (asksForConnection(request.headers)) return bypassFor('connection')
   const key = keyOf(request)
   if ('bypass' in key) {
     if ('fault' in key) runtime.log.policyFault(request.log, name, key.fault)
@@ -56,10 +57,8 @@ async function find (
   if (looked === UNAVAILABLE) return bypassFor('unavailable')
 
   const found = evaluate(route, key, looked, directives)
-  if (found.outcome === 'miss' && found.detail === OTHER_APPLICATION) {
-    log.otherApplication(application, looked.entry?.application)
-  }
-  if (found.outcome !== 'hit') {
+  if (found.outcome === 'miss') {
+    if (found.detail === OTHER_APPLICATION) log.otherApplication(application, looked.entry?.application)
     return route.variants.areTooMany(key, looked.versions) ? bypassFor('variants') : found
   }
   const { vary } = found.entry
@@ -77,16 +76,18 @@ async function find (
 /** Whether the entry that was found may be used (RFC 9111 section 4). */
 function evaluate (
   route: CachedRoute, key: CacheKey, { entry, versions }: Lookup, directives: CacheControl | undefined
-): Found {
+): Hit | Stale | Miss {
   const miss = (forwarded: Forwarded, detail?: string): Miss => ({ outcome: 'miss', forwarded, detail, key, versions })
   if (entry === undefined || (entry.vary !== undefined && key.base !== undefined)) return miss('uri-miss')
   if (entry.application !== route.runtime.application) return miss('uri-miss', OTHER_APPLICATION)
   if (entry.route !== route.name) return miss('uri-miss', 'other-route')
   if (!isFilledUnder(entry, key.versions, versions)) return miss('stale', 'invalidated')
   const { age, freshness } = agesOf(entry)
-  if (freshness <= 0) return miss('stale')
-  if (directives !== undefined && !accepts(directives, age, freshness)) return miss('request')
-  return { outcome: 'hit', entry, key, age, freshness, collapsed: false }
+  const isAccepted = directives === undefined || accepts(directives, age, freshness)
+  if (freshness <= 0) {
+    return isAccepted && timeToLive(entry) > 0 ? { outcome: 'stale', entry, key, age, freshness } : miss('stale')
+  }
+  return isAccepted ? { outcome: 'hit', entry, key, age, freshness, collapsed: false } : miss('request')
 }
 
 /** Whether an entry was filled under the current versions. */

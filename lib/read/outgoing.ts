@@ -67,27 +67,29 @@ export class Outgoing {
 
   /**
    * Applies the request's conditions after all hooks.
-   * @param addsEtag whether the response gets an ETag if nobody has set one
+   * @param isStored whether the response is stored, or comes from there: it gets an ETag if nobody has set one
    */
-  complete (payload: unknown, addsEtag: boolean): unknown {
+  complete (payload: unknown, isStored: boolean): unknown {
     let now = described(this.#reply)
     // Fastify removes the body of a HEAD in a hook.
     if (this.#request.method !== 'HEAD' || payload !== null) this.#note(payload, now)
     // There is nothing that a client could have already.
     if (this.#uncoded === undefined || this.#uncoded === null) return payload
     const isUnchanged = this.#isUnchanged()
-    if (addsEtag) now = this.#withEtag(isUnchanged, now)
+    if (isStored) now = this.#withEtag(isUnchanged, now)
     const isDecoded = !isWhole(payload) && this.#isRangeOfUncoded(isUnchanged, now)
     const leaving = isDecoded ? this.#decode() : payload
     const isWeakened = !isDecoded && this.#isOfUncoded(now)
     if (isWeakened) now = this.#weakened(now)
     if (!hasConditions(this.#request)) return leaving
     const { isForeign, ...validators } = this.#validators(isUnchanged, now)
-    return conditioned(this.#request, this.#reply, leaving, { ...validators, isForeign: isForeign || isWeakened })
+    return conditioned(this.#request, this.#reply, leaving, {
+      ...validators, isForeign: isForeign || isWeakened, isStored
+    })
   }
 
   /** The validators of the response. Those that the handler set are not valid for a body that hooks changed. */
-  #validators (isUnchanged: boolean, { etag, lastModified }: Described): Validators {
+  #validators (isUnchanged: boolean, { etag, lastModified }: Described): Omit<Validators, 'isStored'> {
     const sent = this.#sentHeaders
     const isForeign = !isUnchanged && etag !== undefined && etag === sent.etag
     return {

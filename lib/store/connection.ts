@@ -14,6 +14,11 @@ export interface ConnectionOptions {
   prefix?: string
   /** Milliseconds that a store operation may delay a request, or a call of a client; default 500. */
   timeout?: number
+  /**
+   * The share of Redis's time that the sweeps of this process may take, above 0 and at most 1;
+   * default 0.1. With less, memory is freed later.
+   */
+  sweepShare?: number
 }
 
 /** The default of `timeout`, in milliseconds. */
@@ -29,5 +34,9 @@ export const connectionFields: Fields<ConnectionOptions> = {
     accepts: (value) => isText(value) && /^[\w.:@/-]{1,64}$/.test(value),
     expects: 'up to 64 letters, digits and _ . : @ / -'
   },
-  timeout: { accepts: isCount, expects: 'whole milliseconds above 0' }
+  timeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
+  sweepShare: {
+    accepts: (value) => typeof value === 'number' && value > 0 && value <= 1,
+    expects: 'a number above 0 and at most 1, such as 0.1 for a tenth of the time of Redis'
+  }
 }

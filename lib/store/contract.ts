@@ -87,16 +87,30 @@ export interface CacheStore {
   set(key: string, entry: Entry): MaybePromise<unknown>
   /** The keys of entries and versions, including held ones, that begin with `prefix`; each at least once. */
   keys(prefix: string): AsyncIterable<string>
-  /** Deletes all entries whose key begins with `prefix` and that are not current; returns how many. */
-  sweep(prefix: string, isCurrent: IsCurrent): MaybePromise<number>
+  /**
+   * Deletes all entries whose key begins with `prefix` and that are not current; returns how many.
+   * @param hints may be ignored
+   */
+  sweep(prefix: string, isCurrent: IsCurrent, hints?: SweepHints): MaybePromise<number>
   /** Called when the server closes: releases what the store itself opened. */
   close?(): MaybePromise<void>
 }
 
 export type TakeoverListener = (isAffected: (name: string) => boolean) => void
 
-/** Whether an entry that was filled under these versions is still current. */
-export type IsCurrent = (versions: Readonly<Record<string, string>>) => boolean
+/** The versions that an entry was filled under, by their names. */
+export type FilledUnder = Readonly<Record<string, string>>
+
+/** Whether an entry is still current. To be asked after the entry has been read. */
+export type IsCurrent = (versions: FilledUnder) => MaybePromise<boolean>
+
+/** What makes a sweep cheaper, and its outcome better known. */
+export interface SweepHints {
+  /** The beginnings of the keys that need to be looked at, each of all entries of a namespace. Others are current. */
+  readonly namespaces?: ReadonlySet<string> | undefined
+  /** To be called for each entry that was deleted. */
+  readonly deleted?: ((versions: FilledUnder) => void) | undefined
+}
 
 /** Writes in progress, recorded before they begin. */
 export interface Intents {

@@ -41,6 +41,8 @@ export class GuardedStore {
   readonly #options: GuardedStoreOptions
   readonly #deadlines: Deadlines
   readonly #halfDeadlines: Deadlines
+  /** For `set`: no request waits for it, so it may take as long as its bytes keep moving. */
+  readonly #setDeadlines: Deadlines
   readonly #breaker: Breaker
   /** Resolves at the end of the current tick of the event loop. */
   #tickEnd: Promise<void> | undefined
@@ -52,6 +54,7 @@ export class GuardedStore {
     this.#options = options
     const { timeout } = options
     const progress = { transferred: () => store.transferred?.() ?? 0, longest: timeout }
+    this.#setDeadlines = new Deadlines(timeout, { ...progress, longest: Infinity })
     this.#deadlines = new Deadlines(timeout, progress)
     this.#halfDeadlines = new Deadlines(timeout / 2, progress)
     this.#breaker = new Breaker({
@@ -141,7 +144,7 @@ export class GuardedStore {
   ): Promise<T | Unavailable> {
     return new Promise((resolve) => {
       let expired = false
-      const deadline = (HALF.has(operation) ? this.#halfDeadlines : this.#deadlines).start((isReceiving) => {
+      const deadline = this.#deadlinesFor(operation).start((isReceiving) => {
         expired = true
         this.#publish({ state: 'failed', operation, reason: 'timed out' })
         // A store that is busy with large values answers.
@@ -164,6 +167,11 @@ export class GuardedStore {
         else reconnected.then(() => run(this.#store)).then(succeeded, failed)
       })
     })
+  }
+
+  #deadlinesFor (operation: Operation): Deadlines {
+    if (operation === 'set') return this.#setDeadlines
+    return HALF.has(operation) ? this.#halfDeadlines : this.#deadlines
   }
 
   #failed (operation: Operation, error: unknown, milliseconds: number): Unavailable {

@@ -1,7 +1,7 @@
 import { isFromFuture, type Entry } from '../entry/entry.js'
 import {
   isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise,
-  type TakeoverListener
+  type SweepHints, type TakeoverListener
 } from './contract.js'
 import { EntryCache, type MemoryOptions } from './entry-cache.js'
 
@@ -100,9 +100,9 @@ export class LocalTier implements CacheStore {
     return this.#store.keys(prefix)
   }
 
-  sweep (prefix: string, isCurrent: IsCurrent): MaybePromise<number> {
-    this.#entries.sweep(prefix, isCurrent)
-    return this.#store.sweep(prefix, isCurrent)
+  async sweep (prefix: string, isCurrent: IsCurrent, hints: SweepHints = {}): Promise<number> {
+    await this.#entries.sweep(prefix, isCurrent, { namespaces: hints.namespaces })
+    return await this.#store.sweep(prefix, isCurrent, hints)
   }
 
   close (): MaybePromise<void> {

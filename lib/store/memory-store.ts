@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Entry } from '../entry/entry.js'
 import {
-  CLOSED, isSettling, settlingVersion, type CacheStore, type Intents, type IsCurrent, type Lookup
+  CLOSED, isSettling, settlingVersion, type CacheStore, type Intents, type IsCurrent, type Lookup, type MaybePromise,
+  type SweepHints
 } from './contract.js'
 import { EntryCache, type MemoryOptions } from './entry-cache.js'
 
@@ -72,13 +73,13 @@ export class MemoryStore implements CacheStore {
   async * keys (prefix: string): AsyncIterable<string> {
     // Listed at once, because a version moves from one map to the other when its hold ends.
     const held = [...this.#held.keys()].filter((name) => this.#holdOn(name) !== undefined)
-    for (const name of [...this.#entries.keys(), ...this.#versions.keys(), ...held]) {
-      if (name.startsWith(prefix)) yield name
-    }
+    const names = [...this.#versions.keys(), ...held].filter((name) => name.startsWith(prefix))
+    yield * this.#entries.keys(prefix)
+    yield * names
   }
 
-  sweep (prefix: string, isCurrent: IsCurrent): number {
-    return this.#entries.sweep(prefix, isCurrent)
+  sweep (prefix: string, isCurrent: IsCurrent, hints: SweepHints = {}): MaybePromise<number> {
+    return this.#entries.sweep(prefix, isCurrent, hints)
   }
 
   readonly intents: Intents = {

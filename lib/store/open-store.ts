@@ -21,7 +21,7 @@ import { TrackedVersions } from './redis/tracked-versions.js'
 export async function openStore (
   fastify: FastifyInstance, options: ApiCacheOptions, keyspace: Keyspace, log: Log
 ): Promise<CacheStore> {
-  const { store, redis, local, timeout = DEFAULT_TIMEOUT } = options
+  const { store, redis, local, timeout = DEFAULT_TIMEOUT, sweepShare } = options
   if (store === 'memory') {
     if (local) {
       throw new InvalidFieldError('fastify-api-cache', 'local',
@@ -32,7 +32,7 @@ export async function openStore (
   if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
   const given = redis ?? registeredClient(fastify, options.redisNamespace)
   if (given !== undefined) {
-    const connected = await open(connectedStore(given, keyspace.prefix, log), timeout, log)
+    const connected = await open(connectedStore(given, keyspace.prefix, log, sweepShare), timeout, log)
     try {
       return behindLocalTier(connected, options, keyspace)
     } catch (error) {

@@ -332,6 +332,30 @@ const cases: Record<string, Case> = {
     assert.notEqual(asked, 0)
   },
 
+  async 'sweep waits for an isCurrent that answers later' (store, prefix) {
+    const version = `${prefix}!version:a`
+    const [old, kept] = [`${prefix}|a:GET /old`, `${prefix}|a:GET /new`]
+    await store.set(old, entryOf({ versions: { [version]: 'token-old' } }))
+    await store.set(kept, entryOf({ versions: { [version]: 'token-new' } }))
+    assert.equal(await store.sweep(`${prefix}|a:`, async (versions) => versions[version] === 'token-new'), 1)
+    assert.deepEqual(await list(store.keys(`${prefix}|`)), [kept])
+  },
+
+  async 'sweep of several namespaces deletes the entries of each, and names all of them or none' (store, prefix) {
+    const old = ['a:GET /1', 'a:GET /2', 'b:GET /1'].map((key) => [`${prefix}|${key}`, `old-${key}`] as const)
+    const kept = [`${prefix}|a:GET /new`, `${prefix}|c:GET /old`, `${prefix}|d:GET /`]
+    for (const [key, token] of old) await store.set(key, entryOf({ versions: { version: token } }))
+    for (const key of kept) await store.set(key, entryOf({ versions: { version: 'current' } }))
+    const deleted: string[] = []
+    const swept = await store.sweep(`${prefix}|`, ({ version }) => version === 'current', {
+      namespaces: new Set(['a', 'b', 'none'].map((name) => `${prefix}|${name}:`)),
+      deleted: ({ version }) => { deleted.push(version!) }
+    })
+    assert.equal(swept, old.length)
+    assert.deepEqual(await list(store.keys(`${prefix}|`)), kept)
+    if (deleted.length > 0) assert.deepEqual(deleted.sort(), old.map(([, token]) => token))
+  },
+
   async 'a held version counts as missing, and cannot be ensured until its writer has ended' (store, prefix) {
     const intents = partOf('intents', store.intents, ['begin', 'end'])
     if (intents === undefined) return
@@ -498,6 +522,8 @@ const ABSENT = {
   defaultHeaders: undefined,
   removedHeaders: undefined,
   extendedHeaders: undefined,
+  staleWindows: undefined,
+  fillTime: undefined,
   responseHeaders: undefined,
   vary: undefined
 }

@@ -1,7 +1,7 @@
 import type { Background } from '../background.js'
 import type { Keyspace } from '../key/keyspace.js'
 import type { Events } from '../observe/events.js'
-import { UNAVAILABLE, type GuardedStore } from '../store/guarded-store.js'
+import type { GuardedStore } from '../store/guarded-store.js'
 import type { Bumps } from './bumps.js'
 import { inBatches } from './in-batches.js'
 import { SweepQueue } from './sweep-queue.js'
@@ -18,12 +18,24 @@ export interface InvalidationParts {
 export interface Invalidated {
   /** Whether the store has confirmed it. Otherwise it is pending, and this process bypasses what it invalidates. */
   readonly delivered: boolean
-  /** The number of entries that the sweep afterwards deletes. Never rejects. */
+  /** The number of entries that the sweep afterwards deletes for it. Never rejects. */
   readonly swept: Promise<number>
 }
 
-/** Most namespaces of one invalidation that are swept one by one. For more, all entries are swept once. */
-const MANY_NAMESPACES = 20
+/** Waits for the sweep only if somebody asks for its outcome: a write leaves nothing behind that does. */
+class Outcome implements Invalidated {
+  readonly delivered: boolean
+  readonly #swept: Promise<() => Promise<number>>
+
+  constructor (delivered: boolean, swept: Promise<() => Promise<number>>) {
+    this.delivered = delivered
+    this.#swept = swept
+  }
+
+  get swept (): Promise<number> {
+    return this.#swept.then((count) => count())
+  }
+}
 
 /** Invalidates entries: bumps their versions, then sweeps them. */
 export class Invalidation {
@@ -32,7 +44,7 @@ export class Invalidation {
 
   constructor (parts: InvalidationParts) {
     this.#parts = parts
-    this.#sweeps = new SweepQueue(parts.store)
+    this.#sweeps = new SweepQueue(parts, parts.background)
   }
 
   /** @param settle milliseconds of a window, 0 for none */
@@ -41,7 +53,7 @@ export class Invalidation {
     for await (const [someNamespaces, someTags] of inBatches(namespaces, tags)) {
       delivered = await this.#parts.bumps.bump(this.namesOf(someNamespaces, someTags), settle) && delivered
     }
-    return { delivered, swept: this.sweep(namespaces, tags, delivered) }
+    return new Outcome(delivered, this.sweep(namespaces, tags, delivered))
   }
 
   /**
@@ -55,10 +67,11 @@ export class Invalidation {
     return delivered
   }
 
-  /** Invalidates everything, and deletes all entries, also those that were filled meanwhile. */
+  /** Invalidates everything, and sweeps all that was filled before. */
   async clear (settle: number): Promise<Invalidated> {
     const delivered = await this.invalidateAll(settle)
-    return { delivered, swept: this.#parts.background.run(this.#sweepAll()) }
+    const sweep = this.#sweeps.add(undefined)
+    return new Outcome(delivered, Promise.resolve(() => sweep.ended))
   }
 
   /** The keys of the versions of namespaces and tags. */
@@ -72,35 +85,31 @@ export class Invalidation {
     ]
   }
 
-  /** Sweeps the invalid entries of namespaces and tags; returns how many were deleted. Never rejects. */
-  sweep (namespaces: readonly string[], tags: readonly string[], delivered: boolean): Promise<number> {
+  /**
+   * Lets the next sweep delete the invalid entries of namespaces and tags. Never rejects.
+   * @returns a function that waits for the sweep, and returns how many entries it has deleted for them
+   */
+  sweep (
+    namespaces: readonly string[], tags: readonly string[], delivered: boolean
+  ): Promise<() => Promise<number>> {
     this.#publish(namespaces, tags, delivered)
-    return this.#parts.background.run(this.#sweep(namespaces, tags))
+    return this.#parts.background.run(this.#enqueue(namespaces, tags))
   }
 
-  async #sweep (namespaces: readonly string[], tags: readonly string[]): Promise<number> {
-    const { keyspace, events } = this.#parts
-    const alone = namespaces.length > MANY_NAMESPACES ? [] : namespaces
-    const sweeps = alone.map((namespace) =>
-      this.#sweeps.sweep(keyspace.entries(namespace), [keyspace.version(namespace)]))
-    const together: string[] = []
-    for await (const [someNamespaces, someTags] of inBatches(namespaces.slice(alone.length), tags)) {
-      for (const namespace of someNamespaces) together.push(keyspace.version(namespace))
-      for (const tag of someTags) together.push(keyspace.tag(tag))
+  async #enqueue (namespaces: readonly string[], tags: readonly string[]): Promise<() => Promise<number>> {
+    const { keyspace } = this.#parts
+    const versions = new Set<string>()
+    const beginnings = new Set(tags.length > 0 ? [keyspace.allEntries] : [])
+    for await (const [someNamespaces, someTags] of inBatches(namespaces, tags)) {
+      for (const namespace of someNamespaces) {
+        versions.add(keyspace.version(namespace))
+        beginnings.add(keyspace.entries(namespace))
+      }
+      for (const tag of someTags) versions.add(keyspace.tag(tag))
     }
-    if (together.length > 0) sweeps.push(this.#sweeps.sweep(keyspace.allEntries, together))
-    let swept = 0
-    for (const count of await Promise.all(sweeps)) swept += count
-    events.publish('sweep', { prefix: keyspace.prefix, swept })
-    return swept
-  }
-
-  async #sweepAll (): Promise<number> {
-    const { store, keyspace, events } = this.#parts
-    const deleted = await store.callUnbounded('sweep', (store) => store.sweep(keyspace.allEntries, () => false))
-    const swept = deleted === UNAVAILABLE ? 0 : deleted
-    events.publish('sweep', { prefix: keyspace.prefix, swept })
-    return swept
+    if (versions.size === 0) return async () => 0
+    const sweep = this.#sweeps.add({ versions, beginnings })
+    return () => sweep.sweptFor(versions)
   }
 
   #publish (namespaces: readonly string[], tags: readonly string[], delivered: boolean): void {

@@ -3,9 +3,11 @@ import { request as httpRequest } from 'node:http'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Test } from 'tap'
+import type { ApiCacheOptions } from '../../index.js'
 import { eachStore } from '../support/each-store.js'
 import { gate } from '../support/gate.js'
-import { serving } from '../support/serving.js'
+import { serving, type Seen, type Serving } from '../support/serving.js'
 
 const each = eachStore()
 const shared = { namespace: 'things', expire: '1h', scope: 'shared' } as const
@@ -99,13 +101,19 @@ const unshared: Record<string, (reply: FastifyReply, run: number) => unknown> = 
   'one that sets a cookie': (reply, run) => reply.header('set-cookie', `run=${run}`).send({ run }),
   'one that must not be stored': (reply, run) => reply.header('cache-control', 'no-store').send({ run }),
   'one that is too large': (reply, run) => reply.send({ run, large: 'x'.repeat(2_000) }),
-  'one with another status': (reply, run) => reply.code(202).send({ run }),
-  'one that failed': (_reply, run) => { throw new Error(`run ${run}`) },
+  'one with another status that sets a cookie': (reply, run) => reply.code(503).header('set-cookie', 'a=1').send({ run }),
+  'one with another status that must not be stored': (reply, run) => reply.code(503).header('cache-control', 'no-store').send({ run }),
+  'an error about the caller': (_reply, run) => { throw Object.assign(new Error(`run ${run}`), { statusCode: 403 }) },
+  'a refusal of the caller': (reply, run) => reply.code(401).send({ run }),
+  'an error after a cookie': (reply, run) => {
+    reply.header('set-cookie', 'a=1')
+    throw new Error(`run ${run}`)
+  },
   'one that is written by hand': (reply, run) => {
     reply.hijack()
     reply.raw.end(`run ${run}`)
   },
-  'a stream': (reply, run) => reply.send(Readable.from([`run ${run}`]))
+  'a stream that is too large': (reply, run) => reply.send(Readable.from([`run ${run}`, 'x'.repeat(2_000)]))
 }
 
 for (const [what, answer] of Object.entries(unshared)) {
@@ -133,16 +141,18 @@ for (const [what, answer] of Object.entries(unshared)) {
   })
 }
 
-each('if the client of the filling request disconnects, a waiting request takes over', async (t, options) => {
+/** 20 requests wait for one whose client disconnects. What they get, and how often the handler ran. */
+async function whoseClientLeaves (
+  t: Test, options: ApiCacheOptions, handler: (run: number, left: Promise<unknown>) => Promise<unknown>
+): Promise<{ answers: Seen[], runs: number, request: Serving['request'] }> {
   let runs = 0
   const started = gate()
   let haveArrived!: (count: number) => Promise<void>
   const { request, origin } = await serving(t, options, (app) => {
     haveArrived = arrivals(app)
-    app.get('/things', { config: { cache: shared } }, async () => {
-      if (++runs > 1) return { run: runs }
+    app.get('/things', { config: { cache: shared } }, async (request) => {
       started.open()
-      return await new Promise(() => {})
+      return await handler(++runs, once(request.raw.socket, 'close'))
     })
   })
   const leader = httpRequest(`${origin}/things`)
@@ -151,9 +161,28 @@ each('if the client of the filling request disconnects, a waiting request takes 
   const answering = times(20, () => request('/things'))
   await haveArrived(21)
   leader.destroy()
-  const answers = await Promise.all(answering)
+  return { answers: await Promise.all(answering), runs, request }
+}
+
+each('if a handler stops because its client disconnects, one waiting request takes over', async (t, options) => {
+  const { answers, runs } = await whoseClientLeaves(t, options, async (run, left) => {
+    if (run > 1) return { run }
+    await left
+    throw new Error('the client has disconnected')
+  })
   t.equal(runs, 2)
   t.ok(answers.every(({ text }) => text === '{"run":2}'))
+})
+
+each('a handler goes on for those who wait when its client disconnects', async (t, options) => {
+  const { answers, runs, request } = await whoseClientLeaves(t, options, async (run, left) => {
+    await left
+    await delay(20)
+    return { run }
+  })
+  t.equal(runs, 1)
+  t.ok(answers.every(({ text, cache }) => text === '{"run":1}' && cache === 'HIT'))
+  t.equal((await request('/things')).cache, 'HIT')
 })
 
 each('no request waits longer than coalesceTimeout for a fill that hangs, and later ones do not wait for it at all', async (t, options) => {
@@ -179,24 +208,4 @@ each('no request waits longer than coalesceTimeout for a fill that hangs, and la
   t.ok(waited >= LEASE - 50 && waited < LEASE + 1_000, `${waited.toFixed(0)} ms`)
   t.ok(later < LEASE - 50, `${later.toFixed(0)} ms`)
   leader.destroy()
-})
-
-each('a stream is only sent to its own client, and waiting requests run the handler before it ends', async (t, options) => {
-  const streams: Readable[] = []
-  const { request, origin } = await serving(t, options, (app) => {
-    app.get('/things', { config: { cache: shared } }, async (_request, reply) => {
-      const stream = new Readable({ read () {} })
-      streams.push(stream)
-      stream.push('begun')
-      if (streams.length > 1) stream.push(null)
-      return reply.send(stream)
-    })
-  })
-  const leader = httpRequest(`${origin}/things`).end()
-  const [response] = await once(leader, 'response') as [NodeJS.ReadableStream]
-  t.equal((await request('/things')).text, 'begun')
-  streams[0]!.push(null)
-  response.resume()
-  await once(response, 'end')
-  t.equal((await request('/things')).cache, 'HIT')
 })

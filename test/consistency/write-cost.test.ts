@@ -13,7 +13,7 @@ const redis = fileRedis()
 t.test('the response to a write takes the same time and commands, however many keys Redis holds', async (t) => {
   const client = new Redis(redis().url)
   t.teardown(() => { client.disconnect() })
-  const { app, request } = await serving(t, { redis: redis().url }, (app) => {
+  const { app, request } = await serving(t, { redis: redis().url, sweepShare: 1 }, (app) => {
     app.get('/warm', async () => 'ok')
     app.get('/things', { config: { cache: { namespace: 'things', expire: 60 } } }, async () => 'things')
     app.post('/things', { config: { cache: { invalidate: 'things' } } }, async () => ({ ok: true }))

@@ -1,7 +1,8 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { connect, type IncomingHttpHeaders } from 'node:http2'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import Fastify from 'fastify'
 import t from 'tap'
 import apiCache from '../../index.js'
@@ -42,4 +43,29 @@ t.test('MISS, HIT, 304, 206, 416, HEAD and invalidation work over HTTP/2', async
   }
   await send('/', {}, 'POST')
   t.equal((await send('/text')).headers['x-api-cache'], 'MISS')
+})
+
+t.test('a stale entry is served over HTTP/2 while it is refreshed', async (t) => {
+  const app = Fastify({ http2: true })
+  t.teardown(() => app.close())
+  await app.register(apiCache, { store: 'memory' })
+  let runs = 0
+  const ran = new EventEmitter()
+  app.get('/:kind', { config: { cache: { namespace: 'http2', expire: 1, staleWhileRevalidate: 60 } } }, async ({ params }) => {
+    const text = `run ${++runs}`
+    ran.emit('run')
+    return (params as { kind: string }).kind === 'stream' ? Readable.from([text]) : text
+  })
+  const session = connect(await app.listen({ host: '127.0.0.1', port: 0 }))
+  t.teardown(() => { session.destroy() })
+  for (const path of ['/text', '/stream']) {
+    const get = async (): Promise<string> => await text(session.request({ ':path': path }))
+    const first = await get()
+    await delay(1_050)
+    const refreshed = once(ran, 'run')
+    t.equal(await get(), first)
+    await refreshed
+    await app.apiCache.settled()
+    t.equal(await get(), `run ${runs}`)
+  }
 })

@@ -117,7 +117,7 @@ for (const [what, { declared, start, route }] of Object.entries(REFUSED)) {
   t.test(`a read policy on ${what} is refused at boot, with an error that says why`, async (t) => {
     await t.rejects(starting(t, memory, { ...declared, read: cache }, start), {
       code: 'FST_API_CACHE_NEST_ROUTE',
-      message: `${route} is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; guard it with Fastify hooks and register the plugin with guards: 'hooks', or give its policy serveFrom: 'onRequest' if it is open to all`
+      message: `${route} is a route of NestJS, whose guards run inside its handler, where a HIT would skip them; cache it with @Cached, and the plugin with ApiCacheModule, both of fastify-api-cache/nest; or guard it with Fastify hooks and register the plugin with guards: 'hooks', or give its policy serveFrom: 'onRequest' if it is open to all`
     })
   })
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import type { ApiCacheOptions } from '../../index.js'
+import type { ApiCacheOptions, Entry, Lookup } from '../../index.js'
 import { fileRedis, redisCli } from '../support/each-store.js'
 import { startChild } from '../support/child-process.js'
 import { MapStore } from '../support/map-store.js'
@@ -51,7 +51,8 @@ for (const [where, options] of Object.entries(tiers)) {
 
 t.test('many large bodies at once, and a small one beside them, are HITs', async (t) => {
   await redisCli(redis().port, 'FLUSHALL')
-  const { app } = await application(t, { redis: redis().url })
+  // Twice the default: how long 60 MiB take depends on the machine.
+  const { app } = await application(t, { redis: redis().url, timeout: 1_000 })
   const paths = ['/small', ...Array.from({ length: 60 }, (_, index) => `/large/${index}`)]
   for (const expected of ['MISS', 'HIT', 'HIT']) {
     const answers = await Promise.all(paths.map(async (path) => (await app.inject(path)).headers['x-api-cache']))
@@ -79,25 +80,68 @@ t.test('a process that was frozen until Redis had closed its connection serves H
   }
 })
 
-/** A store whose answers are on their way for ever. */
-class TricklingStore extends MapStore {
+/** A store whose answers are always on their way. */
+class ReceivingStore extends MapStore {
   received = 0
-  readonly perLook: number
-  readonly #timer = setInterval(() => { this.received += this.perLook }, 1).unref()
+  readonly perMillisecond: number
+  readonly #timer = setInterval(() => { this.received += this.perMillisecond }, 1).unref()
 
-  constructor (perLook: number) {
+  constructor (perMillisecond: number) {
     super()
-    this.perLook = perLook
+    this.perMillisecond = perMillisecond
   }
 
   transferred (): number { return this.received }
-  override lookup (): Promise<never> { return new Promise(() => {}) }
   close (): void { clearInterval(this.#timer) }
 }
 
+class NeverStore extends ReceivingStore {
+  override lookup (_key: string, _names: readonly string[]): Promise<Lookup> { return new Promise(() => {}) }
+}
+
+/** Its answers take so many milliseconds. */
+class SteadyStore extends ReceivingStore {
+  readonly #takes: { lookup?: number, set?: number }
+
+  constructor (takes: { lookup?: number, set?: number }) {
+    super(2 ** 20)
+    this.#takes = takes
+  }
+
+  override async lookup (key: string, names: readonly string[]): Promise<Lookup> {
+    await delay(this.#takes.lookup)
+    return await super.lookup(key, names)
+  }
+
+  override async set (key: string, entry: Entry): Promise<void> {
+    await delay(this.#takes.set)
+    await super.set(key, entry)
+  }
+}
+
+t.test('an entry is used that arrives for longer than an operation may take without progress', async (t) => {
+  const { app, request } = await serving(t, { store: new SteadyStore({ lookup: 1_200 }), timeout: 2_000 }, (app) => {
+    app.get('/', { config: shared(1024) }, async () => 'from the handler')
+  })
+  await request('/')
+  await app.apiCache.settled()
+  t.equal((await request('/')).cache, 'HIT')
+  t.match(app.apiCache.stats(), { available: true, failures: 0 })
+})
+
+t.test('an entry is stored however long its bytes move, because no request waits for that', async (t) => {
+  const { app, request } = await serving(t, { store: new SteadyStore({ set: 5 * TIMEOUT }), timeout: TIMEOUT }, (app) => {
+    app.get('/', { config: shared(1024) }, async () => 'from the handler')
+  })
+  await request('/')
+  await app.apiCache.settled()
+  t.equal((await request('/')).cache, 'HIT')
+  t.match(app.apiCache.stats(), { available: true, failures: 0 })
+})
+
 for (const [how, bytes, available] of [['quickly', 2 ** 20, true], ['slowly', 1, false]] as const) {
   t.test(`a request is answered in time while bytes arrive ${how}, and the store is ${available ? 'still' : 'not'} used`, async (t) => {
-    const { app, request } = await serving(t, { store: new TricklingStore(bytes), timeout: TIMEOUT }, (app) => {
+    const { app, request } = await serving(t, { store: new NeverStore(bytes), timeout: TIMEOUT }, (app) => {
       app.get('/', { config: shared(1024) }, async () => 'from the handler')
     })
     t.match(await request('/'), { status: 200, text: 'from the handler', cache: 'MISS' })

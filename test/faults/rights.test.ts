@@ -52,7 +52,7 @@ t.test('a store needs exactly the documented rights', async (t) => {
   const { port, control } = await oneServer(t)
   await grant([control], forSuite(rights.server))
   const open = async (): Promise<RedisStore> => {
-    const store = new RedisStore(new Redis({ port, ...USER }), true, 'suite-rights')
+    const store = new RedisStore(new Redis({ port, ...USER }), true, { prefix: 'suite-rights' })
     await store.opened(5_000)
     return store
   }
@@ -69,7 +69,7 @@ t.test('a store in a Cluster needs exactly the documented rights', async (t) => 
   })
   await grant(controls, forSuite(rights.cluster))
   const open = async (): Promise<RedisStore> => {
-    const store = new RedisStore(new Cluster(startupNodes.slice(), { redisOptions: USER }), true, 'suite-rights')
+    const store = new RedisStore(new Cluster(startupNodes.slice(), { redisOptions: USER }), true, { prefix: 'suite-rights' })
     await store.opened(5_000)
     return store
   }

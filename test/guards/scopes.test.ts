@@ -83,9 +83,23 @@ const FAULTS: Record<string, () => unknown> = {
   'returns a promise that rejects': async () => { throw new Error('no user') }
 }
 
+test('a number is a scope like its text, and another than any other', async (t, options) => {
+  const ids: Record<string, string | number> = { ada: 7, same: '7', bob: 8, zero: 0 }
+  const { app, request } = await serving(t, options, (app) => app.get('/', {
+    config: cache({ scope: (request) => ids[String(userOf(request))] })
+  }, async (request) => ({ user: userOf(request) })))
+  for (const [user, cache, text] of [
+    ['ada', 'MISS', 'ada'], ['bob', 'MISS', 'bob'], ['zero', 'MISS', 'zero'], ['same', 'HIT', 'ada'], ['ada', 'HIT', 'ada'], ['bob', 'HIT', 'bob'], ['zero', 'HIT', 'zero']
+  ] as const) {
+    t.match(await request('/', as(user)), { cache, text: `{"user":"${text}"}` }, user)
+    await app.apiCache.settled()
+  }
+})
+
 for (const field of ['scope', 'key', 'namespace', 'tags'] as const) {
   for (const [fault, run] of Object.entries(FAULTS)) {
     if (field === 'tags' && fault === 'returns a list') continue
+    if (field === 'scope' && fault === 'returns a number') continue
     test(`if the ${field} function ${fault}, the request bypasses the cache, which is logged once a minute`, async (t, options) => {
       const lines: LogLine[] = []
       const known = field === 'tags' ? ['known'] : 'known'

@@ -37,6 +37,7 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['prefix', /must be up to 64 letters, digits and _ \. : @ \/ -/, '', 'a|b', 'a!b', 'a b', 'a*', 'ä', 'x'.repeat(65), 1, null],
   ['application', /must be the name of the application/, '', 1, null, false],
   ['responseHeader', /must be the name of a header or false/, '', 'X API Cache', 'x:y', 'x\r\ny', 'ä', true, 1, null],
+  ['sweepShare', /must be a number above 0 and at most 1, such as 0\.1/, 0, -0.1, 1.1, 10, Infinity, NaN, '0.1', true, null],
   ['timeout', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, NaN, '500', null],
   ['coalesceTimeout', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, '500'],
   ['guards', /must be 'hooks' or left out/, 'nest', '', true, false, null, []],
@@ -52,7 +53,12 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['statuses', /must be a list of statuses from 200 to 599 without 206 and 304/, 200, [], [100], [206], [304], [600], ['200'], null],
   ['requestDirectives', /must be 'obey' or 'ignore'/, 'obay', true],
   ['clientExpire', /must be 0 or whole seconds from 1 to 31536000 or a duration/, -1, 0.5, '0s', null],
-  ['coalesce', /must be 'process' or 'fleet'/, 'all', true]
+  ['coalesce', /must be 'process' or 'fleet'/, 'all', true],
+  ['earlyRefresh', /must be true, false or a factor above 0/, 0, -1, 'yes', Infinity],
+  ['staleWhileRevalidate', /must be 0 or whole seconds from 1 to 31536000 or a duration/, -1, '0s', true],
+  ['staleIfError', /must be 0 or whole seconds from 1 to 31536000 or a duration/, 0.5, null],
+  ['softTimeout', /must be whole milliseconds above 0/, 0, 1.5, '1s'],
+  ['refreshWith', /must be 'handler' or 'inject'/, 'reply', true]
 ]
 for (const [field, expected, ...values] of wrong) {
   t.test(`a wrong value of the option '${field}' is an error that says what to write`, async (t) => {
@@ -89,6 +95,7 @@ t.test('every option may be left undefined, and the options are not changed', as
     application: undefined,
     responseHeader: undefined,
     timeout: undefined,
+    sweepShare: undefined,
     coalesceTimeout: undefined,
     guards: undefined,
     memory: undefined,

@@ -30,7 +30,7 @@ const refused: Array<[sentence: string, method: RouteOptions['method'], cache: u
   ['namespace on a POST says what to write instead', 'POST', { namespace: 'users' }, 'WRONG_METHOD', "POST /users: 'namespace' belongs on GET; a writing method declares { invalidate: 'user-cache' }"],
   ['expire on a PUT says what to write instead', 'PUT', { invalidate: 'users', expire: 60 }, 'WRONG_METHOD', /'expire' belongs on GET/],
   ['tags on a PATCH say what to write instead', 'PATCH', { invalidate: 'users', tags: ['a'] }, 'WRONG_METHOD', /'tags' belongs on GET/],
-  ['a route for reading and writing methods must be declared twice', ['GET', 'POST'], { namespace: 'users', expire: 60 }, 'WRONG_METHOD', 'GET,POST /users: config.cache is for GET and HEAD, or for POST, PUT, PATCH and DELETE; declare one route for each kind'],
+  ['a route for reading and writing methods that invalidates must be declared twice', ['GET', 'POST'], { invalidate: 'users' }, 'WRONG_METHOD', /GET,POST \/users: invalidate and invalidateTags belong on POST.*declare one route for each kind/],
   ['a policy on OPTIONS is refused', 'OPTIONS', { invalidate: 'users' }, 'WRONG_METHOD', /config\.cache is for GET and HEAD/],
   ['true for a policy says what to write', 'GET', true, 'WRONG_METHOD', "GET /users: config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got true"],
   ['false for a policy says what to write', 'GET', false, 'WRONG_METHOD', /config\.cache must be an object/],

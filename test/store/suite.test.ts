@@ -1,6 +1,7 @@
 import { AssertionError } from 'node:assert'
 import t from 'tap'
 import type { CacheStore, Entry, Intents, Leases, Lookup } from '../../index.js'
+import type { IsCurrent, SweepHints } from '../../lib/store/contract.js'
 import { storeSuite } from '../../lib/store/suite.js'
 import { lasting } from '../support/entry.js'
 import { FullStore, MapStore } from '../support/map-store.js'
@@ -162,20 +163,36 @@ const wrong: Record<string, () => CacheStore> = {
     override async sweep (): Promise<number> { return 0 }
   }(),
   'sweeps other namespaces, too': () => new class extends MapStore {
-    override async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
+    override async sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
       return await super.sweep(prefix.slice(0, -1), isCurrent)
     }
   }(),
   'sweeps versions': () => new class extends MapStore {
-    override async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
+    override async sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
       this.tokens.clear()
       return await super.sweep(prefix, isCurrent)
     }
   }(),
   'does not return how many it swept': () => new class extends MapStore {
-    override async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
+    override async sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
       await super.sweep(prefix, isCurrent)
       return 0
+    }
+  }(),
+  'takes a promise for a current entry': () => new class extends MapStore {
+    override async sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
+      return await super.sweep(prefix, (versions) => isCurrent(versions) !== false)
+    }
+  }(),
+  'sweeps only the first of several namespaces': () => new class extends MapStore {
+    override async sweep (prefix: string, isCurrent: IsCurrent, { namespaces = new Set([prefix]) }: SweepHints = {}): Promise<number> {
+      return await super.sweep([...namespaces][0]!, isCurrent)
+    }
+  }(),
+  'names current entries as deleted': () => new class extends MapStore {
+    override async sweep (prefix: string, isCurrent: IsCurrent, { deleted }: SweepHints = {}): Promise<number> {
+      for (const [key, { entry }] of this.entries) if (key.startsWith(prefix)) deleted?.(entry.versions)
+      return await super.sweep(prefix, isCurrent)
     }
   }(),
   'gives a lease to every holder': () => new class extends FullStore {

@@ -1,5 +1,5 @@
 import { CLOSED, type CacheStore, type Entry, type Intents, type Leases, type Lookup } from '../../index.js'
-import { settlingVersion } from '../../lib/store/contract.js'
+import { settlingVersion, type IsCurrent } from '../../lib/store/contract.js'
 
 /** A store as a user of the plugin may write one: everything later, and nothing that is optional. */
 export class MapStore implements CacheStore {
@@ -52,10 +52,10 @@ export class MapStore implements CacheStore {
     }
   }
 
-  async sweep (prefix: string, isCurrent: (versions: Readonly<Record<string, string>>) => boolean): Promise<number> {
+  async sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
     let swept = 0
     for (const [key, { entry }] of this.entries) {
-      if (key.startsWith(prefix) && !isCurrent(entry.versions) && this.entries.delete(key)) swept++
+      if (key.startsWith(prefix) && !await isCurrent(entry.versions) && this.entries.delete(key)) swept++
     }
     return swept
   }

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { Deadlines } from '../../store/deadlines.js'
 import type { Entry } from '../../entry/entry.js'
+import { FillFailure } from './fill-failure.js'
 
 /** Milliseconds for which requests for a key do not wait for each other, after a response that cannot be shared. */
 const HIT_FOR_MISS_MILLISECONDS = 2_000
@@ -14,32 +15,53 @@ export interface Filled {
 }
 
 /**
- * How a fill ended for the requests that waited. With an entry: all use it. 'hit-for-miss' (the
- * response cannot be shared) or 'invalidated' (by a write): each runs its own handler, in parallel.
- * 'abandoned': one of them takes over.
+ * How a fill ended for the requests that waited. With an entry: all use it. With a failure: all fail in the
+ * same way. 'hit-for-miss' (the response is private, or too large), 'invalidated' (by a write) or 'unshared'
+ * (a hook failed for one request): each runs its own handler, in parallel. 'abandoned': one of them takes over.
  */
-export type Outcome = Filled | 'hit-for-miss' | 'invalidated' | 'abandoned'
+export type Outcome = Filled | FillFailure | 'hit-for-miss' | 'invalidated' | 'unshared' | 'abandoned'
 
 /**
  * A fill that other requests can wait for. Usually none waits, so it uses callbacks instead of a
  * promise. It keeps its entry only until it is released.
  */
 export class FillInFlight {
+  /** The key of its route's requests. */
+  readonly key: string
   /** The versions that it began under, in the order of the key's names. */
   readonly versions: readonly string[]
+  /** Whether the response is a stream, which may never end. */
+  isStream = false
   #outcome: Outcome | undefined
   #released = false
   #untilPublished: Array<(outcome: Outcome) => void> | undefined
   #untilReleased: Array<(outcome: Outcome) => void> | undefined
 
-  constructor (versions: readonly string[]) {
+  constructor (key: string, versions: readonly string[]) {
+    this.key = key
     this.versions = versions
+  }
+
+  /** Whether other requests of this process wait for the outcome. */
+  get isAwaited (): boolean {
+    return this.#untilPublished !== undefined
   }
 
   /** Calls the listener with the outcome: at once if it is known already. */
   whenPublished (listener: (outcome: Outcome) => void): void {
     if (this.#outcome !== undefined) listener(this.#outcome)
     else (this.#untilPublished ??= []).push(listener)
+  }
+
+  /** The outcome; undefined if it takes longer. */
+  within (milliseconds: number): Promise<Outcome | undefined> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => { resolve(undefined) }, milliseconds)
+      this.whenPublished((outcome) => {
+        clearTimeout(timer)
+        resolve(outcome)
+      })
+    })
   }
 
   /** Calls the listener with the outcome when the entry is in the store, or when there is none. */
@@ -71,11 +93,13 @@ export class FillsInFlight {
   /** Keys whose last response could not be stored. Their handlers get the conditions of requests. */
   readonly unstorable = new LRUCache<string, true>({ max: MAX_UNSTORABLE })
   readonly #hitForMiss = new LRUCache<string, true>({ max: MAX_HIT_FOR_MISS, ttl: HIT_FOR_MISS_MILLISECONDS })
+  /** Longest wait for another request's fill, in milliseconds. */
+  readonly timeout: number
   readonly #timeouts: Deadlines
-  #releasing: Array<{ readonly key: string, readonly fill: FillInFlight }> = []
+  #releasing: FillInFlight[] = []
 
-  /** @param timeout longest wait for another request's fill, in milliseconds */
   constructor (timeout: number) {
+    this.timeout = timeout
     this.#timeouts = new Deadlines(timeout)
   }
 
@@ -96,7 +120,7 @@ export class FillsInFlight {
   /** Begins a fill, unless the last response for this key could not be shared. */
   begin (key: string, versions: readonly string[]): FillInFlight | undefined {
     if (this.#hitForMiss.has(key)) return undefined
-    const fill = new FillInFlight(versions)
+    const fill = new FillInFlight(key, versions)
     this.#byKey.set(key, fill)
     return fill
   }
@@ -105,17 +129,18 @@ export class FillsInFlight {
    * The result of the fill in progress; or a fill for the caller to run, once there is none. Undefined
    * if the response cannot be shared, or when the wait times out.
    */
-  join (key: string, versions: readonly string[]): Promise<Filled | FillInFlight | undefined> {
+  join (key: string, versions: readonly string[]): Promise<Filled | FillFailure | FillInFlight | undefined> {
     return new Promise((resolve) => {
       let awaited: FillInFlight | undefined
       let waiting = true
       const deadline = this.#timeouts.start(() => {
         waiting = false
         // Later requests would wait just as long in vain.
-        this.#remove(key, awaited)
+        if (awaited?.isStream === true) this.publish(awaited, 'hit-for-miss')
+        else if (awaited !== undefined) this.#remove(awaited)
         resolve(undefined)
       })
-      const settle = (outcome: Filled | FillInFlight | undefined): void => {
+      const settle = (outcome: Filled | FillFailure | FillInFlight | undefined): void => {
         deadline.release()
         resolve(outcome)
       }
@@ -132,36 +157,40 @@ export class FillsInFlight {
     })
   }
 
-  /** Passes the outcome to those who wait. If it is an entry, later requests find the fill until `release`. */
-  publish (key: string, fill: FillInFlight | undefined, outcome: Outcome): void {
-    if (outcome === 'hit-for-miss') this.#hitForMiss.set(key, true)
-    else if (typeof outcome !== 'string' && this.#hitForMiss.size > 0) this.#hitForMiss.delete(key)
-    if (fill === undefined) return
+  /**
+   * Passes the outcome to those who wait. If it is an entry, later requests find the fill until `release`.
+   * Only a fill that others could have waited for says anything about its key.
+   */
+  publish (fill: FillInFlight, outcome: Outcome): void {
+    if (outcome === 'hit-for-miss') this.#hitForMiss.set(fill.key, true)
     // First, because a request that takes over from an abandoned fill must not find it again.
-    if (typeof outcome === 'string') this.#remove(key, fill)
+    if (isShared(outcome)) return fill.publish(outcome)
+    this.#remove(fill)
     fill.publish(outcome)
-    if (typeof outcome === 'string') fill.release()
+    fill.release()
   }
 
   /** Ends a fill: its entry is in the store now, or there is none. */
-  release (key: string, fill: FillInFlight | undefined): void {
-    this.#remove(key, fill)
-    fill?.release()
+  release (fill: FillInFlight): void {
+    this.#remove(fill)
+    fill.release()
   }
 
   /** The same, one turn of the event loop later: for requests whose lookup ended just before the entry was stored. */
-  releaseSoon (key: string, fill: FillInFlight | undefined): void {
-    if (fill === undefined) return
-    if (this.#releasing.push({ key, fill }) === 1) setImmediate(this.#releaseAll)
+  releaseSoon (fill: FillInFlight): void {
+    if (this.#releasing.push(fill) === 1) setImmediate(this.#releaseAll)
   }
 
   readonly #releaseAll = (): void => {
     const ending = this.#releasing
     this.#releasing = []
-    for (const { key, fill } of ending) this.release(key, fill)
+    for (const fill of ending) this.release(fill)
   }
 
-  #remove (key: string, fill: FillInFlight | undefined): void {
-    if (fill !== undefined && this.#byKey.get(key) === fill) this.#byKey.delete(key)
+  #remove (fill: FillInFlight): void {
+    if (this.#byKey.get(fill.key) === fill) this.#byKey.delete(fill.key)
   }
 }
+
+/** Whether later requests may use the outcome, too. */
+const isShared = (outcome: Outcome): boolean => typeof outcome !== 'string' && !(outcome instanceof FillFailure)

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Keyspace } from '../../key/keyspace.js'
 import type { Leases } from '../../store/contract.js'
 import { UNAVAILABLE, type GuardedStore } from '../../store/guarded-store.js'
+import { FillFailure } from './fill-failure.js'
 import type { Filled, FillInFlight, Outcome } from './fills-in-flight.js'
 
 /** How long a lease lasts, as a part of the longest wait. Its holder prolongs it, so that a crashed one's ends soon. */
@@ -9,7 +10,7 @@ const TERM = 1 / 4
 /** When a holder prolongs its lease, and a waiter without news asks for the lease again, as a part of the term. */
 const TICK = 1 / 3
 
-type News = Exclude<Outcome, Filled> | 'stored'
+type News = Exclude<Outcome, Filled | FillFailure> | 'stored'
 
 interface Waiter {
   readonly news: Promise<News | undefined>
@@ -53,10 +54,10 @@ export class LeasedFills {
    * @param look looks the entry up again
    */
   async join (
-    key: string, fill: FillInFlight, look: () => Promise<Filled | undefined>
+    fill: FillInFlight, look: () => Promise<Filled | undefined>
   ): Promise<Filled | 'hit-for-miss' | undefined> {
     this.listen()
-    const lease = this.#keyspace.lease(`${key} ${fill.versions.join(' ')}`)
+    const lease = this.#keyspace.lease(`${fill.key} ${fill.versions.join(' ')}`)
     const until = performance.now() + this.#timeout
     for (;;) {
       // Before asking for the lease, because the holder may release it before the reply arrives.
@@ -69,7 +70,7 @@ export class LeasedFills {
       const news = await waiter.news
       if (news === 'hit-for-miss') return 'hit-for-miss'
       if (news === 'stored') return await look()
-      if (news === 'invalidated' || performance.now() >= until) return undefined
+      if (news === 'invalidated' || news === 'unshared' || performance.now() >= until) return undefined
     }
   }
 
@@ -89,7 +90,8 @@ export class LeasedFills {
     fill.whenReleased((outcome) => {
       clearInterval(prolonging)
       clearTimeout(lastTick)
-      const news: News = typeof outcome === 'string' ? outcome : 'stored'
+      // An error cannot be sent to other processes. One of them takes over.
+      const news: News = typeof outcome === 'string' ? outcome : outcome instanceof FillFailure ? 'abandoned' : 'stored'
       // A guarded store never rejects. A lease that is not released expires.
       void this.#store.call('release lease', () => this.#leases.release(lease, holder, news))
     })

@@ -1,77 +1,153 @@
-import { pipeline, Transform, type Readable } from 'node:stream'
+import { pipeline, Readable, Writable } from 'node:stream'
 
 /** The body of a stream that ended without error; undefined if it was too large. */
 export type Captured = Buffer | undefined
 
+/** Who wants the body of a stream besides its reader. */
+export interface CaptureListener {
+  /** Called after the last chunk, before the reader gets the end; with undefined once the body is too large. */
+  captured (body: Captured): void
+  /** The source failed; without an error if nobody reads it any more. */
+  failed (error?: unknown): void
+  /** Whether the source is to be read on without its reader. Then `stop` is called when that is over. */
+  readsOn (stop: () => void): boolean
+}
+
 /** Collects chunks up to a limit. */
 class Collector {
   readonly #limit: number
+  readonly #listener: CaptureListener
   #chunks: Buffer[] | undefined = []
   #size = 0
 
-  constructor (limit: number) {
+  constructor (limit: number, listener: CaptureListener) {
     this.#limit = limit
+    this.#listener = listener
   }
 
-  add (chunk: Uint8Array | string): void {
-    if (this.#chunks === undefined) return
+  /** Whether the body may still be captured. */
+  get isCollecting (): boolean {
+    return this.#chunks !== undefined
+  }
+
+  /** Returns the chunk for the reader. */
+  add (chunk: Uint8Array | string): Uint8Array | string {
+    if (this.#chunks === undefined) return chunk
     // Copied, because its owner may change it later.
     const bytes = Buffer.from(chunk)
     this.#size += bytes.length
-    if (this.#size > this.#limit) this.#chunks = undefined
-    else this.#chunks.push(bytes)
+    if (this.#size <= this.#limit) {
+      this.#chunks.push(bytes)
+    } else {
+      this.#chunks = undefined
+      this.#listener.captured(undefined)
+    }
+    return bytes
   }
 
-  body (): Captured {
-    return this.#chunks && Buffer.concat(this.#chunks)
+  end (): void {
+    if (this.#chunks !== undefined) this.#listener.captured(Buffer.concat(this.#chunks))
   }
 }
 
 /** A stream whose content is captured while it is read. */
 export interface Capturing<T> {
   readonly stream: T
-  /** Destroys the source if the stream is no longer read. */
+  /** Ends it for its reader. The source is destroyed, unless others wait for its body. */
   close(): void
 }
 
 /**
- * Captures a stream while it is read. `ended` is called after the last chunk, before the reader gets
- * the end. An error of the source reaches the reader; if the reader stops, the source is destroyed.
+ * Captures a stream while it is read. As long as the body may be captured, its reader does not slow the source
+ * down, because others may wait for it. If they do, the source is read on when its reader stops. An error of
+ * the source reaches the reader.
  */
 export function captureNodeStream (
-  source: Readable, limit: number, ended: (body: Captured) => void
+  source: Readable, limit: number, listener: CaptureListener
 ): Capturing<Readable> {
-  const collector = new Collector(limit)
-  const tap = new Transform({
-    writableObjectMode: true,
-    transform (chunk: Uint8Array | string, _encoding, done) {
-      collector.add(chunk)
-      done(null, chunk)
+  const collector = new Collector(limit, listener)
+  let goOn: (() => void) | undefined
+  const next = (): void => {
+    const resumed = goOn
+    goOn = undefined
+    resumed?.()
+  }
+  const reader = new Readable({
+    highWaterMark: limit,
+    read: next,
+    destroy (error, done) {
+      const stop = (): void => { sink.destroy() }
+      if (collector.isCollecting && listener.readsOn(stop)) next()
+      else stop()
+      done(error)
+    }
+  })
+  const sink = new Writable({
+    objectMode: true,
+    write (chunk: Uint8Array | string, _encoding, done) {
+      const read = collector.add(chunk)
+      if (reader.destroyed) done(collector.isCollecting ? null : new Error('nobody reads this stream'))
+      else if (reader.push(read)) done()
+      else goOn = done
     },
-    flush (done) {
-      ended(collector.body())
+    final (done) {
+      collector.end()
+      reader.push(null)
       done()
     }
   })
-  // The reader gets errors from the tap itself.
-  pipeline(source, tap, () => {})
-  return { stream: tap, close () { tap.destroy() } }
+  pipeline(source, sink, (error) => {
+    if (!error) return
+    listener.failed(reader.destroyed ? undefined : error)
+    reader.destroy(error)
+  })
+  return { stream: reader, close () { reader.destroy() } }
 }
 
 /** The same for a web stream. */
 export function captureWebStream (
-  source: ReadableStream, limit: number, ended: (body: Captured) => void
+  source: ReadableStream, limit: number, listener: CaptureListener
 ): Capturing<ReadableStream> {
-  const collector = new Collector(limit)
-  const tap = new TransformStream({
-    transform (chunk: Uint8Array | string, controller) {
-      collector.add(chunk)
-      controller.enqueue(chunk)
-    },
-    flush () { ended(collector.body()) }
-  })
+  const collector = new Collector(limit, listener)
   const closing = new AbortController()
-  return { stream: source.pipeThrough(tap, { signal: closing.signal }), close () { closing.abort() } }
+  let goOn: (() => void) | undefined
+  let isRead = true
+  let reader!: ReadableStreamDefaultController
+  const leave = (): void => {
+    isRead = false
+    const stop = (): void => { closing.abort() }
+    if (collector.isCollecting && listener.readsOn(stop)) goOn?.()
+    else stop()
+  }
+  const stream = new ReadableStream({
+    start (controller) { reader = controller },
+    pull () { goOn?.() },
+    cancel: leave
+  }, { highWaterMark: limit, size: (chunk: Uint8Array | string) => chunk.length })
+  const sink = new WritableStream({
+    write (chunk: Uint8Array | string) {
+      const read = collector.add(chunk)
+      if (!isRead) {
+        if (!collector.isCollecting) closing.abort()
+        return
+      }
+      reader.enqueue(read)
+      if (reader.desiredSize! <= 0) return new Promise<void>((resolve) => { goOn = resolve })
+    },
+    close () {
+      collector.end()
+      if (isRead) reader.close()
+    }
+  })
+  source.pipeTo(sink, { signal: closing.signal }).catch((error: unknown) => {
+    listener.failed(isRead ? error : undefined)
+    if (isRead) reader.error(error)
+  })
+  const close = (): void => {
+    leave()
+    reader.error(new Error('the stream is not read to its end'))
+  }
+  return { stream, close }
 }
 
 interface Discardable {

@@ -13,6 +13,10 @@ export interface FillContext {
   readonly versions: readonly string[]
   /** The versions of all tag groups, if the route takes its tags from the payload. */
   readonly groups: readonly string[] | undefined
+  /** When the handler is called, in milliseconds of `performance.now()`. */
+  readonly beganAt: number
+  /** Whether no request waits for this response: it is only stored. */
+  readonly isRefresh: boolean
   /** Lets other requests wait for this fill; undefined if none may. */
   readonly inFlight: FillInFlight | undefined
 }

@@ -29,19 +29,19 @@ export function fill (exchange: Exchange, context: FillContext, run: () => unkno
   try {
     result = run()
   } catch (error) {
-    stage.threw()
+    stage.threw(error)
     throw error
   }
   // A reply is thenable, too, but returning it does not mean that the handler is still running.
   if (result === reply || !isThenable(result)) {
-    stage.returned()
+    stage.returned(result)
     return result
   }
   return result.then((payload) => {
-    stage.returned()
+    stage.returned(payload)
     return payload
   }, (error: unknown) => {
-    stage.threw()
+    stage.threw(error)
     throw error
   })
 }

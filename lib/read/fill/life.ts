@@ -1,21 +1,24 @@
 import type { FastifyRequest } from 'fastify'
 import type { Entry } from '../../entry/entry.js'
 import { tagList } from '../../key/cache-key.js'
+import { isAboutCaller } from '../../http/storable.js'
 import type { FillEvent } from '../../observe/events.js'
+import { FillFailure, type Thrown } from '../coalesce/fill-failure.js'
 import type { Filled, Outcome } from '../coalesce/fills-in-flight.js'
 import type { CachedRoute } from '../exchange.js'
 import { withPayloadTags } from '../payload-tags.js'
-import type { Captured } from './capture.js'
+import type { Captured, CaptureListener } from './capture.js'
 import type { FillContext } from './context.js'
+import { STATUS } from './storability.js'
 import { entryOf, pointerTo, type Finished } from './to-entry.js'
 
 /**
  * The life of one fill. It begins; the handler sends its response; all hooks finish, and nothing can
  * forbid storing it any more; the outcome is published to those who wait. It does not need a client.
  */
-export class Fill {
+export class Fill implements CaptureListener {
   readonly context: FillContext
-  readonly #route: CachedRoute
+  readonly route: CachedRoute
   readonly #request: FastifyRequest
   /** Why the response is not stored; undefined while nothing forbids it. */
   refusal: string | undefined
@@ -28,20 +31,47 @@ export class Fill {
   #told = false
 
   constructor (route: CachedRoute, request: FastifyRequest, context: FillContext) {
-    this.#route = route
+    this.route = route
     this.#request = request
     this.context = context
   }
 
-  /** Forbids storing the response. The first reason is the one that is told. */
-  refuse (reason: string | undefined): void {
-    this.refusal ??= reason
+  /** Whether other requests wait for the outcome. */
+  get isAwaited (): boolean {
+    return !this.#published && this.context.inFlight?.isAwaited === true
   }
 
-  /** The stream that the handler sent has ended without error. */
+  /** Forbids storing the response. The first reason is the one that is told, but what is private is never shared. */
+  refuse (reason: string | undefined): void {
+    if (this.refusal === undefined || this.#isOfStatus) this.refusal = reason ?? this.refusal
+  }
+
   captured (body: Captured): void {
     this.#captured = { body }
-    if (this.#finished !== undefined) this.#store(this.#finished, body)
+    if (this.#finished !== undefined) this.#complete(this.#finished, body)
+    // Nobody waits until a body ends that is not stored.
+    else if (body === undefined) this.drop('hit-for-miss')
+  }
+
+  failed (error?: unknown): void {
+    this.drop(error === undefined ? 'abandoned' : new FillFailure({ error }, this.#request))
+  }
+
+  readsOn (stop: () => void): boolean {
+    if (!this.isAwaited) return false
+    this.context.inFlight!.whenPublished(stop)
+    return true
+  }
+
+  /** The handler has sent a stream: nobody knows when it will end. */
+  streams (): void {
+    if (this.context.inFlight !== undefined) this.context.inFlight.isStream = true
+  }
+
+  /** The handler threw, or sent an error. */
+  threw (thrown: Thrown | undefined): void {
+    this.refuse('failed')
+    this.drop(thrown === undefined ? 'unshared' : new FillFailure(thrown, this.#request))
   }
 
   /**
@@ -52,53 +82,69 @@ export class Fill {
   finish (finished: Finished | undefined): boolean {
     this.isFinished = true
     if (finished === undefined) this.refuse('failed')
-    if (this.refusal !== undefined || finished === undefined) {
-      this.#route.runtime.fills.unstorable.set(this.context.key.key, true)
-      this.drop('hit-for-miss')
+    if (this.refusal !== undefined) this.route.runtime.fills.unstorable.set(this.context.key.key, true)
+    if (finished === undefined || (this.refusal !== undefined && !this.#isOfStatus)) {
+      this.drop(finished === undefined ? 'unshared' : 'hit-for-miss')
       return false
     }
     this.#finished = finished
-    const { body } = finished.sent
-    if (body !== undefined) this.#store(finished, body)
-    else if (this.#captured !== undefined) this.#store(finished, this.#captured.body)
-    // Other requests do not wait for a stream. It may never end, or only as fast as its client reads.
-    else this.#publish('hit-for-miss')
-    return body !== undefined
+    const body = finished.sent.body ?? this.#captured?.body
+    if (body !== undefined) this.#complete(finished, body)
+    return finished.sent.body !== undefined && this.refusal === undefined
   }
 
   /** Ends the fill without an entry. */
   drop (outcome: Exclude<Outcome, Filled>): void {
     this.#publish(outcome)
-    this.#tell('not-stored', this.refusal ?? outcome)
+    this.#tell('not-stored', this.refusal ?? (outcome instanceof FillFailure ? 'failed' : outcome))
   }
 
-  #store (finished: Finished, body: Captured): void {
-    const { policy, name, runtime } = this.#route
+  /** Whether nothing but its status forbids storing the response. */
+  get #isOfStatus (): boolean {
+    return this.refusal === STATUS
+  }
+
+  /** The body is complete. */
+  #complete (finished: Finished, body: Captured): void {
     if (body === undefined) return this.drop('hit-for-miss')
-    let tags: readonly string[] = []
-    try {
-      if (policy.payloadTags !== undefined) tags = tagList(policy.payloadTags(this.#request, finished.payload))
-    } catch (error) {
-      runtime.log.policyFault(this.#request.log, name, error)
-      return this.drop('hit-for-miss')
-    }
-    const entry = entryOf(this.#route, this.context, finished, body)
-    if (entry === undefined) return this.drop('hit-for-miss')
+    const tags = this.#isOfStatus ? [] : this.#payloadTags(finished)
+    const entry = tags && entryOf(this.route, this.context, finished, body)
+    if (tags === undefined || entry === undefined) return this.drop('hit-for-miss')
+    if (this.#isOfStatus) return this.#reject(entry, finished.vary)
     // A guarded store never rejects.
-    void runtime.background.run(tags.length === 0
+    void this.route.runtime.background.run(tags.length === 0
       ? this.#keep(entry, finished.vary)
       : this.#keepTagged(entry, finished.vary, tags))
   }
 
+  /** Undefined if the policy's function failed. */
+  #payloadTags ({ payload }: Finished): readonly string[] | undefined {
+    const { policy: { payloadTags }, name, runtime } = this.route
+    if (payloadTags === undefined) return []
+    try {
+      return tagList(payloadTags(this.#request, payload))
+    } catch (error) {
+      runtime.log.policyFault(this.#request.log, name, error)
+      return undefined
+    }
+  }
+
+  /** A response that is not stored because of its status is the same for all who wait, unless it varies. */
+  #reject (entry: Entry, vary: readonly string[]): void {
+    const { key, vary: known = [] } = this.context.key
+    const isSame = vary.every((name) => known.includes(name))
+    this.drop(isSame && !isAboutCaller(entry.status) ? new FillFailure({ entry, key }, this.#request) : 'unshared')
+  }
+
   async #keepTagged (entry: Entry, vary: readonly string[], tags: readonly string[]): Promise<void> {
-    const tagged = await withPayloadTags(this.#route.runtime, entry, tags, this.context.groups)
+    const tagged = await withPayloadTags(this.route.runtime, entry, tags, this.context.groups)
     if (tagged === undefined) this.drop('invalidated')
     else await this.#keep(tagged, vary)
   }
 
   /** The response does not wait for the store. Until the entry is stored, later requests find the fill. */
   async #keep (entry: Entry, vary: readonly string[]): Promise<void> {
-    const { runtime: { fills, store }, variants } = this.#route
+    const { runtime: { fills, store }, variants } = this.route
     const { key: asked, inFlight, versions } = this.context
     if (fills.unstorable.size > 0) fills.unstorable.delete(asked.key)
     const key = variants.learn(asked, vary, this.#request)
@@ -111,20 +157,21 @@ export class Fill {
       writes.push(store.call('set', (store) => store.set(base.key, pointerTo(entry, key.vary ?? []))))
     }
     await Promise.all(writes)
-    fills.releaseSoon(asked.key, inFlight)
+    if (inFlight !== undefined) fills.releaseSoon(inFlight)
   }
 
   /** Passes the outcome to those who wait for this fill. */
   #publish (outcome: Outcome): void {
     if (this.#published) return
     this.#published = true
-    this.#route.runtime.fills.publish(this.context.key.key, this.context.inFlight, outcome)
+    const { inFlight } = this.context
+    if (inFlight !== undefined) this.route.runtime.fills.publish(inFlight, outcome)
   }
 
   #tell (outcome: FillEvent['outcome'], reason?: string, bytes?: number): void {
     if (this.#told) return
     this.#told = true
-    const { runtime: { events, keyspace: { prefix } }, name: route } = this.#route
+    const { runtime: { events, keyspace: { prefix } }, name: route } = this.route
     events.publish('fill', { prefix, route, key: this.context.key.key, outcome, reason, bytes })
   }
 }

@@ -1,12 +1,15 @@
 import { headersOf, serializerOf } from '../../fastify/private-state.js'
 import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from '../../fastify/serializer.js'
-import type { HandlerHeaders } from '../../http/headers.js'
+import { cacheControl } from '../../http/cache-control.js'
+import { storableDifference, type HandlerHeaders } from '../../http/headers.js'
+import { isAboutCaller, refusalToStore } from '../../http/storable.js'
+import { errorStatus, type Thrown } from '../coalesce/fill-failure.js'
 import type { Exchange } from '../exchange.js'
 import { Outgoing } from '../outgoing.js'
 import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
-import { captureNodeStream, captureWebStream, type Captured, type Capturing } from './capture.js'
+import { captureNodeStream, captureWebStream, type CaptureListener, type Capturing } from './capture.js'
 import type { Fill } from './life.js'
-import { assess, type Freshness } from './storability.js'
+import { assess, STATUS, type Freshness } from './storability.js'
 
 /** The response that the handler has handed over to the hooks behind it. */
 export interface Handed {
@@ -22,7 +25,7 @@ export interface Handed {
   readonly replyStatus: number
 }
 
-type Capture<T> = (limit: number, ended: (body: Captured) => void) => Capturing<T>
+type Capture<T> = (limit: number, listener: CaptureListener) => Capturing<T>
 
 /** A response while the handler sends it: notes the whole body, or captures the stream. */
 export class Sending {
@@ -60,7 +63,7 @@ export class Sending {
       case 'stream':
       case 'web-stream': return this.#sendStream(seen, payload)
       case 'response': return this.#sendResponse(seen.response)
-      case 'error': this.#fill.refuse('failed')
+      case 'error': this.#fill.threw(this.thrown(payload))
     }
     // Fastify serializes all other payloads, and calls preSerialization hooks before.
     return payload
@@ -75,6 +78,18 @@ export class Sending {
     const kind = typeof serialized === 'string' ? 'text' : 'bytes'
     this.#sendWhole({ kind, body, isSerialized: true }, serialized, payload)
     serializeOnce(reply, payload, serialized)
+  }
+
+  /** What those who wait for the response get for an error; undefined if it is only for this caller. */
+  thrown (error: unknown): Thrown | undefined {
+    const { reply } = this.#exchange
+    const headers = headersOf(reply)
+    const status = errorStatus(error) ?? reply.statusCode
+    const { ignoresCookie } = this.#exchange.route.policy
+    const isPrivate = isAboutCaller(status) ||
+      refusalToStore(status, headers, cacheControl(headers['cache-control']), ignoresCookie) !== undefined
+    if (isPrivate) return undefined
+    return { error, status: reply.statusCode, headers: storableDifference(this.headers, headers) }
   }
 
   #sendWhole ({ kind, body, isSerialized }: Body, handedOver: unknown, payload: unknown): void {
@@ -105,19 +120,20 @@ export class Sending {
     return captured === undefined ? response : new Response(captured, { status, statusText, headers })
   }
 
-  /** The stream as hooks and the client get it; undefined if it may not be stored, so that it is not captured. */
+  /** The stream as hooks and the client get it; undefined if nobody else may get it, so that it is not captured. */
   #captured<T> (capture: Capture<T>): T | undefined {
-    if (this.#fill.refusal !== undefined) return undefined
-    const { policy } = this.#exchange.route
-    const { stream, close } = capture(policy.maxBytes, (body) => { this.#fill.captured(body) })
+    const { refusal } = this.#fill
+    if (refusal !== undefined && refusal !== STATUS) return undefined
+    this.#fill.streams()
+    const { stream, close } = capture(this.#exchange.route.policy.maxBytes, this.#fill)
     this.close = close
     return stream
   }
 
   #assess (sent: Sent): Freshness {
-    const { refusal, age, lifetime } = assess(this.#exchange.route.policy, sent, Date.now())
+    const { refusal, ...freshness } = assess(this.#exchange.route.policy, sent, Date.now())
     this.#fill.refuse(refusal)
-    return { age, lifetime }
+    return freshness
   }
 
   #handOver (sent: Sent, payload: unknown, handedOver: unknown, freshness: Freshness): void {

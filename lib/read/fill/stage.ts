@@ -3,7 +3,8 @@ import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify
 import { isResponse } from '../../fastify/payload.js'
 import { headersOf } from '../../fastify/private-state.js'
 import { httpDateOf } from '../../http/date.js'
-import { areSendable, listOf } from '../../http/headers.js'
+import { areSendable, listOf, type HeaderValue } from '../../http/headers.js'
+import { cookiesIn } from '../../http/storable.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
 import { isSettling } from '../../store/contract.js'
@@ -11,11 +12,12 @@ import { withoutStream } from '../conditions.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
 import type { Sent } from './answer.js'
+import { Answer } from './returned.js'
 import { forClients, SETTLING } from '../settling.js'
 import { discard } from './capture.js'
 import type { Fill } from './life.js'
 import { Sending, type Handed } from './sending.js'
-import { assess, isWanted } from './storability.js'
+import { assess, isWanted, least } from './storability.js'
 import type { Finished } from './to-entry.js'
 
 /** A response that fills the cache, from the moment the handler sends it until all hooks have run. */
@@ -26,6 +28,10 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   /** Gives the request its conditions back; undefined if the handler got them. */
   readonly #restoreConditions: (() => void) | undefined
   #isRead = false
+  /** What the handler returned, if that is its answer. */
+  #answer: Answer | undefined
+  /** Whether the client left before all hooks had run. */
+  #isLeft = false
   /** What Cache-Status says, once the decision is published. */
   #cacheStatus: string | undefined
 
@@ -37,21 +43,29 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   }
 
   /** The handler has returned. If it hijacked the reply, there is nothing to wait for. */
-  returned (): void {
-    if (this.#sending.handed === undefined && this.#exchange.reply.sent) this.#fill.drop('hit-for-miss')
+  returned (result: unknown): void {
+    const { reply, goesOn } = this.#exchange
+    if (this.#sending.handed !== undefined) return
+    if (reply.sent) this.#fill.drop('hit-for-miss')
+    else if (result !== undefined && result !== reply) this.#answer = new Answer(result, goesOn === true)
   }
 
-  threw (): void {
-    this.#fill.refuse('failed')
+  threw (error: unknown): void {
     this.#restoreConditions?.()
-    this.#fill.drop('hit-for-miss')
+    this.#fill.refuse('failed')
+    // It may have failed because its client left.
+    if (this.#isLeft) this.#fill.drop('abandoned')
+    else this.#fill.threw(this.#sending.thrown(error))
   }
 
   /** The response has ended, or the client has disconnected. */
   closed (): void {
     if (!this.#fill.isFinished) {
+      this.#isLeft = true
       // Sent without us: the handler has taken the response into its own hands.
-      this.#fill.drop(this.#exchange.reply.sent ? 'hit-for-miss' : 'abandoned')
+      if (this.#exchange.reply.sent) this.#fill.drop('hit-for-miss')
+      // If others wait, the handler goes on for them.
+      else if (!this.#fill.isAwaited) this.#fill.drop('abandoned')
       this.#publish(false)
     }
     // One that no hook and no client has read to its end.
@@ -73,11 +87,19 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   sends (payload: unknown): unknown {
     releaseSend(this.#exchange.reply)
     this.#restoreConditions?.()
+    // Whoever made something else of it would make that of the stored answer once more.
+    if (this.#answer?.is(payload) === false && !(payload instanceof Error)) this.#fill.refuse('changed')
     return this.#fill.refusal === 'failed' ? payload : this.#sending.send(payload)
   }
 
   onPayload (payload: unknown): void {
-    if (this.#sending.handed === undefined && this.#fill.refusal !== 'failed') this.#sending.serialize(payload)
+    if (this.#sending.handed !== undefined || this.#fill.refusal === 'failed') return
+    try {
+      this.#sending.serialize(payload)
+    } catch (error) {
+      this.#fill.threw(this.#sending.thrown(error))
+      throw error
+    }
   }
 
   onError (): void {
@@ -137,19 +159,26 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   #assessLeaving ({ sent, payload, freshness, at, atMonotonic }: Handed): Finished {
     const { route: { policy, variants }, reply } = this.#exchange
     const headers = headersOf(reply)
-    const { refusal, age, lifetime } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
+    const { refusal, ...leaving } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
     const vary = variants.nominated(headers['vary'], nominatedBy(sent))
+    if (refusal === 'set-cookie' && this.#fill.refusal === undefined) this.#logCookies(headers['set-cookie'])
     this.#fill.refuse(refusal ?? variants.refusalFor(vary) ?? (areSendable(headers) ? undefined : 'invalid-header'))
     if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
     return {
       sent,
       payload,
-      freshness: { age: Math.max(freshness.age, age), lifetime: Math.min(freshness.lifetime, lifetime) },
+      freshness: least(freshness, leaving),
       sentAt: at,
       sentAtMonotonic: atMonotonic,
       vary,
       defaultHeaders: {}
     }
+  }
+
+  /** Hooks that set a cookie for each caller keep a route cold for good. */
+  #logCookies (setCookie: HeaderValue): void {
+    const { route: { runtime: { log }, policy: { ignoresCookie }, name }, request } = this.#exchange
+    log.setCookie(request.log, name, cookiesIn(setCookie).filter((cookie) => !ignoresCookie(cookie)))
   }
 
   /** A payload that no client gets. A stream is read all the same if it may be stored. */
@@ -174,7 +203,8 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
 
   /** Once: a hook that fails after ours leads here again. */
   #publish (stored: boolean): string {
-    const { context: { forwarded, detail, key }, refusal } = this.#fill
+    const { context: { forwarded, detail, key, isRefresh }, refusal } = this.#fill
+    if (isRefresh) return ''
     const bytes = this.#sending.handed?.sent.body?.length
     const why = refusal ?? (this.#isSettling() ? SETTLING : detail)
     this.#cacheStatus ??= publishDecision(this.#exchange, {

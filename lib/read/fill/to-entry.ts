@@ -1,4 +1,5 @@
 import type { Entry } from '../../entry/entry.js'
+import { ONE_YEAR_IN_SECONDS } from '../../policy/duration.js'
 import { etagOf } from '../../http/validators.js'
 import type { CachedRoute } from '../exchange.js'
 import type { Sent } from './answer.js'
@@ -22,14 +23,16 @@ export interface Finished {
 
 /** The entry to store for a response; undefined if the body does not have the declared Content-Length. */
 export function entryOf (
-  { name, runtime: { application } }: CachedRoute, { key, versions }: FillContext, finished: Finished, body: Buffer
+  { name, policy, runtime: { application } }: CachedRoute, { key, versions, beganAt }: FillContext,
+  finished: Finished, body: Buffer
 ): Entry | undefined {
-  const { sent: { status, headers, own, type, kind, text }, freshness: { age, lifetime }, sentAt } = finished
+  const { sent: { status, headers, own, type, kind, text }, freshness: { age, lifetime, windows }, sentAt } = finished
   const declared = headers['content-length']
   if (declared !== undefined && Number(declared) !== body.length) return undefined
   const filledUnder: Record<string, string> = {}
   for (let index = 0; index < versions.length; index++) filledUnder[key.versions[index]!] = versions[index]!
   const staleAt = sentAt + (lifetime - age) * 1000
+  const longest = Math.max(windows.whileRevalidate, windows.ifError)
   const { defaultHeaders } = finished
   if (type.own !== undefined) own.set['content-type'] = type.own
   else if (type.byDefault !== undefined) defaultHeaders['content-type'] = type.byDefault
@@ -51,7 +54,9 @@ export function entryOf (
     text,
     storedAt: sentAt,
     staleAt,
-    deleteAt: staleAt,
+    deleteAt: Math.min(staleAt + longest * 1000, sentAt + ONE_YEAR_IN_SECONDS * 1000),
+    staleWindows: longest === 0 ? undefined : windows,
+    fillTime: policy.earlyRefresh === 0 ? undefined : Math.round(finished.sentAtMonotonic - beganAt),
     initialAge: age,
     residentSince: finished.sentAtMonotonic
   }
@@ -60,7 +65,8 @@ export function entryOf (
 /** The entry under the base key of variants: it only names the request headers that select one. */
 export function pointerTo (entry: Entry, vary: readonly string[]): Entry {
   const empty = { kind: 'empty', body: Buffer.alloc(0), text: undefined } as const
-  const { route, application, versions, status, storedAt, staleAt, deleteAt, initialAge, residentSince } = entry
-  const known = { route, application, versions, status, storedAt, staleAt, deleteAt, initialAge, residentSince }
-  return { ...known, ...empty, headers: {}, vary }
+  const { route, application, versions, status, storedAt, staleAt, deleteAt, staleWindows } = entry
+  const { initialAge, residentSince } = entry
+  const times = { storedAt, staleAt, deleteAt, staleWindows, initialAge, residentSince }
+  return { route, application, versions, status, ...times, ...empty, headers: {}, vary }
 }

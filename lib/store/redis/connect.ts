@@ -21,14 +21,15 @@ const FAIL_FAST: RedisOptions = {
 /**
  * A store in the given Redis. It opens and closes a connection of its own, except to a Cluster.
  * @param prefix the first part of every key; CLIENT LIST shows it, unless the options name the connection
+ * @param sweepShare the share of Redis's time that sweeps may take
  */
-export function connectedStore (given: GivenRedis, prefix: string, log: Log): RedisStore {
+export function connectedStore (given: GivenRedis, prefix: string, log: Log, sweepShare?: number): RedisStore {
+  const settings = { prefix, sweepShare, report: log.missingRights.bind(log) }
   const cluster = clusterOf(given)
-  const report = log.missingRights.bind(log)
-  if (cluster !== undefined) return new RedisStore(cluster, false, prefix, report)
+  if (cluster !== undefined) return new RedisStore(cluster, false, settings)
   const own = connected(given as Exclude<GivenRedis, Cluster | NodeRedisCluster>, prefix)
   logFirstError(own, log)
-  return new RedisStore(own, true, prefix, report)
+  return new RedisStore(own, true, settings)
 }
 
 /** Undefined if a single server is given. */

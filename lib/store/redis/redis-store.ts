@@ -3,7 +3,8 @@ import type { Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
 import { DEFAULT_PREFIX } from '../../key/keyspace.js'
 import type { MissingRights } from '../../observe/log.js'
-import type { CacheStore, CurrentVersions, IsCurrent, Lookup, TakeoverListener } from '../contract.js'
+import { DEFAULT_SWEEP_SHARE } from '../budget.js'
+import type { CacheStore, CurrentVersions, IsCurrent, Lookup, SweepHints, TakeoverListener } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
 import type { ClusterClient, RedisClient, ServerClient } from './client.js'
 import { ClusterServers } from './cluster.js'
@@ -22,6 +23,15 @@ import type { EntryWrites, Watch } from './writes.js'
 
 /** Unanswered pings after which the plugin reconnects its own connection. */
 const MAX_UNANSWERED = 3
+
+export interface RedisStoreSettings {
+  /** The first part of every key; default `DEFAULT_PREFIX`. */
+  readonly prefix?: string | undefined
+  /** The share of Redis's time that sweeps may take; default `DEFAULT_SWEEP_SHARE`. */
+  readonly sweepShare?: number | undefined
+  /** Called for commands that the Redis user may not use; default: they are not tried. */
+  readonly report?: (missing: MissingRights) => void
+}
 
 /** Keeps entries and versions in Redis, standalone or Cluster, for all processes. */
 export class RedisStore implements CacheStore {
@@ -42,19 +52,16 @@ export class RedisStore implements CacheStore {
 
   /**
    * @param owned whether the plugin opened the connection, so that it closes it
-   * @param prefix the first part of every key
-   * @param report called for commands that the Redis user may not use
    * @throws UnsafeRedisError if the client reads from replicas, which lag behind an invalidation
    */
-  constructor (
-    client: RedisClient, owned: boolean, prefix = DEFAULT_PREFIX, report?: (missing: MissingRights) => void
-  ) {
+  constructor (client: RedisClient, owned: boolean, settings: RedisStoreSettings = {}) {
+    const { prefix = DEFAULT_PREFIX, sweepShare = DEFAULT_SWEEP_SHARE, report } = settings
     this.#owned = owned
     this.#topology = topologyOf(client)
     this.#versions = new Versions(this.#topology, this.#watch)
     this.#reads = this.#topology.reads((names, values) => this.#versions.interpret(names, values))
     this.#writes = this.#topology.writes(this.#watch)
-    this.#sweeps = new Sweeps(this.#topology)
+    this.#sweeps = new Sweeps(this.#topology, sweepShare)
     this.intents = new RedisIntents(this.#topology, this.#watch)
     this.rights = new Rights(this.#topology, prefix, report ?? (() => {}))
     this.leases = new RedisLeases(this.#topology, prefix, this.rights)
@@ -139,8 +146,8 @@ export class RedisStore implements CacheStore {
     return this.#sweeps.keys(prefix)
   }
 
-  sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
-    return this.#sweeps.sweep(prefix, isCurrent)
+  sweep (prefix: string, isCurrent: IsCurrent, hints: SweepHints = {}): Promise<number> {
+    return this.#sweeps.sweep(prefix, isCurrent, hints)
   }
 
   close (): void {

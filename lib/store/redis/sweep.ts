@@ -1,5 +1,7 @@
 import { decodeVersions, headEnd, CHECKSUM_AT, CHECKSUM_END } from '../../entry/codec.js'
-import type { IsCurrent } from '../contract.js'
+import { beginningOf } from '../../key/keyspace.js'
+import { Budget } from '../budget.js'
+import type { FilledUnder, IsCurrent, SweepHints } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
 import { isDenied, isReply } from './errors.js'
 import { escapeGlob } from './glob.js'
@@ -7,7 +9,7 @@ import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
 import type { Topology } from './topology.js'
 
-const SCAN_COUNT = 100
+const SCAN_COUNT = 500
 /** Entries that are checked together. Redis serves other clients between two batches. */
 const SWEEP_BATCH = 100
 /** Bytes that are read first to get an entry's versions. Usually they contain the whole head. */
@@ -15,11 +17,14 @@ const BEGINNING_BYTES = 512
 /** Longest time in milliseconds for one reply in a sweep. */
 const REPLY_TIMEOUT = 10_000
 
+/** Asks for some keys. */
+type Page = () => Promise<unknown>
+
 /** What a sweep found under a key. */
 interface Seen {
   readonly key: string
   /** Undefined if it is not an entry of this plugin's format. */
-  readonly versions: Record<string, string> | undefined
+  readonly versions: FilledUnder | undefined
   /** Undefined if it is not a string. */
   readonly checksum: Buffer | undefined
 }
@@ -27,27 +32,31 @@ interface Seen {
 /** Lists keys in Redis, standalone or Cluster, and deletes entries that are not current. */
 export class Sweeps {
   readonly #topology: Topology
+  readonly #budget: Budget
   readonly #deadlines = new Deadlines(REPLY_TIMEOUT)
   #unlinks = true
   #stopped = false
 
-  constructor (topology: Topology) {
+  /** @param share of Redis's time that sweeps may take; listing keys takes what it needs */
+  constructor (topology: Topology, share: number) {
     this.#topology = topology
+    this.#budget = new Budget(share)
   }
 
   async * keys (prefix: string): AsyncIterable<string> {
-    for await (const keys of this.#scan(prefix)) yield * keys
+    for await (const keys of this.#scan(prefix, (page) => page())) yield * keys
   }
 
-  async sweep (prefix: string, isCurrent: IsCurrent): Promise<number> {
+  async sweep (prefix: string, isCurrent: IsCurrent, { namespaces, deleted }: SweepHints): Promise<number> {
     let swept = 0
-    for await (const found of this.#scan(prefix)) {
+    for await (const listed of this.#scan(prefix, (page) => this.#budget.spend(page))) {
+      const found = namespaces === undefined ? listed : listed.filter((key) => namespaces.has(beginningOf(key)))
       for (let start = 0; start < found.length; start += SWEEP_BATCH) {
         const keys = found.slice(start, start + SWEEP_BATCH)
-        const seen = await this.#deadlines.within(Promise.all(keys.map((key) => this.#inspect(key))))
-        const unreachable = seen.filter(({ versions }) => versions === undefined || !isCurrent(versions))
-        const counts = await this.#deadlines.within(Promise.all(unreachable.map((entry) => this.#deleteSeen(entry))))
-        for (const count of counts) swept += count
+        for (const { versions } of await this.#budget.spend(() => this.#sweepBatch(keys, isCurrent))) {
+          if (versions !== undefined) deleted?.(versions)
+          swept++
+        }
       }
     }
     return swept
@@ -56,6 +65,20 @@ export class Sweeps {
   /** Sweeps in progress end early. */
   stop (): void {
     this.#stopped = true
+    this.#budget.stop()
+  }
+
+  /** Returns what it has deleted. */
+  async #sweepBatch (keys: readonly string[], isCurrent: IsCurrent): Promise<Seen[]> {
+    const seen = await this.#each(keys, (key) => this.#inspect(key))
+    const current = await this.#each(seen, async ({ versions }) => versions !== undefined && await isCurrent(versions))
+    const unreachable = seen.filter((_, index) => !current[index])
+    const counts = await this.#each(unreachable, (entry) => this.#deleteSeen(entry))
+    return unreachable.filter((_, index) => counts[index] !== 0)
+  }
+
+  #each<T, Result> (items: readonly T[], work: (item: T) => Promise<Result>): Promise<Result[]> {
+    return this.#deadlines.within(Promise.all(items.map(work)))
   }
 
   /** Reads the versions and the checksum of an entry. */
@@ -99,8 +122,11 @@ export class Sweeps {
     return asInteger('DEL', await this.#topology.client.del(key))
   }
 
-  /** SCAN covers one server and ignores the client's keyPrefix, so both are handled here. */
-  async * #scan (prefix: string): AsyncIterable<string[]> {
+  /**
+   * SCAN covers one server and ignores the client's keyPrefix, so both are handled here.
+   * @param paced calls the function that asks for a page
+   */
+  async * #scan (prefix: string, paced: (page: Page) => ReturnType<Page>): AsyncIterable<string[]> {
     const match = `${escapeGlob(this.#topology.keyPrefix + prefix)}*`
     const errors: unknown[] = []
     for (const master of this.#topology.masters()) {
@@ -108,8 +134,8 @@ export class Sweeps {
       do {
         let keys: string[]
         try {
-          const scanned = master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
-          ;[cursor, keys] = asScan(await this.#deadlines.within(scanned))
+          const scan = (): Promise<unknown> => master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
+          ;[cursor, keys] = asScan(await paced(() => this.#deadlines.within(scan())))
         } catch (error) {
           // Continues with the other nodes, which have keys, too.
           errors.push(error)

@@ -1,0 +1,48 @@
+import 'reflect-metadata'
+import { FASTIFY_ROUTE_CONFIG } from '../fastify/nest.js'
+import type { PolicyInHandler } from '../fastify/in-handler.js'
+import { isObject } from '../policy/fields.js'
+import type { Invalidation, WritePolicy } from '../policy/write-policy.js'
+
+const CACHED = 'fastify-api-cache:cached'
+const INVALIDATES = 'fastify-api-cache:invalidates'
+
+type Decorator = ClassDecorator & MethodDecorator
+
+/**
+ * Caches the responses of a GET method, or of all GET methods of a controller. Guards and the
+ * interceptors before ours run on every HIT. Fields on a method replace those on its class.
+ * @param policy the fields of `config.cache`, without `serveFrom`
+ */
+export const Cached = (policy: Partial<PolicyInHandler>): Decorator => decorator(CACHED, policy)
+
+/** Leaves a method, or a class that inherits from a cached one, without a cache. */
+export const NoCache = (): Decorator => decorator(CACHED, false)
+
+/**
+ * Says what a writing method, or all of a controller, invalidates when it succeeds. A request that a
+ * guard refuses invalidates nothing.
+ * @param what a namespace, a list of them, a function of the request and the payload, or a write policy
+ */
+export function Invalidates (what: Invalidation | WritePolicy): Decorator {
+  return decorator(INVALIDATES, isObject(what) ? what as WritePolicy : { invalidate: what as Invalidation })
+}
+
+function decorator (key: string, value: Partial<PolicyInHandler> | WritePolicy | false): Decorator {
+  return (target: object, _name?: string | symbol, descriptor?: PropertyDescriptor): void => {
+    const method = descriptor?.value as object | undefined
+    Reflect.defineMetadata(key, value, method ?? target)
+    // Where the module is missing, the plugin refuses what it finds here.
+    if (method !== undefined && value !== false) {
+      const config = Reflect.getMetadata(FASTIFY_ROUTE_CONFIG, method) as object | undefined
+      Reflect.defineMetadata(FASTIFY_ROUTE_CONFIG, { cache: value, ...config }, method)
+    }
+  }
+}
+
+/** What decorators say about one place: undefined for nothing, false for `@NoCache()`. */
+export const cachedOn = (place: object): Partial<PolicyInHandler> | false | undefined =>
+  Reflect.getMetadata(CACHED, place) as Partial<PolicyInHandler> | false | undefined
+
+export const invalidatesOn = (place: object): WritePolicy | undefined =>
+  Reflect.getMetadata(INVALIDATES, place) as WritePolicy | undefined

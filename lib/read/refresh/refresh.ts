@@ -1,0 +1,81 @@
+import { finished } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { injectRefresh } from '../../fastify/injected-refresh.js'
+import { sendReturned, withoutClient } from '../../fastify/without-client.js'
+import { kExplanation } from '../../observe/explain.js'
+import { filledElsewhere, flightOf } from '../coalesce/coalesce.js'
+import { FillFailure } from '../coalesce/fill-failure.js'
+import type { FillInFlight } from '../coalesce/fills-in-flight.js'
+import type { Exchange, Hit, Stale } from '../exchange.js'
+import type { FillContext } from '../fill/context.js'
+import { fill } from '../fill/fill.js'
+import { groupVersions } from '../payload-tags.js'
+
+/** The route's handler, for any of its requests. */
+export type Handle = (request: FastifyRequest, reply: FastifyReply) => unknown
+
+/** Stands for a handler that can only be run by a request of the application's own. */
+export const injected: Handle = () => { throw new TypeError('this handler is run by a request of its own') }
+
+/** Refreshes an entry when the caller's response has left. */
+export function refreshAfter (exchange: Exchange, found: Hit | Stale, handle: Handle): void {
+  const { route, request, reply } = exchange
+  if (request.method !== 'GET' || !route.runtime.refreshes.isDue(flightOf(route, found.key), found.entry)) return
+  finished(reply.raw, () => { refresh(exchange, found, handle) })
+}
+
+/**
+ * Fills the key of an entry anew, on the validated request of a caller that has passed all guards, but without its
+ * client. It is fenced like every fill: it stores under the versions of the entry, which were current at the lookup.
+ * @returns the fill in flight, also if another has begun it; undefined if there is nothing to do
+ */
+export function refresh (exchange: Exchange, found: Hit | Stale, handle: Handle): FillInFlight | undefined {
+  const { route, request } = exchange
+  const { fills, refreshes, background, log } = route.runtime
+  const { key, entry } = found
+  const flight = flightOf(route, key)
+  const versions = key.versions.map((name) => entry.versions[name]!)
+  const current = fills.find(flight, versions)
+  if (current !== undefined || !refreshes.isDue(flight, entry)) return current
+  const inFlight = fills.begin(flight, versions)
+  if (inFlight === undefined) return undefined
+  inFlight.whenPublished((outcome) => {
+    refreshes.ended(flight, outcome, entry)
+    if (outcome instanceof FillFailure) log.refreshFailed(request.log, route.name, outcome.cause)
+  })
+  void background.run(run(exchange, found, handle, inFlight).catch((error: unknown) => {
+    fills.publish(inFlight, new FillFailure({ error }, request))
+  }))
+  return inFlight
+}
+
+async function run (
+  { route, request, reply }: Exchange, { key, entry }: Hit | Stale, handle: Handle, inFlight: FillInFlight
+): Promise<void> {
+  const { runtime: { fills }, runtime, policy } = route
+  const own = withoutClient(request, reply)
+  own.request[kExplanation] = undefined
+  const exchange: Exchange = { route, ...own }
+  if (await filledElsewhere(exchange, key, inFlight, entry.storedAt) !== undefined) return
+  const groups = policy.payloadTags === undefined ? undefined : await groupVersions(runtime)
+  const { versions } = inFlight
+  const context: FillContext = {
+    outcome: 'fill',
+    forwarded: 'stale',
+    detail: undefined,
+    key,
+    versions,
+    groups,
+    beganAt: performance.now(),
+    isRefresh: true,
+    inFlight
+  }
+  if (policy.refreshWith === 'inject' || handle === injected) {
+    // If a guard or a limit refused it, it has not reached the handler.
+    if (!await injectRefresh(own.request, { route, context })) fills.publish(inFlight, 'unshared')
+  } else {
+    sendReturned(own.reply, () => fill(exchange, context, () => handle(own.request, own.reply)))
+  }
+  // A handler that hangs keeps nobody from closing the server.
+  await inFlight.within(fills.timeout)
+}
