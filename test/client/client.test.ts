@@ -155,8 +155,11 @@ t.test('each call rejects within its timeout when a connected Redis hangs; what 
 t.test('a call waits for a connection that was lost, and for a Redis that is starting', async (t) => {
   const restarted = await server(t)
   let lost = gate()
-  const warn = (): void => { lost.open() }
-  const cache = client(t, { redis: restarted.url, logger: { info () {}, warn, error () {} } })
+  const retryStrategy = (): number => {
+    lost.open()
+    return 50
+  }
+  const cache = client(t, { redis: { port: restarted.port, retryStrategy } })
   for (let round = 0; round < 3; round++) {
     t.match(await cache.invalidate('value'), { delivered: true })
     lost = gate()
