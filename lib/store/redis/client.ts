@@ -26,12 +26,16 @@ export interface Commands extends EventEmitter {
   unlink(key: string): Promise<unknown>
   eval(script: string, numberOfKeys: number, ...keysAndArguments: Argument[]): Promise<unknown>
   publish(channel: string, message: string): Promise<unknown>
-  /** What is published comes as the event `message`, with channel and message. */
+}
+
+/** Hears what is published, as the event `message` with channel and message. */
+export interface Subscriber extends EventEmitter {
   subscribe(channel: string): Promise<unknown>
+  disconnect(): void
 }
 
 /** A connection to one server. Events: `ready`, `close` when it is lost, `error`. */
-export interface ServerClient extends Commands {
+export interface ServerClient extends Commands, Subscriber {
   readonly isCluster: boolean
   readonly options: {
     readonly keyPrefix?: string | undefined
@@ -41,6 +45,7 @@ export interface ServerClient extends Commands {
   }
   /** The socket, where the client lets it be seen. */
   readonly stream?: { readonly writable: boolean } | undefined
+  disconnect(reconnect?: boolean): void
   duplicate(options?: DuplicateOptions): ServerClient
   client(subcommand: 'ID'): Promise<unknown>
   info(): Promise<unknown>
@@ -72,7 +77,7 @@ export interface ClusterClient extends Commands {
   /** For each slot the names of its servers, the master's first: `host:port`. */
   readonly slots: ReadonlyArray<readonly string[]>
   nodes(role?: 'master'): readonly ServerClient[]
-  duplicate(): ClusterClient
+  duplicate(): Subscriber
 }
 
 export type RedisClient = ServerClient | ClusterClient

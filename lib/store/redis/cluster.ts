@@ -1,5 +1,5 @@
 import calculateSlot from 'cluster-key-slot'
-import type { ClusterClient, ServerClient } from './client.js'
+import type { ClusterClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import { ReadsByKey, type EntryReads, type Interpret } from './reads.js'
 import { asInteger } from './replies.js'
@@ -90,7 +90,7 @@ export class ClusterServers implements Topology {
     return new WritesByKey(this.client, watch)
   }
 
-  subscriber (): ClusterClient {
+  subscriber (): Subscriber {
     return this.client.duplicate()
   }
 

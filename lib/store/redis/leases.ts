@@ -1,5 +1,5 @@
 import type { Leases } from '../contract.js'
-import type { RedisClient } from './client.js'
+import type { Subscriber } from './client.js'
 import { isDenied } from './errors.js'
 import { asFlag, asInteger } from './replies.js'
 import type { Failed, Rights } from './rights.js'
@@ -15,7 +15,7 @@ export class RedisLeases implements Leases {
   readonly #channel: string
   readonly #rights: Rights
   /** A connection that is only used to subscribe. */
-  #subscriber: RedisClient | undefined
+  #subscriber: Subscriber | undefined
 
   /** @param prefix the first part of every key */
   constructor (topology: Topology, prefix: string, rights: Rights) {
@@ -55,7 +55,7 @@ export class RedisLeases implements Leases {
   }
 
   /** Never rejects. */
-  async #join (subscriber: RedisClient): Promise<void> {
+  async #join (subscriber: Subscriber): Promise<void> {
     const failed: Failed[] = []
     const failing = (command: string) => (error: unknown) => {
       failed.push({ command, channel: this.#channel, error, without: NO_NEWS })

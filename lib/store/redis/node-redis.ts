@@ -9,6 +9,7 @@ export interface NodeRedis {
   readonly options: object
   connect(): Promise<unknown>
   destroy(): void
+  unref(): void
   duplicate(options?: object): unknown
   on(event: string, listener: (...args: unknown[]) => void): unknown
   sendCommand(args: ReadonlyArray<string | Buffer>, options?: object): Promise<unknown>
@@ -19,7 +20,12 @@ export interface NodeRedis {
 interface NodeRedisOptions {
   readonly username?: string
   readonly name?: string
-  readonly socket?: { readonly host?: string, readonly port?: number }
+  readonly socket?: Address
+}
+
+interface Address {
+  readonly host?: string
+  readonly port?: number
 }
 
 /** How node-redis is told to return texts: as strings, whatever the client's own options say, or as Buffers. */
@@ -37,7 +43,6 @@ export abstract class NodeRedisCommands extends EventEmitter implements Commands
   abstract readonly status: string
   abstract connect (): Promise<unknown>
   abstract disconnect (reconnect?: boolean): void
-  abstract subscribe (channel: string): Promise<unknown>
 
   /** @param key the first key of the command, if it has one */
   protected abstract send (key: string | undefined, args: Argument[], options: object): Promise<unknown>
@@ -90,18 +95,24 @@ export class NodeRedisClient extends NodeRedisCommands implements ServerClient {
   readonly options: ServerClient['options']
   readonly #client: NodeRedis
   readonly #name: string | undefined
+  #hasSocket = false
+  #isClosed = false
 
-  /** @param name what CLIENT LIST shows */
-  constructor (client: NodeRedis, name?: string) {
+  /**
+   * @param name what CLIENT LIST shows
+   * @param address by which a cluster knows the server; default: where the client connects to
+   */
+  constructor (client: NodeRedis, name?: string, address?: Address) {
     super()
     this.#client = client
     this.#name = name
     const { username, socket } = client.options as NodeRedisOptions
-    this.options = { username, host: socket?.host, port: socket?.port }
+    const { host, port } = address ?? socket ?? {}
+    this.options = { username, host, port }
+    client.on('connect', () => { this.#connected() })
     client.on('ready', () => { this.#ready() })
-    client.on('reconnecting', () => { this.emit('close') })
-    client.on('end', () => { this.emit('close') })
-    client.on('error', (error) => { if (this.listenerCount('error') > 0) this.emit('error', error) })
+    client.on('end', () => { this.#lost() })
+    client.on('error', (error) => { this.#failed(error) })
   }
 
   /** A connection of its own to the server of the application's client, with its credentials, that fails fast. */
@@ -123,6 +134,9 @@ export class NodeRedisClient extends NodeRedisCommands implements ServerClient {
   disconnect (reconnect = false): void {
     // One that is not ready is connecting already.
     if (!this.#client.isOpen || (reconnect && !this.#client.isReady)) return
+    this.#isClosed = !reconnect
+    // node-redis does not end an attempt to connect: its outcome is waited for.
+    if (!this.#hasSocket) return this.#client.unref()
     this.#client.destroy()
     if (reconnect) this.connect().catch(() => {})
   }
@@ -160,6 +174,22 @@ export class NodeRedisClient extends NodeRedisCommands implements ServerClient {
 
   protected send (_key: string | undefined, args: Argument[], options: object): Promise<unknown> {
     return this.#client.sendCommand(args.map(encoded), options)
+  }
+
+  #connected (): void {
+    this.#hasSocket = true
+    if (this.#isClosed) this.#client.destroy()
+  }
+
+  #lost (): void {
+    this.#hasSocket = false
+    this.emit('close')
+  }
+
+  #failed (error: unknown): void {
+    if (!this.#client.isReady) this.#lost()
+    if (this.#isClosed && this.#client.isOpen) this.#client.destroy()
+    if (this.listenerCount('error') > 0) this.emit('error', error)
   }
 
   #ready (): void {

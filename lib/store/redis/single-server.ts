@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { ServerClient } from './client.js'
+import type { ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import { BatchedReads, type EntryReads, type Interpret } from './reads.js'
 import { expectPong } from './replies.js'
@@ -71,7 +71,7 @@ export class SingleServer implements Topology {
     return new BatchedWrites(this.client, watch)
   }
 
-  subscriber (): ServerClient {
+  subscriber (): Subscriber {
     return this.client.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: true })
   }
 

@@ -1,4 +1,4 @@
-import type { RedisClient, ServerClient } from './client.js'
+import type { RedisClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import type { EntryReads, Interpret } from './reads.js'
 import type { ServerRun } from './run-id.js'
@@ -33,7 +33,7 @@ export interface Topology {
   reads(interpret: Interpret): EntryReads
   writes(watch: Watch): EntryWrites
   /** A connection for subscribing. It waits for its server without limit, and resubscribes after reconnecting. */
-  subscriber(): RedisClient
+  subscriber(): Subscriber
   /** Removes all listeners. */
   close(): void
 }
