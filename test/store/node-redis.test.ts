@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 import t from 'tap'
 import { NodeRedisClusterClient } from '../../lib/store/redis/node-redis-cluster.js'
@@ -23,6 +24,18 @@ for (const { name, run } of storeSuite(() => open({ RESP: 3 }))) t.test(`over no
 for (const { name, run } of storeSuite(() => open({ commandOptions: { typeMapping: { 36: Buffer, 43: Buffer, 58: String } } }))) {
   t.test(`over node-redis whose own replies are Buffers: ${name}`, run)
 }
+
+t.test('a connection of node-redis that is closed while it opens does not stay open', async (t) => {
+  const control = new Redis(server.port, '127.0.0.1')
+  t.teardown(() => { control.disconnect() })
+  const count = async (name: string): Promise<number> =>
+    Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(await control.info())![1])
+  const [open, received] = [await count('connected_clients'), await count('total_connections_received')]
+  NodeRedisClient.beside(createClient({ url: server.url }), 'api-cache').disconnect()
+  while (await count('total_connections_received') === received);
+  while (await count('connected_clients') > open);
+  t.pass()
+})
 
 t.test('over a cluster of node-redis', async (t) => {
   const { startupNodes, stop } = await startCluster()
