@@ -95,9 +95,12 @@ t.test('a fastify.redis of node-redis is picked up, also before it is connected'
   t.same(complaints(lines), [])
 })
 
-t.test('a cluster of node-redis is used itself and stays open, and several registrations leave no listeners behind', async (t) => {
+t.test('a cluster of node-redis is used itself and stays open, and several registrations leave nothing behind, also where it has other addresses', async (t) => {
   const { startupNodes, stop } = await startCluster()
-  const cluster = createCluster({ rootNodes: startupNodes.map((socket) => ({ socket })) })
+  const cluster = createCluster({
+    rootNodes: startupNodes.map((socket) => ({ socket })),
+    nodeAddressMap: (address) => ({ host: 'localhost', port: Number(address.split(':')[1]) })
+  })
   cluster.on('error', () => {})
   await cluster.connect()
   t.teardown(async () => {
@@ -110,7 +113,7 @@ t.test('a cluster of node-redis is used itself and stays open, and several regis
   for (let index = 0; index < 12; index++) {
     await app.register(async (child) => {
       await child.register(apiCache, { redis: cluster, prefix: `cache-${index}`, timeout: 10_000 })
-      child.get(`/${index}`, { config: { cache: { namespace: 'users', expire: 60, host: false } } }, async () => 'user')
+      child.get(`/${index}`, { config: { cache: { namespace: 'users', expire: 60, host: false, coalesce: 'fleet' } } }, async () => 'user')
       child.post(`/${index}`, { config: { cache: { invalidate: 'users' } } }, async () => 'done')
     })
   }
@@ -121,8 +124,12 @@ t.test('a cluster of node-redis is used itself and stays open, and several regis
     await request(`/${index}`, { method: 'POST' })
     t.equal((await request(`/${index}`)).cache, 'MISS')
   }
+  const channels = async (): Promise<string[]> =>
+    (await Promise.all(startupNodes.map(({ port }) => redisCli(port, 'PUBSUB', 'CHANNELS')))).flat()
+  t.not((await channels()).length, 0)
   await app.close()
   t.equal(cluster.isOpen, true)
+  while ((await channels()).length > 0);
   t.notOk(warnings.includes('MaxListenersExceededWarning'))
 })
 
