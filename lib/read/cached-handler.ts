@@ -15,12 +15,18 @@ import { resolve } from './resolve.js'
  * authenticated.
  */
 export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod): RouteHandlerMethod {
+  const isInjected = route.policy.refreshWith === 'inject'
   return function cached (request, reply) {
-    // A route may be for other methods, too.
-    if (!isReading(request.method)) return handler.call(this, request, reply)
     // A handler that returns nothing sends the response itself.
     const handle: Handle = (request, reply) => handler.call(this, request, reply) ?? reply
-    return respond({ route, request, reply }, () => handle(request, reply), handle)
+    return respond({ route, request, reply }, () => handle(request, reply), isInjected ? injected : handle)
+  }
+}
+
+/** The same for a route that is for other methods, too. */
+export function forReading (cached: RouteHandlerMethod, handler: RouteHandlerMethod): RouteHandlerMethod {
+  return function cachedIfReading (request, reply) {
+    return (isReading(request.method) ? cached : handler).call(this, request, reply)
   }
 }
 

@@ -14,8 +14,8 @@ import { groupVersions } from '../payload-tags.js'
 /** The route's handler, for any of its requests. */
 export type Handle = (request: FastifyRequest, reply: FastifyReply) => unknown
 
-/** Stands for a handler that can only be run by a request of the application's own. */
-export const injected: Handle = () => { throw new TypeError('this handler is run by a request of its own') }
+/** Stands for a handler that is only run by a request of the application's own. */
+export const injected: Handle = () => { throw new TypeError('a request of its own runs this handler') }
 
 /** Refreshes an entry when the caller's response has left. */
 export function refreshAfter (exchange: Exchange, found: Hit | Stale, handle: Handle): void {
@@ -70,7 +70,7 @@ async function run (
     isRefresh: true,
     inFlight
   }
-  if (policy.refreshWith === 'inject' || handle === injected) {
+  if (handle === injected) {
     // If a guard or a limit refused it, it has not reached the handler.
     if (!await injectRefresh(own.request, { route, context })) fills.publish(inFlight, 'unshared')
   } else {
