@@ -4,7 +4,7 @@ import { toSettle } from '../policy/duration.js'
 import { describe, isObject } from '../policy/fields.js'
 import { compileReadPolicy, isReadField, type ReadDefaults, type ReadPolicy } from '../policy/read-policy.js'
 import { checkWritePolicy, hasFunctions, type WritePolicy } from '../policy/write-policy.js'
-import { cachedHandler, forReading } from '../read/cached-handler.js'
+import { cachedHandler } from '../read/cached-handler.js'
 import { cachedRoute } from '../read/cached-route.js'
 import type { Runtime } from '../runtime.js'
 import type { WriteRoute } from '../write/write-route.js'
@@ -59,8 +59,7 @@ function applyReadPolicy (
   const policy = compileReadPolicy(name, given, defaults)
   const cached = cachedRoute(policy, route, runtime)
   const handler = cached.explainer?.watching(route.handler) ?? route.handler
-  const cachingHandler = cachedHandler(cached, handler)
-  route.handler = [route.method].flat().every(isReading) ? cachingHandler : forReading(cachingHandler, handler)
+  route.handler = cachedHandler(cached, handler, [route.method].flat())
   if (policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(cached))
   if (policy.coalesce === 'fleet') runtime.leases?.listen()
   if (policy.scope === 'shared') sharedRoutes.add({ name: cached.name, route, instance })

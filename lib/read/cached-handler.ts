@@ -14,17 +14,16 @@ import { resolve } from './resolve.js'
  * hooks that the application put before it, and gets the request validated, coerced and
  * authenticated.
  */
-export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod): RouteHandlerMethod {
+export function cachedHandler (
+  route: CachedRoute, handler: RouteHandlerMethod, methods: readonly string[]
+): RouteHandlerMethod {
   const isInjected = route.policy.refreshWith === 'inject'
-  return function cached (request, reply) {
+  const cached: RouteHandlerMethod = function cached (request, reply) {
     // A handler that returns nothing sends the response itself.
     const handle: Handle = (request, reply) => handler.call(this, request, reply) ?? reply
     return respond({ route, request, reply }, () => handle(request, reply), isInjected ? injected : handle)
   }
-}
-
-/** The same for a route that is for other methods, too. */
-export function forReading (cached: RouteHandlerMethod, handler: RouteHandlerMethod): RouteHandlerMethod {
+  if (methods.every(isReading)) return cached
   return function cachedIfReading (request, reply) {
     return (isReading(request.method) ? cached : handler).call(this, request, reply)
   }

@@ -1,4 +1,4 @@
-import { takeInjected } from '../fastify/injected-refresh.js'
+import { REFRESH, takeInjected } from '../fastify/injected-refresh.js'
 import { kFound } from '../fastify/state.js'
 import type { CacheControl } from '../http/cache-control.js'
 import { requestDirectives } from '../http/request-directives.js'
@@ -8,7 +8,7 @@ import type { FillContext } from './fill/context.js'
 import { lookup } from './lookup.js'
 import { bridge } from './refresh/bridge.js'
 import { isDueEarly } from './refresh/early.js'
-import { injected, refreshAfter, type Handle } from './refresh/refresh.js'
+import { refreshAfter, type Handle } from './refresh/refresh.js'
 
 /** A request with `only-if-cached` for which there is no entry. */
 export interface Refused {
@@ -26,7 +26,7 @@ export type Resolved = Hit | FillContext | Miss | Bypass | Failed | Refused
  */
 export async function resolve (exchange: Exchange, fills: boolean, handle?: Handle): Promise<Resolved> {
   const { route, request } = exchange
-  const refresh = handle === injected ? takeInjected(request, route) : undefined
+  const refresh = REFRESH in request.headers ? takeInjected(request, route) : undefined
   if (refresh !== undefined) return refresh
   const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
   const found = await find(exchange, directives, handle)
