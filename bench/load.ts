@@ -19,6 +19,8 @@ export interface LoadOptions {
   first?: number
   /** What X-API-Cache must say. */
   header?: 'HIT' | 'MISS'
+  /** Asks whether this is still valid: every answer must be 304. */
+  etag?: string
   /** How long a connection rests between its requests, on average, in milliseconds. */
   pause?: number
 }
@@ -50,13 +52,13 @@ function tailFile (bodyBytes: number): string {
 }
 
 function commandFor (options: LoadOptions): [string, string[]] {
-  const { origin, seconds, connections, keys, first = 0, bodyBytes, header = 'none', pause = 0 } = options
+  const { origin, seconds, connections, keys, first = 0, bodyBytes, header = 'none', pause = 0, etag = 'none' } = options
   if (loadGenerator === 'autocannon') {
     return [process.execPath, [join(__dirname, 'autocannon-load.js'), JSON.stringify(options)]]
   }
   return ['wrk', [
     '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', join(sources, 'wrk.lua'), origin,
-    '--', String(keys), String(first), tailFile(bodyBytes), header, String(pause)
+    '--', String(keys), String(first), tailFile(bodyBytes), header, String(pause), etag
   ]]
 }
 

@@ -12,6 +12,8 @@ export interface Case {
   scenario: Omit<Scenario, 'redisUrl'>
   keys: number
   connections: number
+  /** Whether the client has the response already, and asks whether it is still valid. */
+  revalidates?: true
 }
 
 export interface Timing {
@@ -52,6 +54,13 @@ const checksPerWindow = 3
 let nextId = 1_000_000
 let nextCheck = 9_000_000_000
 
+async function etagOf (origin: string): Promise<string> {
+  const { headers } = await fetch(`${origin}/items/0`)
+  const etag = headers.get('etag')
+  if (etag === null) throw new Error('it sends no ETag')
+  return etag
+}
+
 /** A case with its server running. */
 class Contender {
   readonly case: Case
@@ -82,7 +91,7 @@ class Contender {
   }
 
   async measure (seconds: number): Promise<Sample> {
-    const { subject, scenario, keys, connections } = this.case
+    const { subject, scenario, keys, connections, revalidates } = this.case
     const { bodyBytes } = scenario
     const asksOnce = subject.answeredBy === 'handler'
     if (subject.stores) await this.#redis.flushdb()
@@ -97,7 +106,8 @@ class Contender {
         bodyBytes,
         keys: asksOnce ? 0 : keys,
         first: nextId,
-        ...(subject.header !== undefined && { header: subject.header })
+        ...(subject.header !== undefined && { header: subject.header }),
+        ...(revalidates && { etag: await etagOf(this.server.origin) })
       }),
       sleep(seconds * 500).then(() => this.#check())
     ])

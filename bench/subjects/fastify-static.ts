@@ -35,3 +35,22 @@ export const fastifyConnected: Subject = {
     return listen(app)
   }
 }
+
+/** What a server answers at the least to a client that has the response already. */
+export const fastifyNotModified: Subject = {
+  name: 'fastify-304',
+  title: 'Fastify, a ready 304',
+  group: 'limit',
+  answeredBy: 'cache',
+  start ({ bodyBytes }) {
+    const app = Fastify()
+    const ready = readyBodies(bodyBytes)
+    const etag = '"ready"'
+    app.get<ItemRoute>('/items/:id', (request, reply) => {
+      reply.header('etag', etag)
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send()
+      return reply.header('content-type', jsonType).send(ready(Number(request.params.id)))
+    })
+    return listen(app)
+  }
+}
