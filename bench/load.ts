@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ended, killOnExit } from './children.js'
 import { loadCore, onCore } from './cores.js'
+import { h2load } from './h2load.js'
 import { sources } from './paths.js'
 import { idLength, idOffset, itemText } from './payload.js'
 
@@ -21,6 +22,8 @@ export interface LoadOptions {
   header?: 'HIT' | 'MISS'
   /** Asks whether this is still valid: every answer must be 304. */
   etag?: string
+  /** Over HTTP/2, without TLS; needs h2load. */
+  http2?: true
   /** How long a connection rests between its requests, on average, in milliseconds. */
   pause?: number
 }
@@ -63,6 +66,7 @@ function commandFor (options: LoadOptions): [string, string[]] {
 }
 
 export async function load (options: LoadOptions): Promise<LoadResult> {
+  if (options.http2 === true) return await h2load(options, join(folder, 'h2load'))
   const [command, args] = onCore(loadCore, ...commandFor(options))
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const { pid } = child

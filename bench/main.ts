@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { loadCore, moveToCore, pinning } from './cores.js'
+import { h2loadFound } from './h2load.js'
 import { loadGenerator } from './load.js'
 import { fullMatrix, quickMatrix, targets, type Setting } from './matrix.js'
 import { measureInterleaved, type Outcome } from './measure.js'
@@ -21,6 +22,7 @@ const { values } = parseArgs({
 })
 
 function chosen (): Setting[] {
+  if (!h2loadFound) lastingLine('without h2load there are no figures for HTTP/2')
   const only = values.only?.split(',')
   only?.forEach(subjectNamed)
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
@@ -33,7 +35,7 @@ function chosen (): Setting[] {
         .filter((group) => group.length > 0),
       timing: rounds === undefined ? setting.timing : { ...setting.timing, rounds }
     }))
-    .filter(({ groups }) => groups.length > 0)
+    .filter(({ groups, http2 }) => groups.length > 0 && (http2 !== true || h2loadFound))
 }
 
 async function main (): Promise<void> {
@@ -46,10 +48,10 @@ async function main (): Promise<void> {
   await quiet.sample()
   const measured: Measured[] = []
   for (const setting of settings) {
-    const { title, bodyBytes, keys, connections, revalidates, timing } = setting
+    const { title, bodyBytes, keys, connections, revalidates, http2, timing } = setting
     const outcomes: Outcome[] = []
     for (const group of setting.groups) {
-      const cases = group.map((name) => ({ subject: subjectNamed(name), scenario: { bodyBytes }, keys, connections, ...(revalidates && { revalidates }) }))
+      const cases = group.map((name) => ({ subject: subjectNamed(name), scenario: { bodyBytes, ...(http2 && { http2 }) }, keys, connections, ...(revalidates && { revalidates }) }))
       outcomes.push(await measureInterleaved(title, cases, redis, timing))
       await quiet.sample()
     }

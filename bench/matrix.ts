@@ -7,6 +7,7 @@ export interface Setting {
   keys: number
   connections: number
   revalidates?: true
+  http2?: true
   /**
    * Names of subjects, those of a group measured side by side. Few at a time: with sixteen servers
    * running, and longer between two windows of each, ratios scattered more.
@@ -18,6 +19,7 @@ export interface Setting {
 const tiers = ['fastify-static', 'memory', 'tracked', 'strict', 'redis', 'redis-get']
 const fills = ['node-http', 'fastify-static', 'uncached', 'uncached-set', 'miss']
 const revalidated = ['fastify-304', 'memory', 'tracked', 'strict', 'redis']
+const overHttp2 = ['fastify-static', 'memory', 'tracked', 'strict', 'redis']
 const unused = ['no-plugin', 'no-policy']
 const peers = ['fastify-caching', 'async-cache-dedupe', 'bentocache', 'bentocache-tiered', 'nest', 'apicache']
 
@@ -31,6 +33,7 @@ const noPolicy = { ...small, title: '1 KB, 50 connections, a route without a pol
 const large = { ...small, title: '64 KB, 50 connections, 1 key', bodyBytes: 64 * 1024 }
 const manyKeys = { ...small, title: '1 KB, 50 connections, 10,000 keys', keys: 10_000 }
 const notModified = { ...small, title: '304 Not Modified, 50 connections, 1 key', revalidates: true as const }
+const http2 = { ...small, title: 'HTTP/2, 1 KB, 5 connections with 10 streams each, 1 key', http2: true as const }
 const manyConnections = { ...small, title: '1 KB, 500 connections, 1 key', connections: 500 }
 
 const timing: Timing = { processes: 2, rounds: 6, seconds: 1, warmup: 2 }
@@ -47,6 +50,7 @@ export const fullMatrix: Setting[] = [
   { name: '64kb', ...large, groups: [tiers, ...besidePeers('fastify-static', 'redis')], timing: fewer },
   { name: '1kb-10000-keys', ...manyKeys, groups: [tiers, ...besideTiers], timing: fewer },
   { name: '304', ...notModified, groups: [revalidated], timing: fewer },
+  { name: 'http2', ...http2, groups: [overHttp2], timing: fewer },
   { name: '1kb-500-connections', ...manyConnections, groups: [tiers], timing: fewer }
 ]
 
@@ -54,6 +58,7 @@ export const quickMatrix: Setting[] = [
   { name: '1kb', ...small, groups: [tiers, fills, ...besideTiers], timing: quick },
   { name: 'no-policy', ...noPolicy, groups: [unused], timing: quick },
   { name: '304', ...notModified, groups: [revalidated], timing: quick },
+  { name: 'http2', ...http2, groups: [overHttp2], timing: quick },
   { name: '64kb', ...large, groups: [tiers], timing: quick }
 ]
 

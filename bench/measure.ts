@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import Redis from 'ioredis'
 import { askForAll, checkAnswers } from './answers.js'
+import { askOverHttp1, askOverHttp2, type Ask } from './ask.js'
 import { load } from './load.js'
 import { lastingLine, progress } from './progress.js'
 import type { BenchRedis } from './redis.js'
@@ -54,23 +55,18 @@ const checksPerWindow = 3
 let nextId = 1_000_000
 let nextCheck = 9_000_000_000
 
-async function etagOf (origin: string): Promise<string> {
-  const { headers } = await fetch(`${origin}/items/0`)
-  const etag = headers.get('etag')
-  if (etag === null) throw new Error('it sends no ETag')
-  return etag
-}
-
 /** A case with its server running. */
 class Contender {
   readonly case: Case
   readonly server: ServerProcess
   readonly #redis: Redis
+  readonly #ask: Ask
 
   constructor (what: Case, server: ServerProcess, redis: Redis) {
     this.case = what
     this.server = server
     this.#redis = redis
+    this.#ask = what.scenario.http2 === true ? askOverHttp2 : askOverHttp1
   }
 
   static async start (what: Case, redisUrl: string): Promise<Contender> {
@@ -83,7 +79,7 @@ class Contender {
     if (this.case.subject.answeredBy === 'handler') return
     for (let pass = 0; pass < 5; pass++) {
       const before = await this.server.mark()
-      await askForAll(this.server.origin, 0, this.case.keys)
+      await askForAll(this.#ask, this.server.origin, 0, this.case.keys)
       const after = await this.server.mark()
       if (pass > 0 && after.handlerRuns === before.handlerRuns) return
     }
@@ -107,7 +103,8 @@ class Contender {
         keys: asksOnce ? 0 : keys,
         first: nextId,
         ...(subject.header !== undefined && { header: subject.header }),
-        ...(revalidates && { etag: await etagOf(this.server.origin) })
+        ...(scenario.http2 && { http2: true }),
+        ...(revalidates && { etag: await this.#etag() })
       }),
       sleep(seconds * 500).then(() => this.#check())
     ])
@@ -138,11 +135,18 @@ class Contender {
     this.#redis.disconnect()
   }
 
+  async #etag (): Promise<string> {
+    const { header } = await this.#ask(this.server.origin, '/items/0')
+    const etag = header('etag')
+    if (etag === undefined) throw new Error('it sends no ETag')
+    return etag
+  }
+
   #check (): Promise<void> {
     const { subject, scenario, keys } = this.case
     const ids = Array.from({ length: checksPerWindow }, () =>
       subject.answeredBy === 'handler' ? nextCheck++ : Math.floor(Math.random() * keys))
-    return checkAnswers(this.server.origin, ids, scenario.bodyBytes, subject.header)
+    return checkAnswers(this.#ask, this.server.origin, ids, scenario.bodyBytes, subject.header)
   }
 
   async #stored (answers: number): Promise<void> {

@@ -1,7 +1,7 @@
 import fastifyRedis from '@fastify/redis'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { readyBodies } from './ready-bodies.js'
-import { jsonType, listen, type ItemRoute, type Subject } from './subject.js'
+import { fastifyFor, jsonType, listen, type ItemRoute, type Subject } from './subject.js'
 
 export function addReadyRoute (app: FastifyInstance, bodyBytes: number): void {
   const ready = readyBodies(bodyBytes)
@@ -15,8 +15,9 @@ export const fastifyStatic: Subject = {
   title: 'Fastify, a ready Buffer',
   group: 'limit',
   answeredBy: 'cache',
-  start ({ bodyBytes }) {
-    const app = Fastify()
+  start (scenario) {
+    const { bodyBytes } = scenario
+    const app = fastifyFor(scenario)
     addReadyRoute(app, bodyBytes)
     return listen(app)
   }
