@@ -3,8 +3,8 @@ import type { FastifyRequest } from 'fastify'
 import type { CachedRoute } from '../read/exchange.js'
 import type { FillContext } from '../read/fill/context.js'
 
-/** Names a refresh in the headers of its request. A stranger cannot guess what the process expects. */
-const HEADER = 'api-cache-refresh'
+/** The header that names a refresh in its request. A stranger cannot guess what the process expects. */
+export const REFRESH = 'api-cache-refresh'
 
 /** A fill that waits for its request. */
 interface Waiting {
@@ -26,7 +26,7 @@ export async function injectRefresh (request: FastifyRequest, waiting: Waiting):
     await request.server.inject({
       method: 'GET',
       url: request.originalUrl,
-      headers: { ...request.headers, [HEADER]: name },
+      headers: { ...request.headers, [REFRESH]: name },
       remoteAddress: request.ip
     })
     return injected.get(name) === undefined
@@ -37,8 +37,7 @@ export async function injectRefresh (request: FastifyRequest, waiting: Waiting):
 
 /** The fill that a request is to run on this route; undefined for all others. */
 export function takeInjected (request: FastifyRequest, route: CachedRoute): FillContext | undefined {
-  if (injected.size === 0) return undefined
-  const name = request.headers[HEADER] as string
+  const name = request.headers[REFRESH] as string
   const waiting = injected.get(name)
   if (waiting?.route !== route) return undefined
   injected.set(name, undefined)
@@ -46,4 +45,4 @@ export function takeInjected (request: FastifyRequest, route: CachedRoute): Fill
 }
 
 /** Whether a request is a refresh by the cache (`refreshWith: 'inject'`). */
-export const isRefresh = (request: FastifyRequest): boolean => injected.has(request.headers[HEADER] as string)
+export const isRefresh = (request: FastifyRequest): boolean => injected.has(request.headers[REFRESH] as string)

@@ -58,7 +58,8 @@ function applyReadPolicy (
   if (given.serveFrom !== 'onRequest' && !guardsAreHooks && isOfNest(route.handler)) throw new NestRouteError(name)
   const policy = compileReadPolicy(name, given, defaults)
   const cached = cachedRoute(policy, route, runtime)
-  route.handler = cachedHandler(cached, cached.explainer?.watching(route.handler) ?? route.handler)
+  const handler = cached.explainer?.watching(route.handler) ?? route.handler
+  route.handler = cachedHandler(cached, handler, [route.method].flat())
   if (policy.serveFrom === 'onRequest') addLast(route, 'onRequest', serveOnRequest(cached))
   if (policy.coalesce === 'fleet') runtime.leases?.listen()
   if (policy.scope === 'shared') sharedRoutes.add({ name: cached.name, route, instance })

@@ -2,26 +2,25 @@ import { ServerResponse, type IncomingMessage } from 'node:http'
 import { Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** A request that nobody waits for. */
-export interface WithoutClient {
-  readonly request: FastifyRequest
-  readonly reply: FastifyReply
-}
-
 type ReplyClass = new (raw: ServerResponse, request: FastifyRequest, log: unknown) => FastifyReply
 
-/**
- * The same validated request, with a reply of its own that is sent to nobody. The hooks behind the handler run
- * for it as for any other; those before it have run for the caller, and onResponse does not run again. What
- * is done to it does not change the caller's request, and does not stop when the caller leaves.
- * @param reply any reply of the route: decorators make its class the instance's own
- */
-export function withoutClient (request: FastifyRequest, reply: FastifyReply): WithoutClient {
+/** The same validated request, which no client can change or abort any more. */
+export function withoutClient (request: FastifyRequest): FastifyRequest {
   const raw: IncomingMessage = Object.create(request.raw, { headers: own({ ...request.raw.headers }) })
-  const detached: FastifyRequest = Object.create(request, { raw: own(raw), signal: own(new AbortController().signal) })
+  return Object.create(request, { raw: own(raw), signal: own(new AbortController().signal) })
+}
+
+/**
+ * A reply to such a request that is sent to nobody. The hooks behind the handler run for it as for any other;
+ * those before it have run for the caller, and onResponse does not run again.
+ * @param reply any reply of the route: decorators make its class the instance's own
+ * @returns undefined if Fastify makes replies in another way; a request of the application's own is left then
+ */
+export function replyToNobody (request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
   const response = new ServerResponse(request.raw)
   response.assignSocket(new Nowhere() as never)
-  return { request: detached, reply: new (reply.constructor as ReplyClass)(response, detached, request.log) }
+  const made = new (reply.constructor as ReplyClass)(response, request, request.log)
+  return made.request === request && made.raw === response ? made : undefined
 }
 
 const own = (value: unknown): PropertyDescriptor => ({ value, writable: true, configurable: true, enumerable: true })

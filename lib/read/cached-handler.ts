@@ -14,13 +14,18 @@ import { resolve } from './resolve.js'
  * hooks that the application put before it, and gets the request validated, coerced and
  * authenticated.
  */
-export function cachedHandler (route: CachedRoute, handler: RouteHandlerMethod): RouteHandlerMethod {
-  return function cached (request, reply) {
-    // A route may be for other methods, too.
-    if (!isReading(request.method)) return handler.call(this, request, reply)
+export function cachedHandler (
+  route: CachedRoute, handler: RouteHandlerMethod, methods: readonly string[]
+): RouteHandlerMethod {
+  const isInjected = route.policy.refreshWith === 'inject'
+  const cached: RouteHandlerMethod = function cached (request, reply) {
     // A handler that returns nothing sends the response itself.
     const handle: Handle = (request, reply) => handler.call(this, request, reply) ?? reply
-    return respond({ route, request, reply }, () => handle(request, reply), handle)
+    return respond({ route, request, reply }, () => handle(request, reply), isInjected ? injected : handle)
+  }
+  if (methods.every(isReading)) return cached
+  return function cachedIfReading (request, reply) {
+    return (isReading(request.method) ? cached : handler).call(this, request, reply)
   }
 }
 

@@ -1,4 +1,4 @@
-import { takeInjected } from '../fastify/injected-refresh.js'
+import { REFRESH, takeInjected } from '../fastify/injected-refresh.js'
 import { kFound } from '../fastify/state.js'
 import type { CacheControl } from '../http/cache-control.js'
 import { requestDirectives } from '../http/request-directives.js'
@@ -26,7 +26,7 @@ export type Resolved = Hit | FillContext | Miss | Bypass | Failed | Refused
  */
 export async function resolve (exchange: Exchange, fills: boolean, handle?: Handle): Promise<Resolved> {
   const { route, request } = exchange
-  const refresh = takeInjected(request, route)
+  const refresh = REFRESH in request.headers ? takeInjected(request, route) : undefined
   if (refresh !== undefined) return refresh
   const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
   const found = await find(exchange, directives, handle)

@@ -49,6 +49,22 @@ function things (app: FastifyInstance, policy: Partial<ReadPolicy>): Things {
 const run = ({ text }: Seen): number => (JSON.parse(text) as { run: number }).run
 const statusOf = ({ headers }: Seen): string => String(headers.get('cache-status'))
 
+each('where Fastify makes replies in another way, a request of the application refreshes the entry', async (t, options) => {
+  let state!: Things
+  const { request } = await serving(t, options, (app) => {
+    state = things(app, { staleWhileRevalidate: 60 })
+    app.addHook('preHandler', async (_request, reply) => { Object.assign(reply, { constructor: class {} }) })
+  })
+  await request('/things')
+  await untilStale()
+  t.equal(run(await request('/things')), 1)
+  await until(() => state.runs === 2)
+  let fresh: Seen
+  do fresh = await request('/things')
+  while (run(fresh) === 1)
+  t.equal(run(fresh), 2)
+})
+
 for (const refreshWith of ['handler', 'inject'] as const) {
   each(`a stale entry is served at once while one refresh runs (${refreshWith})`, async (t, options) => {
     let state!: Things

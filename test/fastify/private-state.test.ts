@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   onSendHooks, ownHeaders, ownSerializer, preSerializationHooks, wrapPreSerialization
 } from '../../lib/fastify/private-state.js'
+import { replyToNobody, withoutClient } from '../../lib/fastify/without-client.js'
 
 /*
  * What the plugin relies on although Fastify does not promise it. The plugin works without each of these (see
@@ -162,6 +163,15 @@ t.test("Fastify reads a route's hooks after the turn in which the route was decl
     t.same(ran, ['later', 'last'], advice('last-hook.ts', `reads a route's ${name} hooks after all onRoute hooks and the microtasks they queue`))
     await app.close()
   }
+})
+
+t.test("A reply's class makes a reply of a response, a request and a log, as a refresh without a client needs it", async (t) => {
+  const [made, detached] = await inHandler(() => {}, (request, reply) => {
+    const detached = withoutClient(request)
+    return [replyToNobody(detached, reply), detached]
+  })
+  t.equal(made?.request, detached, advice('without-client.ts', 'makes a reply of a response, a request and a log'))
+  t.type(made?.send, 'function')
 })
 
 t.test("Fastify's list of routes begins with '(empty' while there are none", async (t) => {

@@ -1,7 +1,7 @@
 import { finished } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { injectRefresh } from '../../fastify/injected-refresh.js'
-import { sendReturned, withoutClient } from '../../fastify/without-client.js'
+import { replyToNobody, sendReturned, withoutClient } from '../../fastify/without-client.js'
 import { kExplanation } from '../../observe/explain.js'
 import { filledElsewhere, flightOf } from '../coalesce/coalesce.js'
 import { FillFailure } from '../coalesce/fill-failure.js'
@@ -14,8 +14,8 @@ import { groupVersions } from '../payload-tags.js'
 /** The route's handler, for any of its requests. */
 export type Handle = (request: FastifyRequest, reply: FastifyReply) => unknown
 
-/** Stands for a handler that can only be run by a request of the application's own. */
-export const injected: Handle = () => { throw new TypeError('this handler is run by a request of its own') }
+/** Stands for a handler that is only run by a request of the application's own. */
+export const injected: Handle = () => { throw new TypeError('a request of its own runs this handler') }
 
 /** Refreshes an entry when the caller's response has left. */
 export function refreshAfter (exchange: Exchange, found: Hit | Stale, handle: Handle): void {
@@ -53,9 +53,10 @@ async function run (
   { route, request, reply }: Exchange, { key, entry }: Hit | Stale, handle: Handle, inFlight: FillInFlight
 ): Promise<void> {
   const { runtime: { fills }, runtime, policy } = route
-  const own = withoutClient(request, reply)
-  own.request[kExplanation] = undefined
-  const exchange: Exchange = { route, ...own }
+  const detached = withoutClient(request)
+  detached[kExplanation] = undefined
+  const own = handle === injected ? undefined : replyToNobody(detached, reply)
+  const exchange: Exchange = { route, request: detached, reply: own ?? reply }
   if (await filledElsewhere(exchange, key, inFlight, entry.storedAt) !== undefined) return
   const groups = policy.payloadTags === undefined ? undefined : await groupVersions(runtime)
   const { versions } = inFlight
@@ -70,11 +71,11 @@ async function run (
     isRefresh: true,
     inFlight
   }
-  if (policy.refreshWith === 'inject' || handle === injected) {
+  if (own === undefined) {
     // If a guard or a limit refused it, it has not reached the handler.
-    if (!await injectRefresh(own.request, { route, context })) fills.publish(inFlight, 'unshared')
+    if (!await injectRefresh(detached, { route, context })) fills.publish(inFlight, 'unshared')
   } else {
-    sendReturned(own.reply, () => fill(exchange, context, () => handle(own.request, own.reply)))
+    sendReturned(own, () => fill(exchange, context, () => handle(detached, own)))
   }
   // A handler that hangs keeps nobody from closing the server.
   await inFlight.within(fills.timeout)
