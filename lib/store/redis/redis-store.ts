@@ -12,6 +12,7 @@ import { RedisIntents } from './intents.js'
 import { RedisLeases } from './leases.js'
 import type { EntryReads } from './reads.js'
 import { SingleServer } from './single-server.js'
+import { RedisSoftWrites } from './soft.js'
 import { Sweeps } from './sweep.js'
 import type { RedisClient, Topology } from './topology.js'
 import { Versions } from './versions.js'
@@ -25,6 +26,7 @@ export class RedisStore implements CacheStore {
   readonly name = 'redis'
   readonly intents: RedisIntents
   readonly leases: RedisLeases
+  readonly soft: RedisSoftWrites
   readonly #owned: boolean
   readonly #topology: Topology
   readonly #versions: Versions
@@ -50,6 +52,7 @@ export class RedisStore implements CacheStore {
     this.#sweeps = new Sweeps(this.#topology, sweepShare)
     this.intents = new RedisIntents(this.#topology, this.#watch)
     this.leases = new RedisLeases(this.#topology)
+    this.soft = new RedisSoftWrites(this.#topology, this.#versions, this.#reads, this.#watch)
   }
 
   /** The client of a single server, whose connection can be duplicated for tracking; undefined for a Cluster. */
