@@ -92,7 +92,7 @@ export function staleFor (entry: Entry, oldSince: number): number {
   return -freshFor(entry, oldSince) / 1000
 }
 
-/** Milliseconds until the entry becomes stale; below 0 since then. A write is not in the future, whatever a clock says. */
+/** Milliseconds until the entry becomes stale, 0 or less since then. No write is in the future, whatever clocks say. */
 function freshFor (entry: Entry, oldSince: number): number {
   const byTime = entry.staleAt - entry.storedAt - residentTime(entry)
   return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - Date.now(), 0)

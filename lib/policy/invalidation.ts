@@ -1,6 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import { toSoft, type Duration } from './duration.js'
-import { checkFields, isFunction, isObject, isText, isTextList, requireFields, softField, type Field } from './fields.js'
+import {
+  checkFields, isFunction, isObject, isText, isTextList, requireFields, softField, type Field
+} from './fields.js'
 
 /**
  * What to invalidate: a name, a list of names, or a function that returns either. Members of a list

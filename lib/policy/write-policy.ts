@@ -1,7 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
 import type { Duration } from './duration.js'
-import { checkFields, describeReturned, isBoolean, isText, oneOf, settleField, type Field, type Fields } from './fields.js'
+import {
+  checkFields, describeReturned, isBoolean, isText, oneOf, settleField, type Field, type Fields
+} from './fields.js'
 import {
   checkSoft, isNames, isSoft, namesIn, type Invalidation, type SoftNamespaces, type SoftTags, type Target
 } from './invalidation.js'

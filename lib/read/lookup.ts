@@ -4,13 +4,13 @@ import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
 import { accepts, asksForConnection } from '../http/request-directives.js'
 import { serializedKey, type CacheKey } from '../key/cache-key.js'
-import { isPromise, type Lookup, type MaybePromise } from '../store/contract.js'
+import type { MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
 import { CURRENT } from '../store/validity.js'
 import {
   bypassFor, INVALIDATED, type CachedRoute, type Exchange, type Found, type Hit, type Miss, type Stale
 } from './exchange.js'
-import { askSoftened, entryOldSince } from './old-since.js'
+import { compared, type Compared } from './old-since.js'
 import { payloadTagsOf, tagsOldSince } from './payload-tags.js'
 
 /** Why an entry is not used that another application filled. */
@@ -55,17 +55,12 @@ async function find (
   exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
 ): Promise<Found> {
   const { route, request } = exchange
-  const { store, bumps, log, application } = route.runtime
-  // In the same round trip. A store that answers at once is only asked if a version has changed.
-  const softened = route.policy.mayBeStale && !store.isImmediate ? askSoftened(route.runtime, key.versions) : undefined
-  const looked = await store.lookup(key.key, key.versions)
+  const { bumps, log, application } = route.runtime
+  const looked = await compared(route, key)
   if (bumps.blocks(key.versions)) return bypassFor('invalidating')
   if (looked === UNAVAILABLE) return bypassFor('unavailable')
 
-  const { entry, versions: current } = looked
-  const since = entry && entryOldSince(route.runtime, entry, { names: key.versions, current, softened })
-  const compared: Compared = { ...looked, oldSince: isPromise(since) ? await since : since }
-  const found = evaluate(route, key, compared, directives)
+  const found = evaluate(route, key, looked, directives)
   if (found.outcome === 'miss') {
     if (found.detail === OTHER_APPLICATION) log.otherApplication(application, looked.entry?.application)
     return route.variants.areTooMany(key, looked.versions) ? bypassFor('variants') : found
@@ -78,12 +73,7 @@ async function find (
   const ofTags = await tagsOldSince(route.runtime, found.entry, payloadTagsOf(found.entry, key.versions))
   if (ofTags === UNAVAILABLE) return bypassFor('unavailable')
   if (ofTags === CURRENT) return found
-  return evaluate(route, key, { ...compared, oldSince: ofTags && Math.min(ofTags, compared.oldSince!) }, directives)
-}
-
-/** What a lookup has found, and since when it is old by a write; see `oldSince`. */
-interface Compared extends Lookup {
-  readonly oldSince: number | undefined
+  return evaluate(route, key, { ...looked, oldSince: ofTags && Math.min(ofTags, looked.oldSince!) }, directives)
 }
 
 /** Whether the entry that was found may be used (RFC 9111 section 4). */

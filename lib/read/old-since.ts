@@ -1,26 +1,43 @@
 import type { Entry } from '../entry/entry.js'
+import type { CacheKey } from '../key/cache-key.js'
 import type { Runtime } from '../runtime.js'
-import { isPromise, type CurrentVersions, type MaybePromise, type SoftenedAt } from '../store/contract.js'
+import { isPromise, type CurrentVersions, type Lookup, type MaybePromise, type SoftenedAt } from '../store/contract.js'
 import { UNAVAILABLE, type Unavailable } from '../store/guarded-store.js'
 import { oldSince } from '../store/validity.js'
+import type { CachedRoute } from './exchange.js'
 
 /** What a store answers that is asked for soft writes. */
-export type Softened = MaybePromise<SoftenedAt | Unavailable | undefined>
+type Softened = MaybePromise<SoftenedAt | Unavailable | undefined>
 
-/** Asks what soft writes have replaced of these versions: at the same time as a lookup in its round trip. */
-export const askSoftened = ({ store }: Runtime, names: readonly string[]): Softened =>
-  store.call('softened', (store) => store.soft?.softened(names))
-
-export interface Compared {
-  readonly names: readonly string[]
-  readonly current: CurrentVersions
-  /** If it was asked for already. */
-  readonly softened?: Softened | undefined
+/** What a lookup has found, and since when it is old by a write; see `oldSince`. */
+export interface Compared extends Lookup {
+  readonly oldSince: number | undefined
 }
 
-/** Since when an entry is old; see `oldSince`. Only an entry that may be used when it is stale can be old by soft writes. */
+/** Looks up an entry, and compares the versions that its key names. */
+export async function compared (
+  { policy, runtime }: CachedRoute, { key, versions: names }: CacheKey
+): Promise<Compared | Unavailable> {
+  const { store } = runtime
+  // In the same round trip. A store that answers at once is only asked if a version has changed.
+  const softened = policy.mayBeStale && !store.isImmediate ? askSoftened(runtime, names) : undefined
+  const looked = await store.lookup(key, names)
+  if (looked === UNAVAILABLE) return UNAVAILABLE
+  const { entry, versions: current } = looked
+  const since = entry && entryOldSince(runtime, entry, { names, current, softened })
+  return { ...looked, oldSince: isPromise(since) ? await since : since }
+}
+
+const askSoftened = ({ store }: Runtime, names: readonly string[]): Softened =>
+  store.call('softened', (store) => store.soft?.softened(names))
+
+/**
+ * Since when an entry is old; see `oldSince`. Only one that may be used when it is stale can be old by soft writes.
+ * @param versions their names and what they are now, and what soft writes have replaced if that was asked for already
+ */
 export function entryOldSince (
-  runtime: Runtime, { versions, staleWindows }: Entry, { names, current, softened }: Compared
+  runtime: Runtime, { versions, staleWindows }: Entry,
+  { names, current, softened }: { names: readonly string[], current: CurrentVersions, softened?: Softened | undefined }
 ): MaybePromise<number | undefined> {
   const since = oldSince(versions, names, current)
   if (since !== undefined || staleWindows === undefined) return since

@@ -18,7 +18,7 @@ interface SettleOptions {
 }
 
 export interface InvalidateOptions extends SettleOptions {
-  /** For how long old entries may still be used while they are filled anew, as in a write policy; default: not at all. */
+  /** For how long old entries may be used while they are filled anew, as in a write policy; default: not at all. */
   readonly soft?: Duration
 }
 
