@@ -7,7 +7,7 @@ import { UNAVAILABLE, type GuardedStore, type Unavailable } from '../store/guard
 import { CURRENT, oldSince } from '../store/validity.js'
 
 /** Most versions that a sweep remembers. If more were replaced, it compares all versions of all entries. */
-const MAX_VERSIONS = 10_000
+export const MAX_VERSIONS = 10_000
 
 export interface SweepParts {
   readonly store: GuardedStore
