@@ -124,6 +124,10 @@ namespace apiCache {
   export type MemoryStore = names.MemoryStore
   export type ReadDefaults = names.ReadDefaults
   export type ReadPolicy = names.ReadPolicy
+  export type SoftenedAt = names.SoftenedAt
+  export type SoftNamespaces = names.SoftNamespaces
+  export type SoftTags = names.SoftTags
+  export type SoftWrites = names.SoftWrites
   export type Stats = names.Stats
   export type StoredHeaders = names.StoredHeaders
   export type StoreEvent = names.StoreEvent

@@ -5,7 +5,7 @@ import type { CacheStore, MaybePromise } from './store/contract.js'
 import type { Invalidated } from './write/invalidation.js'
 import type { WriteRuntime } from './write/write-runtime.js'
 import {
-  settleOf, writing, type InvalidateOptions, type Written, type WritingNames, type WritingOptions
+  settleOf, softOf, writing, type InvalidateOptions, type Written, type WritingNames, type WritingOptions
 } from './write/writing.js'
 
 /** What code outside of routes can do with a cache, on a server and in a client without one. */
@@ -20,12 +20,14 @@ export class Commands {
 
   async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
     const settle = settleOf('invalidate', this.#runtime, options)
-    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [], settle)
+    const soft = softOf('invalidate', options)
+    return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [], settle, soft)
   }
 
   async invalidateTags (tags: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
     const settle = settleOf('invalidateTags', this.#runtime, options)
-    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags), settle)
+    const soft = softOf('invalidateTags', options)
+    return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags), settle, soft)
   }
 
   async clear (): Promise<Invalidated> {

@@ -11,8 +11,11 @@ export type { Decision, FillEvent, InvalidationEvent, StoreEvent, SweepEvent } f
 export type { ApiCacheOptions } from './options.js'
 export type { Duration } from './policy/duration.js'
 export type { ReadDefaults, ReadPolicy } from './policy/read-policy.js'
-export type { Invalidation, WritePolicy } from './policy/write-policy.js'
-export type { CacheStore, Intents, Leases, Lookup, MaybePromise } from './store/contract.js'
+export type { Invalidation, SoftNamespaces, SoftTags } from './policy/invalidation.js'
+export type { WritePolicy } from './policy/write-policy.js'
+export type {
+  CacheStore, Intents, Leases, Lookup, MaybePromise, SoftenedAt, SoftWrites
+} from './store/contract.js'
 export type { MemoryOptions } from './store/entry-cache.js'
 export type { LocalOptions } from './store/local-tier.js'
 export type { Invalidated } from './write/invalidation.js'

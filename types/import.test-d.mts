@@ -3,8 +3,8 @@ import Fastify from 'fastify'
 import apiCache, * as names from 'fastify-api-cache'
 import type {
   ApiCache, ApiCacheOptions, BodyKind, CacheStore, Decision, Duration, Entry, FillEvent, Intents, Invalidation,
-  InvalidationEvent, Leases, LocalOptions, Lookup, MaybePromise, MemoryOptions, ReadDefaults, ReadPolicy, Stats,
-  StoredHeaders, StoreEvent, SweepEvent, WritePolicy
+  InvalidationEvent, Leases, LocalOptions, Lookup, MaybePromise, MemoryOptions, ReadDefaults, ReadPolicy, SoftenedAt,
+  SoftNamespaces, SoftTags, SoftWrites, Stats, StoredHeaders, StoreEvent, SweepEvent, WritePolicy
 } from 'fastify-api-cache'
 
 // Every name means the same as on what require() gives, which is the default export.
@@ -36,6 +36,10 @@ expectTypeOf<MaybePromise<1>>().toEqualTypeOf<apiCache.MaybePromise<1>>()
 expectTypeOf<MemoryOptions>().toEqualTypeOf<apiCache.MemoryOptions>()
 expectTypeOf<ReadDefaults>().toEqualTypeOf<apiCache.ReadDefaults>()
 expectTypeOf<ReadPolicy>().toEqualTypeOf<apiCache.ReadPolicy>()
+expectTypeOf<SoftenedAt>().toEqualTypeOf<apiCache.SoftenedAt>()
+expectTypeOf<SoftNamespaces>().toEqualTypeOf<apiCache.SoftNamespaces>()
+expectTypeOf<SoftTags>().toEqualTypeOf<apiCache.SoftTags>()
+expectTypeOf<SoftWrites>().toEqualTypeOf<apiCache.SoftWrites>()
 expectTypeOf<Stats>().toEqualTypeOf<apiCache.Stats>()
 expectTypeOf<StoredHeaders>().toEqualTypeOf<apiCache.StoredHeaders>()
 expectTypeOf<StoreEvent>().toEqualTypeOf<apiCache.StoreEvent>()

@@ -7,6 +7,7 @@ import { nest } from './nest.js'
 import { nodeHttp } from './node-http.js'
 import { pluginMemory, pluginMiss, pluginRedis, pluginStrict, pluginTracked, pluginUnused } from './plugin.js'
 import { redisGet } from './redis-get.js'
+import { atExpiry, inOutage } from './refreshed.js'
 import type { Subject } from './subject.js'
 import { truthRedis, truthStrict, truthTracked } from './truth.js'
 import { twoNamespaces } from './two-namespaces.js'
@@ -35,7 +36,7 @@ export const subjects: Subject[] = [
   apicache
 ]
 
-const all = [...subjects, twoNamespaces, truthRedis, truthStrict, truthTracked]
+const all = [...subjects, twoNamespaces, truthRedis, truthStrict, truthTracked, ...atExpiry, inOutage]
 
 export function subjectNamed (name: string): Subject {
   const subject = all.find((subject) => subject.name === name)

@@ -79,17 +79,23 @@ export interface Ages {
   readonly freshness: number
 }
 
-export function agesOf (entry: Entry): Ages {
-  const resident = residentTime(entry)
+/** @param oldSince since when it is old by soft writes, in milliseconds since 1970; default: not at all */
+export function agesOf (entry: Entry, oldSince = Infinity): Ages {
   return {
-    age: entry.initialAge + Math.floor(resident / 1000),
-    freshness: Math.ceil((entry.staleAt - entry.storedAt - resident) / 1000)
+    age: entry.initialAge + Math.floor(residentTime(entry) / 1000),
+    freshness: Math.ceil(freshFor(entry, oldSince) / 1000)
   }
 }
 
-/** Seconds since the entry became stale. */
-export function staleFor (entry: Entry): number {
-  return (residentTime(entry) - (entry.staleAt - entry.storedAt)) / 1000
+/** Seconds since the entry became stale, by time or by a soft write. */
+export function staleFor (entry: Entry, oldSince: number): number {
+  return -freshFor(entry, oldSince) / 1000
+}
+
+/** Milliseconds until the entry becomes stale, 0 or less since then. No write is in the future, whatever clocks say. */
+function freshFor (entry: Entry, oldSince: number): number {
+  const byTime = entry.staleAt - entry.storedAt - residentTime(entry)
+  return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - Date.now(), 0)
 }
 
 /** Milliseconds until the entry must not be used any more; 0 or less if that time has passed. */

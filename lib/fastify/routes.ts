@@ -1,6 +1,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { InvalidFieldError, NestRouteError, WrongMethodError } from '../errors.js'
 import { toSettle } from '../policy/duration.js'
+import { softOf } from '../policy/invalidation.js'
 import { describe, isObject } from '../policy/fields.js'
 import { compileReadPolicy, isReadField, type ReadDefaults, type ReadPolicy } from '../policy/read-policy.js'
 import { checkWritePolicy, hasFunctions, type WritePolicy } from '../policy/write-policy.js'
@@ -75,7 +76,13 @@ function applyWritePolicy (runtime: Runtime, name: string, policy: WritePolicy, 
       `'${readField}' belongs on GET; a writing method declares { invalidate: 'user-cache' }`)
   }
   checkWritePolicy(name, policy)
-  const write: WriteRoute = { name, policy, runtime, settle: toSettle(policy.settle) ?? runtime.settle }
+  const write: WriteRoute = {
+    name,
+    policy,
+    runtime,
+    settle: toSettle(policy.settle) ?? runtime.settle,
+    soft: { namespaces: softOf(policy.invalidate), tags: softOf(policy.invalidateTags) }
+  }
   if (policy.strict === true) {
     if (runtime.intents === undefined) {
       throw new InvalidFieldError(name, 'strict', 'left out with a store without intents', 'true')

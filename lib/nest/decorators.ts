@@ -2,7 +2,8 @@ import 'reflect-metadata'
 import { FASTIFY_ROUTE_CONFIG } from '../fastify/nest.js'
 import type { PolicyInHandler } from '../fastify/in-handler.js'
 import { isObject } from '../policy/fields.js'
-import type { Invalidation, WritePolicy } from '../policy/write-policy.js'
+import type { Invalidation, SoftNamespaces } from '../policy/invalidation.js'
+import type { WritePolicy } from '../policy/write-policy.js'
 
 const CACHED = 'fastify-api-cache:cached'
 const INVALIDATES = 'fastify-api-cache:invalidates'
@@ -22,10 +23,12 @@ export const NoCache = (): Decorator => decorator(CACHED, false)
 /**
  * Says what a writing method, or all of a controller, invalidates when it succeeds. A request that a
  * guard refuses invalidates nothing.
- * @param what a namespace, a list of them, a function of the request and the payload, or a write policy
+ * @param what a namespace, a list of them, a function of the request and the payload, namespaces with `soft`, or a
+ *   write policy
  */
-export function Invalidates (what: Invalidation | WritePolicy): Decorator {
-  return decorator(INVALIDATES, isObject(what) ? what as WritePolicy : { invalidate: what as Invalidation })
+export function Invalidates (what: Invalidation | SoftNamespaces | WritePolicy): Decorator {
+  const isPolicy = isObject(what) && !('namespaces' in what)
+  return decorator(INVALIDATES, isPolicy ? what as WritePolicy : { invalidate: what as Invalidation | SoftNamespaces })
 }
 
 function decorator (key: string, value: Partial<PolicyInHandler> | WritePolicy | false): Decorator {

@@ -47,6 +47,8 @@ export interface InvalidationEvent {
   readonly tags: readonly string[]
   /** Whether the store has confirmed it. Otherwise it is retried. */
   readonly delivered: boolean
+  /** Milliseconds for which the old entries may still be used; 0 for a hard write. */
+  readonly soft: number
 }
 
 /** The end of a sweep. */

@@ -26,9 +26,20 @@ const MAX_SETTLE = 300
 
 /** The milliseconds of a `settle`, 0 for none; undefined if it is neither 0 nor one second to five minutes. */
 export function toSettle (settle: unknown): number | undefined {
-  if (settle === 0) return 0
-  const seconds = typeof settle === 'number' || typeof settle === 'string' ? toSeconds(settle) : undefined
-  return seconds !== undefined && seconds <= MAX_SETTLE ? seconds * 1000 : undefined
+  return settle === 0 ? 0 : toMilliseconds(settle, MAX_SETTLE)
+}
+
+/** Longest `soft` in seconds: it is to bridge a refill. */
+const MAX_SOFT = ONE_DAY_IN_SECONDS
+
+/** The milliseconds of a `soft`; undefined if it is not one second to one day. */
+export function toSoft (soft: unknown): number | undefined {
+  return toMilliseconds(soft, MAX_SOFT)
+}
+
+function toMilliseconds (given: unknown, longest: number): number | undefined {
+  const seconds = typeof given === 'number' || typeof given === 'string' ? toSeconds(given) : undefined
+  return seconds !== undefined && seconds <= longest ? seconds * 1000 : undefined
 }
 
 /** A string without a unit is invalid: the parser would take it as milliseconds. */

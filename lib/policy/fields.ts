@@ -1,6 +1,6 @@
 import { closest } from 'fastest-levenshtein'
 import { InvalidFieldError, MissingFieldError, UnknownFieldError } from '../errors.js'
-import { ONE_YEAR_IN_SECONDS, toSeconds, toSettle } from './duration.js'
+import { ONE_YEAR_IN_SECONDS, toSeconds, toSettle, toSoft } from './duration.js'
 
 /** What one field of an options object accepts, and how an error describes that. */
 export interface Field {
@@ -73,7 +73,12 @@ export const settleField: Field = {
   expects: "0 for none, whole seconds from 1 to 300 or a duration such as '2s' or '1m'"
 }
 
-/** A field with a few values to choose from. */
+/** For how long the old entries of a write may be used. */
+export const softField: Field = {
+  accepts: (value) => toSoft(value) !== undefined,
+  expects: "whole seconds from 1 to 86400 or a duration such as '30s' or '5m'"
+}
+
 export const duration: Field = {
   accepts: (value) => (typeof value === 'number' || typeof value === 'string') && toSeconds(value) !== undefined,
   expects: `whole seconds from 1 to ${ONE_YEAR_IN_SECONDS} or a duration such as '15m' or '1 day'`
@@ -84,6 +89,7 @@ export const durationOrNone: Field = {
   expects: `0 or ${duration.expects}`
 }
 
+/** A field with a few values to choose from. */
 export const oneOf = (...choices: string[]): Field => ({
   accepts: (value) => choices.includes(value as string),
   expects: choices.map((choice) => `'${choice}'`).join(' or ')

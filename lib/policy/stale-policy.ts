@@ -27,6 +27,8 @@ export interface CompiledStalePolicy {
   /** A factor; 0 for none. */
   readonly earlyRefresh: number
   readonly staleWindows: StaleWindows
+  /** Whether it lets stale entries be used. */
+  readonly mayBeStale: boolean
   readonly softTimeout: number | undefined
   readonly refreshWith: 'handler' | 'inject'
 }
@@ -46,10 +48,15 @@ export const staleFields: Fields<StaleDefaults> = {
 export function compileStale (defaults: StaleDefaults): CompiledStalePolicy {
   const { earlyRefresh = false, staleWhileRevalidate = 0, staleIfError = 0 } = defaults
   const { softTimeout, refreshWith = 'handler' } = defaults
+  const staleWindows = {
+    whileRevalidate: toSeconds(staleWhileRevalidate) ?? 0,
+    ifError: toSeconds(staleIfError) ?? 0
+  }
   return {
     softTimeout,
     refreshWith,
     earlyRefresh: Number(earlyRefresh),
-    staleWindows: { whileRevalidate: toSeconds(staleWhileRevalidate) ?? 0, ifError: toSeconds(staleIfError) ?? 0 }
+    staleWindows,
+    mayBeStale: staleWindows.whileRevalidate + staleWindows.ifError > 0
   }
 }

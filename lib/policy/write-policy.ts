@@ -2,24 +2,12 @@ import type { FastifyRequest } from 'fastify'
 import { InvalidFieldError, InvalidNameError, MissingFieldError } from '../errors.js'
 import type { Duration } from './duration.js'
 import {
-  checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, settleField, type Field, type Fields
+  checkFields, describeReturned, isBoolean, isText, oneOf, settleField, type Field, type Fields
 } from './fields.js'
+import {
+  checkSoft, isNames, isSoft, namesIn, type Invalidation, type SoftNamespaces, type SoftTags, type Target
+} from './invalidation.js'
 import { different, namesOf } from './names.js'
-
-/**
- * What to invalidate: a name, a list of names, or a function that returns either. Members of a list
- * that are not names are skipped. Undefined, null and an empty list invalidate nothing. If the
- * function throws or returns anything else, even a promise, it is unknown what the write changed.
- * Then everything under the prefix is invalidated, and an error is logged.
- *
- * The payload is what the handler sent, before hooks and serialization. If the handler threw, it is
- * what an error handler sent, if anything. If a hook responds before the handler runs, there is no
- * payload, and a function that fails then invalidates nothing.
- */
-export type Invalidation =
-  | string
-  | readonly string[]
-  | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
 
 /** Distinguishes write policies from read policies at compile time. */
 interface NoReadFields {
@@ -53,18 +41,18 @@ interface WriteFields {
 
 /** `config.cache` of a route that changes data: at least one of `invalidate` and `invalidateTags`. */
 export type WritePolicy = NoReadFields & WriteFields & (
-  | { invalidate: Invalidation, invalidateTags?: Invalidation }
-  | { invalidate?: Invalidation, invalidateTags: Invalidation }
+  | { invalidate: Invalidation | SoftNamespaces, invalidateTags?: Invalidation | SoftTags }
+  | { invalidate?: Invalidation | SoftNamespaces, invalidateTags: Invalidation | SoftTags }
 )
 
-const names: Field = {
-  accepts: (value) => isText(value) || isFunction(value) || (isTextList(value) && value.length > 0),
-  expects: 'a non-empty string, a list of them or a function of the request and the payload'
-}
+const namesOr = (soft: string): Field => ({
+  accepts: (value) => isNames(value) || isSoft(value),
+  expects: `a non-empty string, a list of them, a function of the request and the payload, or ${soft}`
+})
 
 const fields = {
-  invalidate: names,
-  invalidateTags: names,
+  invalidate: namesOr("{ namespaces: 'user-cache', soft: '30s' }"),
+  invalidateTags: namesOr("{ tags: 'user-7', soft: '30s' }"),
   invalidateOn: oneOf('success', 'settled'),
   strict: { accepts: isBoolean, expects: 'true or false' },
   settle: settleField
@@ -83,14 +71,23 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
   }
   for (const name of ['invalidate', 'invalidateTags'] as const) {
     const given = policy[name]
-    if (given !== undefined && typeof given !== 'function') namesOf(`${what}: ${name}`, given)
+    if (isSoft(given)) checkSoft(`${what}: ${name}`, given, name)
+    const invalidation = namesIn(given)
+    if (invalidation !== undefined && typeof invalidation !== 'function') namesOf(`${what}: ${name}`, invalidation)
   }
-  if (policy.strict !== true) return
+  if (policy.strict === true) checkStrict(what, policy)
+}
+
+function checkStrict (what: string, policy: WritePolicy): void {
   if (policy.invalidateOn === 'success') {
     throw new InvalidFieldError(what, 'invalidateOn', "left out or 'settled' with strict: true", "'success'")
   }
   for (const name of ['invalidate', 'invalidateTags'] as const) {
     const given: unknown = policy[name]
+    if (isSoft(given)) {
+      throw new InvalidFieldError(what, name, 'without soft with strict: true, which lets nobody read old entries',
+        'one with soft')
+    }
     if (typeof given === 'function' && given.length > 1) {
       throw new InvalidFieldError(what, name,
         'a function of the request alone, as a strict write calls it before its handler runs',
@@ -106,8 +103,9 @@ export function checkWritePolicy (what: string, policy: WritePolicy): void {
  *   function throws
  */
 export function namesFor (
-  field: string, invalidation: Invalidation | undefined, request: FastifyRequest, payload?: unknown
+  field: string, target: Target, request: FastifyRequest, payload?: unknown
 ): string[] {
+  const invalidation = namesIn(target)
   const given: unknown = typeof invalidation === 'function' ? invalidation(request, payload) : invalidation
   if (given === undefined || given === null) return []
   const list: unknown = typeof given === 'string' ? [given] : given
@@ -121,4 +119,4 @@ export function namesFor (
 /** Whether a write policy has functions, which may need the payload. */
 export const hasFunctions = ({ invalidate, invalidateTags }: WritePolicy): boolean =>
   // Their length does not say whether they use the payload: default parameters and `arguments` do not count.
-  typeof invalidate === 'function' || typeof invalidateTags === 'function'
+  [invalidate, invalidateTags].some((target) => typeof namesIn(target) === 'function')

@@ -5,6 +5,7 @@ import type { CacheKey, KeyOf } from '../key/cache-key.js'
 import type { Explainer } from '../observe/explain.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import type { Runtime } from '../runtime.js'
+import { CURRENT } from '../store/validity.js'
 import type { Rejected, Thrown } from './coalesce/fill-failure.js'
 import type { Variants } from './variants.js'
 
@@ -45,11 +46,15 @@ export interface Hit {
 }
 
 /**
- * An entry that was invalidated by nobody, but is too old. It may still be used in its stale windows.
+ * An entry that is too old, or that soft writes have invalidated. It may still be used in its stale windows.
  * Freshness is 0 or less.
  */
 export interface Stale extends Omit<Hit, 'outcome' | 'collapsed'> {
   readonly outcome: 'stale'
+  /** The current versions, in the order of the key's names. */
+  readonly versions: readonly string[]
+  /** When a soft write has first made it old, in milliseconds since 1970; `CURRENT` if none has. */
+  readonly oldSince: number
 }
 
 /** No entry may be used for the request. */
@@ -79,9 +84,11 @@ export interface Failed {
 export type Found = Hit | Stale | Miss | Bypass
 
 /** A stale entry that is not used. */
-export function missFor ({ key, entry }: Stale): Miss {
-  const versions = key.versions.map((name) => entry.versions[name])
-  return { outcome: 'miss', forwarded: 'stale', detail: undefined, key, versions }
+export function missFor ({ key, versions, oldSince }: Stale): Miss {
+  return { outcome: 'miss', forwarded: 'stale', detail: oldSince === CURRENT ? undefined : INVALIDATED, key, versions }
 }
+
+/** Why an entry is not used that a write has made old. */
+export const INVALIDATED = 'invalidated'
 
 export const bypassFor = (reason: string): Bypass => ({ outcome: 'bypass', reason })

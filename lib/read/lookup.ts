@@ -1,13 +1,17 @@
-import { agesOf, timeToLive, type Entry } from '../entry/entry.js'
+import { agesOf, timeToLive } from '../entry/entry.js'
 import { headerOn, serializerOf } from '../fastify/private-state.js'
 import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
 import { accepts, asksForConnection } from '../http/request-directives.js'
 import { serializedKey, type CacheKey } from '../key/cache-key.js'
-import type { Lookup, MaybePromise } from '../store/contract.js'
+import type { MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE } from '../store/guarded-store.js'
-import { bypassFor, type CachedRoute, type Exchange, type Found, type Hit, type Miss, type Stale } from './exchange.js'
-import { areCurrent, payloadTagsOf } from './payload-tags.js'
+import { CURRENT } from '../store/validity.js'
+import {
+  bypassFor, INVALIDATED, type CachedRoute, type Exchange, type Found, type Hit, type Miss, type Stale
+} from './exchange.js'
+import { compared, type Compared } from './old-since.js'
+import { payloadTagsOf, tagsOldSince } from './payload-tags.js'
 
 /** Why an entry is not used that another application filled. */
 const OTHER_APPLICATION = 'other-application'
@@ -51,8 +55,8 @@ async function find (
   exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
 ): Promise<Found> {
   const { route, request } = exchange
-  const { store, bumps, log, application } = route.runtime
-  const looked = await store.lookup(key.key, key.versions)
+  const { bumps, log, application } = route.runtime
+  const looked = await compared(route, key)
   if (bumps.blocks(key.versions)) return bypassFor('invalidating')
   if (looked === UNAVAILABLE) return bypassFor('unavailable')
 
@@ -66,36 +70,26 @@ async function find (
   if (vary !== undefined) return await find(exchange, route.variants.learn(key, vary, request), directives)
   // All versions of the key are among the entry's. Usually it has no others.
   if (Object.keys(found.entry.versions).length === key.versions.length) return found
-  const tags = payloadTagsOf(found.entry, key.versions)
-  const current = await areCurrent(route.runtime, found.entry, tags)
-  if (current === UNAVAILABLE) return bypassFor('unavailable')
-  if (current) return found
-  return { outcome: 'miss', forwarded: 'stale', detail: 'invalidated', key, versions: looked.versions }
+  const ofTags = await tagsOldSince(route.runtime, found.entry, payloadTagsOf(found.entry, key.versions))
+  if (ofTags === UNAVAILABLE) return bypassFor('unavailable')
+  if (ofTags === CURRENT) return found
+  return evaluate(route, key, { ...looked, oldSince: ofTags && Math.min(ofTags, looked.oldSince!) }, directives)
 }
 
 /** Whether the entry that was found may be used (RFC 9111 section 4). */
 function evaluate (
-  route: CachedRoute, key: CacheKey, { entry, versions }: Lookup, directives: CacheControl | undefined
+  route: CachedRoute, key: CacheKey, { entry, versions, oldSince }: Compared, directives: CacheControl | undefined
 ): Hit | Stale | Miss {
   const miss = (forwarded: Forwarded, detail?: string): Miss => ({ outcome: 'miss', forwarded, detail, key, versions })
   if (entry === undefined || (entry.vary !== undefined && key.base !== undefined)) return miss('uri-miss')
   if (entry.application !== route.runtime.application) return miss('uri-miss', OTHER_APPLICATION)
   if (entry.route !== route.name) return miss('uri-miss', 'other-route')
-  if (!isFilledUnder(entry, key.versions, versions)) return miss('stale', 'invalidated')
-  const { age, freshness } = agesOf(entry)
+  if (oldSince === undefined) return miss('stale', INVALIDATED)
+  const { age, freshness } = agesOf(entry, oldSince)
   const isAccepted = directives === undefined || accepts(directives, age, freshness)
   if (freshness <= 0) {
-    return isAccepted && timeToLive(entry) > 0 ? { outcome: 'stale', entry, key, age, freshness } : miss('stale')
+    if (!isAccepted || timeToLive(entry) <= 0) return miss('stale')
+    return { outcome: 'stale', entry, key, age, freshness, versions: versions as string[], oldSince }
   }
   return isAccepted ? { outcome: 'hit', entry, key, age, freshness, collapsed: false } : miss('request')
-}
-
-/** Whether an entry was filled under the current versions. */
-function isFilledUnder (entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): boolean {
-  for (let index = 0; index < asked.length; index++) {
-    const version = entry.versions[asked[index]!]
-    // The entry lacks the version if its route did not declare the tag yet.
-    if (version === undefined || version !== current[index]) return false
-  }
-  return true
 }

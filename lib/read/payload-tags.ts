@@ -2,6 +2,7 @@ import type { Entry } from '../entry/entry.js'
 import type { Runtime } from '../runtime.js'
 import { CLOSED, isSettling } from '../store/contract.js'
 import { UNAVAILABLE, type Unavailable } from '../store/guarded-store.js'
+import { entryOldSince } from './old-since.js'
 import { newVersion } from '../write/version.js'
 
 /*
@@ -16,14 +17,15 @@ export function payloadTagsOf (entry: Entry, asked: readonly string[]): readonly
   return Object.keys(entry.versions).filter((version) => !known.has(version))
 }
 
-/** Whether these versions of an entry are still current. */
-export async function areCurrent (
-  { store, bumps }: Runtime, entry: Entry, names: readonly string[]
-): Promise<boolean | Unavailable> {
+/** Since when an entry is old by these versions; see `oldSince`. */
+export async function tagsOldSince (
+  runtime: Runtime, entry: Entry, names: readonly string[]
+): Promise<number | undefined | Unavailable> {
+  const { store, bumps } = runtime
   if (bumps.blocks(names)) return UNAVAILABLE
   const current = await store.call('versions', (store) => store.versions(names))
   if (current === UNAVAILABLE || bumps.blocks(names)) return UNAVAILABLE
-  return names.every((name, index) => entry.versions[name] === current[index])
+  return await entryOldSince(runtime, entry, { names, current })
 }
 
 /** The versions of all tag groups before the handler runs; undefined if the store is unavailable. */

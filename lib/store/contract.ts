@@ -43,6 +43,8 @@ export interface CacheStore {
   readonly intents?: Intents
   /** For `coalesce: 'fleet'`; a store without leases leaves it out. */
   readonly leases?: Leases
+  /** For soft writes; to a store that leaves it out every write is a hard one. */
+  readonly soft?: SoftWrites
   /** False while the store is known to be unavailable; it is not called then. */
   ready?(): boolean
   /**
@@ -124,6 +126,25 @@ export interface Intents {
    * if no writer has `written` and no intent has expired. One that did not exist may be left so.
    */
   end(names: readonly string[], writer: string, fresh: string, written: boolean): MaybePromise<void>
+}
+
+/**
+ * When a soft write first replaced an earlier version of this name, in milliseconds since 1970. Undefined if
+ * entries under it must not be used: a hard write, or a lost version, came between it and the current version,
+ * or its time is over.
+ */
+export type SoftenedAt = (name: string, earlier: string, current: string | undefined) => number | undefined
+
+/** Writes that say for how long their old entries may be used meanwhile. */
+export interface SoftWrites {
+  /**
+   * Like `bump`, with another deadline: entries under the replaced versions may be used for `soft` milliseconds
+   * from now on. This shortens what earlier soft writes allowed, and never prolongs it; with many writes a store
+   * may end it early, after half of that time. A version that is held is bumped as by `bump`.
+   */
+  bump(names: readonly string[], fresh: string, soft: number, settle: number): MaybePromise<void>
+  /** What soft writes have replaced, at one point in time after the call. One round trip, and none beside a lookup. */
+  softened(names: readonly string[]): MaybePromise<SoftenedAt>
 }
 
 /** Decides which of several processes fills a key. */

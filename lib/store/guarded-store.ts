@@ -10,7 +10,7 @@ export type Unavailable = typeof UNAVAILABLE
 
 /** The operations of a store. */
 export type Operation =
-  'lookup' | 'versions' | 'ensure' | 'bump' | 'set' | 'sweep' | 'ping' |
+  'lookup' | 'versions' | 'softened' | 'ensure' | 'bump' | 'set' | 'sweep' | 'ping' |
   'begin intent' | 'end intent' | 'take lease' | 'release lease' | 'subscribe'
 
 /** Operations that deliver invalidations. They are let through while the store recovers. */
@@ -19,7 +19,9 @@ const DELIVERING: ReadonlySet<Operation> = new Set<Operation>(['bump', 'begin in
  * Operations that get half of the timeout, because a GET may need several of them in sequence. A
  * ping must not be slower than these.
  */
-const HALF: ReadonlySet<Operation> = new Set<Operation>(['lookup', 'versions', 'ensure', 'take lease', 'ping'])
+const HALF: ReadonlySet<Operation> = new Set<Operation>([
+  'lookup', 'versions', 'softened', 'ensure', 'take lease', 'ping'
+])
 /** If an operation fails after more milliseconds than this, the breaker opens, so that other requests do not wait. */
 const QUICK_FAILURE = 50
 
@@ -69,10 +71,15 @@ export class GuardedStore {
     return this.#breaker.state === 'closed' && this.#isReady()
   }
 
+  /** Whether the store answers from this process's memory. */
+  get isImmediate (): boolean {
+    return this.#store.immediate === true
+  }
+
   /** The entry and the versions; see `CacheStore.immediate` for when they are looked up. */
   lookup (key: string, names: readonly string[]): MaybePromise<Lookup | Unavailable> {
     const look = (): MaybePromise<Lookup | Unavailable> => this.call('lookup', (store) => store.lookup(key, names))
-    if (this.#store.immediate !== true) return look()
+    if (!this.isImmediate) return look()
     this.#tickEnd ??= new Promise((resolve) => {
       setImmediate(() => {
         this.#tickEnd = undefined

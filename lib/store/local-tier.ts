@@ -1,7 +1,7 @@
 import { isFromFuture, type Entry } from '../entry/entry.js'
 import {
   isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise,
-  type SweepHints, type TakeoverListener
+  type SoftWrites, type SweepHints, type TakeoverListener
 } from './contract.js'
 import { EntryCache, type MemoryOptions } from './entry-cache.js'
 
@@ -30,6 +30,7 @@ export class LocalTier implements CacheStore {
   readonly immediate: boolean
   readonly intents?: Intents
   readonly leases?: Leases
+  readonly soft?: SoftWrites
   readonly #store: CacheStore
   readonly #known: KnownVersions | undefined
   readonly #entries: EntryCache
@@ -40,8 +41,14 @@ export class LocalTier implements CacheStore {
     this.#store = store
     this.#known = known
     this.#entries = new EntryCache(options)
-    const { intents, leases } = store
+    const { intents, leases, soft } = store
     if (leases !== undefined) this.leases = leases
+    if (soft !== undefined) {
+      this.soft = {
+        bump: (names, ...rest) => this.#changing(names, () => soft.bump(names, ...rest)),
+        softened: (names) => soft.softened(names)
+      }
+    }
     if (intents !== undefined) {
       this.intents = {
         begin: (names, ...rest) => this.#changing(names, () => intents.begin(names, ...rest)),

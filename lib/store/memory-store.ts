@@ -3,9 +3,10 @@ import { LRUCache } from 'lru-cache'
 import type { Entry } from '../entry/entry.js'
 import {
   CLOSED, isSettling, settlingVersion, type CacheStore, type Intents, type IsCurrent, type Lookup, type MaybePromise,
-  type SweepHints
+  type SoftWrites, type SweepHints
 } from './contract.js'
 import { EntryCache, type MemoryOptions } from './entry-cache.js'
+import { softened, softenedAt, type SoftRecord } from './soft-record.js'
 
 /** Most versions. Losing one only makes its entries invalid. */
 const MAX_VERSIONS = 100_000
@@ -29,6 +30,7 @@ export class MemoryStore implements CacheStore {
   readonly #entries: EntryCache
   readonly #versions = new LRUCache<string, string>({ max: MAX_VERSIONS })
   readonly #held = new Map<string, Hold>()
+  readonly #softened = new LRUCache<string, SoftRecord>({ max: MAX_VERSIONS })
 
   constructor (options: MemoryOptions = {}) {
     this.#entries = new EntryCache(options)
@@ -102,6 +104,20 @@ export class MemoryStore implements CacheStore {
         else if (hold.existed) this.#versions.set(name, hold.before ?? fresh)
       }
     }
+  }
+
+  readonly soft: SoftWrites = {
+    bump: (names, fresh, soft, settle) => {
+      for (const name of names) {
+        const before = this.#versions.get(name)
+        this.bump([name], fresh, settle)
+        const current = this.#versions.get(name)
+        if (before === undefined || current === undefined) continue
+        this.#softened.set(name, softened(this.#softened.get(name), before, current, soft), { ttl: soft })
+      }
+    },
+
+    softened: () => (name, earlier, current) => softenedAt(this.#softened.get(name), earlier, current)
   }
 
   #settle (name: string, fresh: string, window: number): void {

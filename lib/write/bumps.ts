@@ -56,11 +56,13 @@ export class Bumps {
   }
 
   /**
-   * Bumps the versions; false if that is pending. Never throws.
+   * Bumps the versions; false if that is pending. Never throws. What could not be delivered at once, and what is
+   * repeated, is delivered as a hard write.
    * @param settle milliseconds of a window, 0 for none
+   * @param soft milliseconds for which the old entries may still be used, 0 (default) for a hard write
    */
-  async bump (names: readonly string[], settle: number): Promise<boolean> {
-    if (await this.#send(names, settle)) {
+  async bump (names: readonly string[], settle: number, soft = 0): Promise<boolean> {
+    if (await this.#send(names, settle, soft)) {
       this.remember(names, settle)
       return true
     }
@@ -124,8 +126,11 @@ export class Bumps {
     return this.#undeliveredAll > this.#all.done
   }
 
-  async #send (names: readonly string[], settle: number): Promise<boolean> {
-    return await this.#store.call('bump', (store) => store.bump(names, newVersion(), settle)) !== UNAVAILABLE
+  async #send (names: readonly string[], settle: number, soft = 0): Promise<boolean> {
+    const version = newVersion()
+    return await this.#store.call('bump', (store) => soft > 0 && store.soft !== undefined
+      ? store.soft.bump(names, version, soft, settle)
+      : store.bump(names, version, settle)) !== UNAVAILABLE
   }
 
   /** From now on the bump is pending. */

@@ -1,9 +1,11 @@
 import type { Background } from '../background.js'
 import type { Keyspace } from '../key/keyspace.js'
-import type { Events } from '../observe/events.js'
+import type { Events, InvalidationEvent } from '../observe/events.js'
 import type { GuardedStore } from '../store/guarded-store.js'
 import type { Bumps } from './bumps.js'
 import { inBatches } from './in-batches.js'
+import { LaterSweeps } from './later-sweeps.js'
+import type { Replaced } from './sweep.js'
 import { SweepQueue } from './sweep-queue.js'
 
 export interface InvalidationParts {
@@ -18,7 +20,10 @@ export interface InvalidationParts {
 export interface Invalidated {
   /** Whether the store has confirmed it. Otherwise it is pending, and this process bypasses what it invalidates. */
   readonly delivered: boolean
-  /** The number of entries that the sweep afterwards deletes for it. Never rejects. */
+  /**
+   * The number of entries that the sweep afterwards deletes for it; 0 for a soft write, whose old entries are deleted
+   * when they may not be used any more. Never rejects.
+   */
   readonly swept: Promise<number>
 }
 
@@ -41,19 +46,28 @@ class Outcome implements Invalidated {
 export class Invalidation {
   readonly #parts: InvalidationParts
   readonly #sweeps: SweepQueue
+  readonly #later: LaterSweeps
 
   constructor (parts: InvalidationParts) {
     this.#parts = parts
     this.#sweeps = new SweepQueue(parts, parts.background)
+    this.#later = new LaterSweeps(this.#sweeps)
   }
 
-  /** @param settle milliseconds of a window, 0 for none */
-  async invalidate (namespaces: readonly string[], tags: readonly string[], settle: number): Promise<Invalidated> {
+  /**
+   * @param settle milliseconds of a window, 0 for none
+   * @param soft milliseconds for which the old entries may still be used, 0 (default) for a hard write
+   */
+  async invalidate (
+    namespaces: readonly string[], tags: readonly string[], settle: number, soft = 0
+  ): Promise<Invalidated> {
     let delivered = true
     for await (const [someNamespaces, someTags] of inBatches(namespaces, tags)) {
-      delivered = await this.#parts.bumps.bump(this.namesOf(someNamespaces, someTags), settle) && delivered
+      delivered = await this.#parts.bumps.bump(this.namesOf(someNamespaces, someTags), settle, soft) && delivered
     }
-    return new Outcome(delivered, this.sweep(namespaces, tags, delivered))
+    if (soft === 0) return new Outcome(delivered, this.sweep(namespaces, tags, delivered))
+    this.#publish({ namespaces, tags, delivered, soft })
+    return new Outcome(delivered, this.#parts.background.run(this.#sweepLater(namespaces, tags, soft)))
   }
 
   /**
@@ -63,7 +77,7 @@ export class Invalidation {
    */
   async invalidateAll (settle: number): Promise<boolean> {
     const delivered = await this.#parts.bumps.bumpAll(settle)
-    this.#publish([ALL], [], delivered)
+    this.#publish({ namespaces: [ALL], tags: [], delivered })
     return delivered
   }
 
@@ -92,11 +106,32 @@ export class Invalidation {
   sweep (
     namespaces: readonly string[], tags: readonly string[], delivered: boolean
   ): Promise<() => Promise<number>> {
-    this.#publish(namespaces, tags, delivered)
+    this.#publish({ namespaces, tags, delivered })
     return this.#parts.background.run(this.#enqueue(namespaces, tags))
   }
 
+  /** No timer for a later sweep is left. */
+  close (): void {
+    this.#later.close()
+  }
+
   async #enqueue (namespaces: readonly string[], tags: readonly string[]): Promise<() => Promise<number>> {
+    const replaced = await this.#replaced(namespaces, tags)
+    if (replaced.versions.size === 0) return NOTHING
+    const sweep = this.#sweeps.add(replaced)
+    return () => sweep.sweptFor(replaced.versions)
+  }
+
+  /** Nobody waits for that sweep. */
+  async #sweepLater (
+    namespaces: readonly string[], tags: readonly string[], soft: number
+  ): Promise<() => Promise<number>> {
+    const replaced = await this.#replaced(namespaces, tags)
+    if (replaced.versions.size > 0) this.#later.add(replaced, soft)
+    return NOTHING
+  }
+
+  async #replaced (namespaces: readonly string[], tags: readonly string[]): Promise<Replaced> {
     const { keyspace } = this.#parts
     const versions = new Set<string>()
     const beginnings = new Set(tags.length > 0 ? [keyspace.allEntries] : [])
@@ -107,16 +142,16 @@ export class Invalidation {
       }
       for (const tag of someTags) versions.add(keyspace.tag(tag))
     }
-    if (versions.size === 0) return async () => 0
-    const sweep = this.#sweeps.add({ versions, beginnings })
-    return () => sweep.sweptFor(versions)
+    return { versions, beginnings }
   }
 
-  #publish (namespaces: readonly string[], tags: readonly string[], delivered: boolean): void {
+  #publish ({ soft = 0, ...event }: Omit<InvalidationEvent, 'prefix' | 'soft'> & { readonly soft?: number }): void {
     const { events, keyspace: { prefix } } = this.#parts
-    events.publish('invalidation', { prefix, namespaces, tags, delivered })
+    events.publish('invalidation', { prefix, ...event, soft })
   }
 }
+
+const NOTHING = async (): Promise<number> => 0
 
 /** The namespace in an event if everything was invalidated. */
 const ALL = '*'

@@ -1,10 +1,13 @@
 import type { Keyspace } from '../key/keyspace.js'
 import type { Events } from '../observe/events.js'
-import { isPromise, type CurrentVersions, type FilledUnder, type MaybePromise } from '../store/contract.js'
+import {
+  isPromise, type CurrentVersions, type FilledUnder, type MaybePromise, type SoftenedAt
+} from '../store/contract.js'
 import { UNAVAILABLE, type GuardedStore, type Unavailable } from '../store/guarded-store.js'
+import { CURRENT, oldSince } from '../store/validity.js'
 
 /** Most versions that a sweep remembers. If more were replaced, it compares all versions of all entries. */
-const MAX_VERSIONS = 10_000
+export const MAX_VERSIONS = 10_000
 
 export interface SweepParts {
   readonly store: GuardedStore
@@ -93,11 +96,24 @@ export class Sweep {
       : this.#compare(filledUnder, names, current)
   }
 
-  #compare (filledUnder: FilledUnder, names: readonly string[], current: CurrentVersions | Unavailable): boolean {
-    if (current === UNAVAILABLE) return true
+  #compare (
+    filledUnder: FilledUnder, names: readonly string[], current: CurrentVersions | Unavailable
+  ): MaybePromise<boolean> {
+    if (current === UNAVAILABLE || oldSince(filledUnder, names, current) === CURRENT) return true
+    const softened = this.#parts.store.call('softened', (store) => store.soft?.softened(names))
+    const isSpared = (known: SoftenedAt | Unavailable | undefined): boolean =>
+      known === UNAVAILABLE || this.#isSpared(filledUnder, names, current, known)
+    return isPromise(softened) ? softened.then(isSpared) : isSpared(softened)
+  }
+
+  /** Whether an entry may still be used after soft writes. */
+  #isSpared (
+    filledUnder: FilledUnder, names: readonly string[], current: CurrentVersions, softened: SoftenedAt | undefined
+  ): boolean {
+    if (oldSince(filledUnder, names, current, softened) !== undefined) return true
     const replaced = names.find((name, index) => current[index] !== filledUnder[name])
     if (replaced !== undefined) this.#reasons.set(filledUnder, replaced)
-    return replaced === undefined
+    return false
   }
 
   #count (filledUnder: FilledUnder): void {

@@ -9,6 +9,8 @@ export interface WriteRoute {
   readonly policy: WritePolicy
   /** Milliseconds of the window after the write; 0 for none. */
   readonly settle: number
+  /** Milliseconds for which old entries of its namespaces and of its tags may be used; 0 for a hard write. */
+  readonly soft: { readonly namespaces: number, readonly tags: number }
   readonly runtime: Runtime
 }
 
@@ -38,10 +40,23 @@ export function afterWrite (
   }
   const [namespaces, tags] = [names('invalidate'), names('invalidateTags')]
   const isAny = namespaces.length + tags.length > 0
-  const invalidated = isAny ? invalidation.invalidate(namespaces, tags, settle) : undefined
+  const invalidated = isAny ? invalidate(route, namespaces, tags) : undefined
   if (faults.length === 0) return invalidated
   // A hook that answers before the handler runs, such as a guard that redirects, has written nothing.
   const hasRun = sent !== undefined
   log.writePolicyFault(request.log, name, faults[0], hasRun)
   return hasRun ? Promise.resolve(invalidated).then(() => invalidation.invalidateAll(settle)) : invalidated
+}
+
+function invalidate (
+  { settle, soft, runtime: { invalidation } }: WriteRoute, namespaces: readonly string[], tags: readonly string[]
+): Promise<unknown> {
+  if (namespaces.length === 0) return invalidation.invalidate([], tags, settle, soft.tags)
+  if (tags.length === 0 || soft.tags === soft.namespaces) {
+    return invalidation.invalidate(namespaces, tags, settle, soft.namespaces)
+  }
+  return Promise.all([
+    invalidation.invalidate(namespaces, [], settle, soft.namespaces),
+    invalidation.invalidate([], tags, settle, soft.tags)
+  ])
 }

@@ -49,6 +49,7 @@ export class WriteRuntime {
 
   /** Waits for background work, up to a limit, and delivers pending bumps. Then no call reaches the store any more. */
   async close (): Promise<void> {
+    this.invalidation.close()
     await Promise.race([this.background.settled(), setTimeout(CLOSE_TIMEOUT, undefined, { ref: false })])
     await this.bumps.close()
     this.store.close()

@@ -1,6 +1,6 @@
 import { InvalidFieldError, StoreUnavailableError } from '../errors.js'
-import { toSettle, type Duration } from '../policy/duration.js'
-import { describe, isObject, settleField } from '../policy/fields.js'
+import { toSettle, toSoft, type Duration } from '../policy/duration.js'
+import { describe, isObject, settleField, softField } from '../policy/fields.js'
 import { namesOf } from '../policy/names.js'
 import type { MaybePromise } from '../store/contract.js'
 import { Intent, type HeldNames } from './intent.js'
@@ -12,12 +12,17 @@ export type WritingNames = string | readonly string[] | {
   readonly tags?: string | readonly string[]
 }
 
-export interface InvalidateOptions {
+interface SettleOptions {
   /** How long database replicas may lag behind the write, as in a write policy; default: that of the plugin. */
   readonly settle?: Duration | 0
 }
 
-export interface WritingOptions extends InvalidateOptions {
+export interface InvalidateOptions extends SettleOptions {
+  /** For how long old entries may be used while they are filled anew, as in a write policy; default: not at all. */
+  readonly soft?: Duration
+}
+
+export interface WritingOptions extends SettleOptions {
   /**
    * What to do if the store cannot record the intent: `'refuse'` (default) rejects before `run` is
    * called, `'run'` calls it anyway, and invalidates afterwards.
@@ -66,10 +71,21 @@ export async function writing<T> (
  * The milliseconds of a window.
  * @throws InvalidFieldError
  */
-export function settleOf (what: string, runtime: WriteRuntime, { settle }: InvalidateOptions = {}): number {
+export function settleOf (what: string, runtime: WriteRuntime, { settle }: SettleOptions = {}): number {
   if (settle === undefined) return runtime.settle
   const milliseconds = toSettle(settle)
   if (milliseconds === undefined) throw new InvalidFieldError(what, 'settle', settleField.expects, describe(settle))
+  return milliseconds
+}
+
+/**
+ * The milliseconds for which old entries may be used; 0 for a hard write.
+ * @throws InvalidFieldError
+ */
+export function softOf (what: string, { soft }: InvalidateOptions = {}): number {
+  if (soft === undefined) return 0
+  const milliseconds = toSoft(soft)
+  if (milliseconds === undefined) throw new InvalidFieldError(what, 'soft', softField.expects, describe(soft))
   return milliseconds
 }
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { fileRedis } from '../support/each-store.js'
@@ -28,6 +29,27 @@ t.test("without coalesce: 'fleet' each of four processes runs the handler", asyn
   await Promise.all(ask(servers, 500, '/things'))
   t.equal(await counters.get('runs'), 4)
 })
+
+const ways: Record<string, { expire: string, age: (server: ServerProcess) => Promise<unknown> }> = {
+  'a soft write': { expire: '1h', age: async (server) => await see(`${server.hello.origin}/soft`, { method: 'POST' }) },
+  time: { expire: '5s', age: async () => await delay(5_100) }
+}
+
+for (const [what, { expire, age }] of Object.entries(ways)) {
+  t.test(`three processes with one key that ${what} made stale refresh it once`, async (t) => {
+    const { servers, counters } = await startProcesses(t, 3, { redis: redis().url, coalesce: 'fleet', takes: 300, expire })
+    const settled = (): Promise<unknown> => Promise.all(ask(servers, 3, '/ready'))
+    await see(`${servers[0]!.hello.origin}/things`)
+    await settled()
+    await age(servers[1]!)
+    const answers = await Promise.all(ask(servers, 90, '/things'))
+    t.ok(answers.every(({ cache }) => cache === 'HIT'), 'nobody waits')
+    await settled()
+    t.equal(await counters.get('runs'), 2)
+    const value = await counters.get('value')
+    for (const { text } of await Promise.all(ask(servers, 3, '/things'))) t.equal(text, `{"value":${value},"tag":"thing"}`)
+  })
+}
 
 t.test('a fill that takes longer than a term of the lease is still the only one', async (t) => {
   const { servers, counters } = await startProcesses(t, 4, { redis: redis().url, coalesce: 'fleet', coalesceTimeout: 4_000, takes: 2_000 })

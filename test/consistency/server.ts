@@ -16,6 +16,8 @@ export interface ServerSettings {
   readonly coalesceTimeout?: number
   /** Milliseconds that a fill takes. */
   readonly takes?: number
+  /** How long a thing is fresh; default an hour. If set, it may be used for an hour when it is stale. */
+  readonly expire?: string
 }
 
 const TAGS = {
@@ -26,10 +28,12 @@ const TAGS = {
 
 /** One of several processes that show one counter, `value`; how often they read it is in the counter `runs`. */
 async function main (settings: ServerSettings): Promise<void> {
-  const { redis, countersPort, tags, coalesce, coalesceTimeout, takes = 0 } = settings
+  const { redis, countersPort, tags, coalesce, coalesceTimeout, takes = 0, expire } = settings
   const counters = await Counters.open(countersPort)
   const app = Fastify()
-  await app.register(apiCache, { redis, host: false, timeout: 5_000, scope: 'shared', expire: '1h', coalesce, coalesceTimeout })
+  await app.register(apiCache, {
+    redis, host: false, timeout: 5_000, scope: 'shared', expire: expire ?? '1h', coalesce, coalesceTimeout, staleWhileRevalidate: expire && '1h'
+  })
 
   app.get('/things', { config: { cache: { namespace: 'things', ignoreQuery: ['slow'], tags: TAGS[tags ?? 'none'] } } }, async (request) => {
     await counters.increment('runs')
@@ -47,6 +51,9 @@ async function main (settings: ServerSettings): Promise<void> {
     return reply.header('cache-control', 'private').send({ run })
   })
   app.post('/things', { config: { cache: tags === undefined ? { invalidate: 'things' } : { invalidateTags: 'thing' } } }, async () => {
+    return { value: await counters.increment('value') }
+  })
+  app.post('/soft', { config: { cache: { invalidate: { namespaces: 'things', soft: '1h' } } } }, async () => {
     return { value: await counters.increment('value') }
   })
   app.get('/ready', async () => { await app.apiCache.settled() })

@@ -209,6 +209,7 @@ const WRITES: Record<string, { onMethod?: MethodDecorator[], onClass?: ClassDeco
   'a method with @Invalidates': { onMethod: [Invalidates('cats')] },
   'a method with @Invalidates and a list': { onMethod: [Invalidates(['cats', 'dogs'])] },
   'a method with @Invalidates and a function of the payload': { onMethod: [Invalidates((_request, payload) => (payload as { written: string }).written)] },
+  'a method with @Invalidates and soft': { onMethod: [Invalidates({ namespaces: 'cats', soft: '30s' })] },
   'a strict method': { onMethod: [Invalidates({ invalidate: 'cats', strict: true })] },
   'a method with @RouteConfig, too': { onMethod: [RouteConfig({ own: true }), Invalidates('cats')] },
   'a class with @Invalidates': { onClass: [Invalidates('cats')] },

@@ -1,6 +1,6 @@
 import { AssertionError } from 'node:assert'
 import t from 'tap'
-import type { CacheStore, Entry, Intents, Leases, Lookup } from '../../index.js'
+import type { CacheStore, Entry, Intents, Leases, Lookup, SoftenedAt, SoftWrites } from '../../index.js'
 import type { IsCurrent, SweepHints } from '../../lib/store/contract.js'
 import { storeSuite } from '../../lib/store/suite.js'
 import { lasting } from '../support/entry.js'
@@ -277,6 +277,40 @@ const wrong: Record<string, () => CacheStore> = {
       const held = super.held(name)
       if (!held && before !== undefined) this.tokens.set(name, before)
       return held
+    }
+  }(),
+  'lets what soft writes replaced be used after a hard one': () => new class extends FullStore {
+    override softened (...[name, earlier]: Parameters<SoftenedAt>): ReturnType<SoftenedAt> {
+      return super.softened(name, earlier, this.softly.get(name)?.current)
+    }
+  }(),
+  'lets what soft writes replaced be used for ever': () => new class extends FullStore {
+    override async soften (names: readonly string[], fresh: string, _soft: number, settle: number): Promise<void> {
+      await super.soften(names, fresh, Infinity, settle)
+    }
+  }(),
+  'prolongs what an earlier soft write allowed': () => new class extends FullStore {
+    override async soften (names: readonly string[], fresh: string, soft: number, settle: number): Promise<void> {
+      await super.soften(names, fresh, soft, settle)
+      for (const { replaced } of this.softly.values()) for (const one of replaced) one.until = Date.now() + soft
+    }
+  }(),
+  'takes a soft write as a hard one that has the part': () => new class extends FullStore {
+    override softened (): undefined {}
+  }(),
+  'does not replace the version in a soft write': () => new class extends FullStore {
+    override async soften (): Promise<void> {}
+  }(),
+  'forgets the window of a soft write': () => new class extends FullStore {
+    override async soften (names: readonly string[], fresh: string, soft: number): Promise<void> {
+      await super.soften(names, fresh, soft, 0)
+    }
+  }(),
+  'has a part of soft writes that is not whole': () => Object.assign(new MapStore(), { soft: { bump: async () => {} } as unknown as SoftWrites }),
+  'lists what soft writes record': () => new class extends FullStore {
+    override async * keys (prefix: string): AsyncGenerator<string, void, undefined> {
+      yield * super.keys(prefix)
+      for (const name of this.softly.keys()) if (name.startsWith(prefix)) yield `${name}~soft`
     }
   }(),
   'begins intents but never ends them': () => Object.assign(new MapStore(), { intents: { begin: async () => {} } as unknown as Intents })

@@ -1,4 +1,6 @@
-import { CLOSED, type CacheStore, type Entry, type Intents, type Leases, type Lookup } from '../../index.js'
+import {
+  CLOSED, type CacheStore, type Entry, type Intents, type Leases, type Lookup, type SoftenedAt, type SoftWrites
+} from '../../index.js'
 import { settlingVersion, type IsCurrent } from '../../lib/store/contract.js'
 
 /** A store as a user of the plugin may write one: everything later, and nothing that is optional. */
@@ -72,6 +74,14 @@ export class FullStore extends MapStore {
   readonly listeners: Array<(key: string, news: string) => void> = []
   readonly holds = new Map<string, { before: string | undefined, writers: Map<string, number>, settle: number }>()
 
+  /** What soft writes have replaced, up to the current version. */
+  readonly softly = new Map<string, { current: string, replaced: Array<{ version: string, at: number, until: number }> }>()
+
+  readonly soft: SoftWrites = {
+    bump: (names, fresh, soft, settle) => this.soften(names, fresh, soft, settle),
+    softened: async () => (...asked) => this.softened(...asked)
+  }
+
   readonly intents: Intents = {
     begin: (names, writer, milliseconds) => this.begin(names, writer, milliseconds),
     end: (names, writer, fresh, written) => this.end(names, writer, fresh, written)
@@ -109,6 +119,28 @@ export class FullStore extends MapStore {
     const held = [...this.holds.keys()].filter((name) => name.startsWith(prefix) && this.held(name))
     yield * super.keys(prefix)
     yield * held
+  }
+
+  async soften (names: readonly string[], fresh: string, soft: number, settle: number): Promise<void> {
+    const before = await this.versions(names)
+    await this.bump(names, fresh, settle)
+    const after = await this.versions(names)
+    const at = Date.now()
+    names.forEach((name, index) => {
+      const [version, current] = [before[index], after[index]]
+      if (version === undefined || current === undefined) return
+      const known = this.softly.get(name)
+      const earlier = known?.current === version ? known.replaced : []
+      const replaced = [...earlier, { version, at, until: Infinity }]
+      this.softly.set(name, { current, replaced: replaced.map((one) => ({ ...one, until: Math.min(one.until, at + soft) })) })
+    })
+  }
+
+  softened (...[name, earlier, current]: Parameters<SoftenedAt>): ReturnType<SoftenedAt> {
+    const record = this.softly.get(name)
+    if (record === undefined || record.current !== current) return undefined
+    const replaced = record.replaced.find(({ version }) => version === earlier)
+    return replaced !== undefined && replaced.until > Date.now() ? replaced.at : undefined
   }
 
   async begin (names: readonly string[], writer: string, milliseconds: number): Promise<void> {

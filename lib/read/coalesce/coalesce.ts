@@ -5,13 +5,14 @@ import { accepts } from '../../http/request-directives.js'
 import type { CacheKey } from '../../key/cache-key.js'
 import { CLOSED } from '../../store/contract.js'
 import { UNAVAILABLE } from '../../store/guarded-store.js'
+import { CURRENT } from '../../store/validity.js'
 import { newVersion } from '../../write/version.js'
 import {
   bypassFor, type Bypass, type CachedRoute, type Exchange, type Failed, type Hit, type Miss
 } from '../exchange.js'
 import type { FillContext } from '../fill/context.js'
 import { lookupAgain } from '../lookup.js'
-import { areCurrent, groupVersions, payloadTagsOf } from '../payload-tags.js'
+import { groupVersions, payloadTagsOf, tagsOldSince } from '../payload-tags.js'
 import { FillFailure } from './fill-failure.js'
 import { FillInFlight, type Filled } from './fills-in-flight.js'
 
@@ -96,5 +97,5 @@ export async function answers (
   if (route.variants.select(key, request, headerOn(reply, 'vary')).key !== filled) return false
   // The fill began under the versions that this request found. Only its payload's tags are unchecked.
   const tags = payloadTagsOf(entry, key.versions)
-  return tags.length === 0 || await areCurrent(route.runtime, entry, tags) === true
+  return tags.length === 0 || await tagsOldSince(route.runtime, entry, tags) === CURRENT
 }

@@ -117,6 +117,11 @@ export class FillsInFlight {
     return fill?.versions.every((version, index) => version === versions[index]) === true ? fill : undefined
   }
 
+  /** Whether a fill for the key is under way, under whatever versions. */
+  isRunning (key: string): boolean {
+    return this.#byKey.has(key)
+  }
+
   /** Begins a fill, unless the last response for this key could not be shared. */
   begin (key: string, versions: readonly string[]): FillInFlight | undefined {
     if (this.#hitForMiss.has(key)) return undefined

@@ -1,4 +1,5 @@
 import { agesOf, staleFor } from '../../entry/entry.js'
+import { CURRENT } from '../../store/validity.js'
 import { answers, flightOf } from '../coalesce/coalesce.js'
 import { FillFailure } from '../coalesce/fill-failure.js'
 import type { Outcome } from '../coalesce/fills-in-flight.js'
@@ -10,14 +11,15 @@ const PART_OF_TIMEOUT = 0.9
 
 /**
  * What a request with a stale entry gets (RFC 5861): the entry at once while it is refreshed, or if its refresh
- * fails; else what the refresh brings. A write is never bridged: an invalidated entry is not stale.
+ * fails; else what the refresh brings. A write is never bridged, unless it said for how long: an invalidated entry is
+ * not stale.
  */
 export async function bridge (exchange: Exchange, stale: Stale, handle: Handle): Promise<Hit | Failed | Miss> {
   const { route, request } = exchange
   const { entry } = stale
   const { whileRevalidate, ifError } = entry.staleWindows ?? { whileRevalidate: 0, ifError: 0 }
   if (route.runtime.refreshes.isGone(flightOf(route, stale.key), entry)) return missFor(stale)
-  const late = staleFor(entry)
+  const late = staleFor(entry, stale.oldSince)
   if (late < whileRevalidate) {
     refreshAfter(exchange, stale, handle)
     return used(stale, 'stale-while-revalidate')
@@ -27,8 +29,10 @@ export async function bridge (exchange: Exchange, stale: Stale, handle: Handle):
 }
 
 /** The stale entry, with its ages now. */
-const used = ({ entry, key }: Stale, detail: string): Hit =>
-  ({ outcome: 'hit', entry, key, ...agesOf(entry), collapsed: false, detail })
+function used ({ entry, key, oldSince }: Stale, why: string): Hit {
+  const detail = oldSince === CURRENT ? why : `soft-${why}`
+  return { outcome: 'hit', entry, key, ...agesOf(entry, oldSince), collapsed: false, detail }
+}
 
 /** What the refresh brings; the stale entry if it fails, if it takes too long, or if one has failed a moment ago. */
 async function refreshedOr (

@@ -20,13 +20,16 @@ export const injected: Handle = () => { throw new TypeError('a request of its ow
 /** Refreshes an entry when the caller's response has left. */
 export function refreshAfter (exchange: Exchange, found: Hit | Stale, handle: Handle): void {
   const { route, request, reply } = exchange
-  if (request.method !== 'GET' || !route.runtime.refreshes.isDue(flightOf(route, found.key), found.entry)) return
-  finished(reply.raw, () => { refresh(exchange, found, handle) })
+  const { fills, refreshes } = route.runtime
+  const flight = flightOf(route, found.key)
+  if (request.method !== 'GET' || !refreshes.isDue(flight, found.entry)) return
+  // One at a time, however many soft writes come meanwhile.
+  finished(reply.raw, () => { if (!fills.isRunning(flight)) refresh(exchange, found, handle) })
 }
 
 /**
  * Fills the key of an entry anew, on the validated request of a caller that has passed all guards, but without its
- * client. It is fenced like every fill: it stores under the versions of the entry, which were current at the lookup.
+ * client. It is fenced like every fill: it stores under the versions that were current at the lookup.
  * @returns the fill in flight, also if another has begun it; undefined if there is nothing to do
  */
 export function refresh (exchange: Exchange, found: Hit | Stale, handle: Handle): FillInFlight | undefined {
@@ -34,7 +37,7 @@ export function refresh (exchange: Exchange, found: Hit | Stale, handle: Handle)
   const { fills, refreshes, background, log } = route.runtime
   const { key, entry } = found
   const flight = flightOf(route, key)
-  const versions = key.versions.map((name) => entry.versions[name]!)
+  const versions = found.outcome === 'stale' ? found.versions : key.versions.map((name) => entry.versions[name]!)
   const current = fills.find(flight, versions)
   if (current !== undefined || !refreshes.isDue(flight, entry)) return current
   const inFlight = fills.begin(flight, versions)

@@ -37,7 +37,9 @@ export class Refreshes {
     } else if (isAnswer) {
       this.#replaced.set(key, { at: between(old.storedAt, Date.now()), isGone: true })
     } else {
-      return this.backoff.failed(key)
+      // A write that came meanwhile is no failure of the handler.
+      if (outcome !== 'invalidated') this.backoff.failed(key)
+      return
     }
     this.backoff.succeeded(key)
   }

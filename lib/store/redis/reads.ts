@@ -16,6 +16,8 @@ export type Interpret = (names: readonly string[], values: readonly Value[]) => 
 export interface EntryReads {
   lookup(key: string, names: readonly string[]): Promise<Lookup>
   versions(names: readonly string[]): Promise<CurrentVersions>
+  /** The values of any keys. */
+  values(keys: readonly string[]): Promise<readonly Value[]>
 }
 
 /** Reads from a single server, many keys in one command. */
@@ -34,6 +36,10 @@ export class BatchedReads implements EntryReads {
 
   versions (names: readonly string[]): Promise<CurrentVersions> {
     return this.#tick.batch().versions(names)
+  }
+
+  values (keys: readonly string[]): Promise<readonly Value[]> {
+    return this.#tick.batch().valuesOf(keys)
   }
 
   /** Never rejects: those who wait for the values get the error. */
@@ -98,6 +104,11 @@ class ReadBatch {
     return list.promise
   }
 
+  valuesOf (keys: readonly string[]): Promise<readonly Value[]> {
+    const { places } = this.#list(keys)
+    return this.values.promise.then((values) => places.map((place) => values[place]!))
+  }
+
   #current (names: readonly string[], list: List, values: readonly Value[]): MaybePromise<CurrentVersions> {
     list.current ??= this.#interpret(names, list.places.map((place) => values[place]!))
     return list.current
@@ -139,7 +150,11 @@ export class ReadsByKey implements EntryReads {
   }
 
   async versions (names: readonly string[]): Promise<CurrentVersions> {
-    return await this.#interpret(names, await Promise.all(names.map((name) => this.#read(name))))
+    return await this.#interpret(names, await this.values(names))
+  }
+
+  values (keys: readonly string[]): Promise<readonly Value[]> {
+    return Promise.all(keys.map((key) => this.#read(key)))
   }
 
   #read (key: string): Promise<Value> {

@@ -16,6 +16,7 @@ import { NodeRedisClient } from './node-redis.js'
 import type { EntryReads } from './reads.js'
 import { Rights } from './rights.js'
 import { SingleServer } from './single-server.js'
+import { RedisSoftWrites } from './soft.js'
 import { Sweeps } from './sweep.js'
 import type { Topology } from './topology.js'
 import { Versions } from './versions.js'
@@ -39,6 +40,7 @@ export class RedisStore implements CacheStore {
   readonly intents: RedisIntents
   readonly leases: RedisLeases
   readonly rights: Rights
+  readonly soft: RedisSoftWrites
   readonly #owned: boolean
   readonly #topology: Topology
   readonly #versions: Versions
@@ -65,6 +67,7 @@ export class RedisStore implements CacheStore {
     this.intents = new RedisIntents(this.#topology, this.#watch)
     this.rights = new Rights(this.#topology, prefix, report ?? (() => {}))
     this.leases = new RedisLeases(this.#topology, prefix, this.rights)
+    this.soft = new RedisSoftWrites(this.#topology, this.#versions, this.#reads, this.#watch)
     if (report !== undefined) this.rights.check()
   }
 

@@ -97,24 +97,32 @@ end
 return values`
 
 /**
- * Arguments: text, mark, seconds, milliseconds of a window. Replaces the versions that exist, in this
- * order; for a window, all of them. One that does not exist has no entries. One that is held stays
- * held, and what it was before does not come back. If its writer crashes, it is held for the window.
+ * Replaces a version that exists; for a window, also one that does not. One that does not exist has no entries. One
+ * that is held stays held, and what it was before does not come back. If its writer crashes, it is held for the window.
  */
-export const BUMP = `${READ}${FRESH}${WINDOW}
+export const MOVE = `${READ}${FRESH}${WINDOW}
 local settle = tonumber(ARGV[4])
-for _, key in ipairs(KEYS) do
+local function move (key, beginning)
   local value, list, before, left = read(key)
   local window = math.max(settle, windowOf(value, left))
   if list then
     local after = replaced(math.max(settle, windowAfter(before)))
     redis.call('SET', key, '~' .. after .. '~' .. list, 'PX', math.max(settle, left))
   elseif window > 0 then
-    redis.call('SET', key, fresh(value, ARGV[1], '${SIGN}' .. ARGV[2]), 'PX', window)
+    local version = beginning .. fresh(value, ARGV[1], '${SIGN}')
+    redis.call('SET', key, version .. ARGV[2], 'PX', window)
+    return version
   elseif value ~= '' then
-    redis.call('SET', key, fresh(value, ARGV[1], ARGV[2]), 'PX', left > 0 and left or ARGV[3] * 1000)
+    local version = beginning .. fresh(value, ARGV[1], '')
+    redis.call('SET', key, version .. ARGV[2], 'PX', left > 0 and left or ARGV[3] * 1000)
+    return version
   end
 end
+`
+
+/** Arguments: text, mark, seconds, milliseconds of a window. Replaces the versions, in this order. */
+export const BUMP = `${MOVE}
+for _, key in ipairs(KEYS) do move(key, '') end
 return #KEYS`
 
 /**

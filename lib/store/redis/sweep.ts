@@ -7,6 +7,7 @@ import { isDenied, isReply } from './errors.js'
 import { escapeGlob } from './glob.js'
 import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
+import { isSoftRecord } from './soft.js'
 import type { Topology } from './topology.js'
 
 const SCAN_COUNT = 500
@@ -44,7 +45,7 @@ export class Sweeps {
   }
 
   async * keys (prefix: string): AsyncIterable<string> {
-    for await (const keys of this.#scan(prefix, (page) => page())) yield * keys
+    for await (const keys of this.#scan(prefix, (page) => page())) yield * keys.filter((key) => !isSoftRecord(key))
   }
 
   async sweep (prefix: string, isCurrent: IsCurrent, { namespaces, deleted }: SweepHints): Promise<number> {

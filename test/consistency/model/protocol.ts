@@ -7,7 +7,7 @@ import type { Step } from './explorer.js'
  * plugin does between two of them. These functions of lib take it (a test looks for each of them):
  *
  *   lookup            lookup, evaluate                   lib/read/lookup.ts
- *   areCurrent        areCurrent                         lib/read/payload-tags.ts
+ *   areCurrent        tagsOldSince                       lib/read/payload-tags.ts
  *   coalesce          coalesce                           lib/read/coalesce/coalesce.ts
  *   join              FillsInFlight.join                 lib/read/coalesce/fills-in-flight.ts
  *   wait              FillInFlight.whenPublished         lib/read/coalesce/fills-in-flight.ts
