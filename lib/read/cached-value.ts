@@ -7,7 +7,7 @@ import type { Exchange, Hit } from './exchange.js'
 import { sentOn, type Sent } from './fill/answer.js'
 import type { FillContext } from './fill/context.js'
 import { Fill } from './fill/life.js'
-import { assess, isWanted } from './fill/storability.js'
+import { assess, judge } from './fill/storability.js'
 import { headersFor } from './hit.js'
 import { publishUnstored } from './pass-through.js'
 import { isPlainData } from './plain-data.js'
@@ -80,10 +80,12 @@ function store (exchange: Exchange, fill: Fill, value: unknown, sent: Sent | und
   const at = Date.now()
   const { refusal, ...freshness } = assess(exchange.route.policy, sent, at)
   fill.refuse(refusal)
-  if (fill.refusal === undefined && !isWanted(exchange, value)) fill.refuse('when')
+  if (fill.refusal !== undefined) return false
+  const judged = judge(exchange, value, freshness)
+  fill.refuse(judged.refusal)
   if (fill.refusal !== undefined) return false
   return fill.finish({
-    sent, payload: value, freshness, sentAt: at, sentAtMonotonic: performance.now(), vary: [], defaultHeaders: {}
+    sent, payload: value, freshness: judged, sentAt: at, sentAtMonotonic: performance.now(), vary: [], defaultHeaders: {}
   })
 }
 

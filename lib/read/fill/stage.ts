@@ -17,7 +17,7 @@ import { forClients, SETTLING } from '../settling.js'
 import { discard } from './capture.js'
 import type { Fill } from './life.js'
 import { Sending, type Handed } from './sending.js'
-import { assess, isWanted, least } from './storability.js'
+import { assess, judge, least, type Freshness } from './storability.js'
 import type { Finished } from './to-entry.js'
 
 /** A response that fills the cache, from the moment the handler sends it until all hooks have run. */
@@ -163,16 +163,23 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const vary = variants.nominated(headers['vary'], nominatedBy(sent))
     if (refusal === 'set-cookie' && this.#fill.refusal === undefined) this.#logCookies(headers['set-cookie'])
     this.#fill.refuse(refusal ?? variants.refusalFor(vary) ?? (areSendable(headers) ? undefined : 'invalid-header'))
-    if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
     return {
       sent,
       payload,
-      freshness: least(freshness, leaving),
+      freshness: this.#judged(payload, least(freshness, leaving)),
       sentAt: at,
       sentAtMonotonic: atMonotonic,
       vary,
       defaultHeaders: {}
     }
+  }
+
+  /** What the policy's functions make of a response that may be stored otherwise. */
+  #judged (payload: unknown, freshness: Freshness): Freshness {
+    if (this.#fill.refusal !== undefined) return freshness
+    const { refusal, ...judged } = judge(this.#exchange, payload, freshness)
+    this.#fill.refuse(refusal)
+    return judged
   }
 
   /** Hooks that set a cookie for each caller keep a route cold for good. */

@@ -31,7 +31,7 @@ export function entryOf (
   if (declared !== undefined && Number(declared) !== body.length) return undefined
   const filledUnder: Record<string, string> = {}
   for (let index = 0; index < versions.length; index++) filledUnder[key.versions[index]!] = versions[index]!
-  const staleAt = sentAt + (lifetime - age) * 1000
+  const staleAt = sentAt + Math.round((lifetime - age) * 1000 * (1 - policy.jitter * Math.random()))
   const longest = Math.max(windows.whileRevalidate, windows.ifError)
   const { defaultHeaders } = finished
   if (type.own !== undefined) own.set['content-type'] = type.own
