@@ -150,7 +150,7 @@ export function putFirstOnSend (request: FastifyRequest, hook: unknown): boolean
   return true
 }
 
-/** Whether the handler of a request has preHandler hooks besides those of its whole instance. True if that is unknown. */
+/** Whether the handler of a request has preHandler hooks besides those of its instance. True if that is unknown. */
 export function hasOwnPreHandlers (request: FastifyRequest): boolean {
   const ofInstance = hooksOf(request.server)?.preHandler
   return ofInstance === undefined || (routeContext(request)?.preHandler?.length ?? 0) > ofInstance.length

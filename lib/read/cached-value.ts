@@ -85,7 +85,13 @@ function store (exchange: Exchange, fill: Fill, value: unknown, sent: Sent | und
   fill.refuse(judged.refusal)
   if (fill.refusal !== undefined) return false
   return fill.finish({
-    sent, payload: value, freshness: judged, sentAt: at, sentAtMonotonic: performance.now(), vary: [], defaultHeaders: {}
+    sent,
+    payload: value,
+    freshness: judged,
+    sentAt: at,
+    sentAtMonotonic: performance.now(),
+    vary: [],
+    defaultHeaders: {}
   })
 }
 
