@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify'
+import { now } from '../entry/clock.js'
 import { interceptReply, releaseReply, type HeaderInterceptor } from '../fastify/intercept-reply.js'
 import { headersOf, putHeaders } from '../fastify/private-state.js'
 import { textOf, type HandlerHeaders, type Headers } from '../http/headers.js'
@@ -77,8 +78,7 @@ async function fillValue (
 /** Stores the value if it may be stored; says whether it is. */
 function store (exchange: Exchange, fill: Fill, value: unknown, sent: Sent | undefined): boolean {
   if (sent === undefined) return false
-  const at = Date.now()
-  const { refusal, ...freshness } = assess(exchange.route.policy, sent, at)
+  const { refusal, ...freshness } = assess(exchange.route.policy, sent, Date.now())
   fill.refuse(refusal)
   if (fill.refusal !== undefined) return false
   const judged = judge(exchange, value, freshness)
@@ -88,7 +88,7 @@ function store (exchange: Exchange, fill: Fill, value: unknown, sent: Sent | und
     sent,
     payload: value,
     freshness: judged,
-    sentAt: at,
+    sentAt: now(),
     sentAtMonotonic: performance.now(),
     vary: [],
     defaultHeaders: {}

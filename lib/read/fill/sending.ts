@@ -1,3 +1,4 @@
+import { now } from '../../entry/clock.js'
 import { headersOf, serializerOf } from '../../fastify/private-state.js'
 import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from '../../fastify/serializer.js'
 import { cacheControl } from '../../http/cache-control.js'
@@ -165,7 +166,7 @@ export class Sending {
       payload,
       freshness,
       outgoing: new Outgoing(request, reply, { payload: handedOver, body: sent.body, etag: undefined }),
-      at: Date.now(),
+      at: now(),
       atMonotonic: performance.now(),
       replyStatus: reply.statusCode
     }
