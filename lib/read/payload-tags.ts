@@ -3,6 +3,8 @@ import type { Runtime } from '../runtime.js'
 import { CLOSED, isSettling } from '../store/contract.js'
 import { UNAVAILABLE, type Unavailable } from '../store/guarded-store.js'
 import { newVersion } from '../write/version.js'
+import type { Exchange } from './exchange.js'
+import { storeWaitOf } from './store-wait.js'
 
 /*
  * Tags that are only known from the payload. Their versions cannot be read before the handler runs.
@@ -18,17 +20,20 @@ export function payloadTagsOf (entry: Entry, asked: readonly string[]): readonly
 
 /** Whether these versions of an entry are still current. */
 export async function areCurrent (
-  { store, bumps }: Runtime, entry: Entry, names: readonly string[]
+  { route, request }: Exchange, entry: Entry, names: readonly string[]
 ): Promise<boolean | Unavailable> {
+  const { store, bumps } = route.runtime
   if (bumps.blocks(names)) return UNAVAILABLE
-  const current = await store.call('versions', (store) => store.versions(names))
+  const current = await store.call('versions', (store) => store.versions(names), storeWaitOf(request))
   if (current === UNAVAILABLE || bumps.blocks(names)) return UNAVAILABLE
   return names.every((name, index) => entry.versions[name] === current[index])
 }
 
 /** The versions of all tag groups before the handler runs; undefined if the store is unavailable. */
-export async function groupVersions ({ store, keyspace }: Runtime): Promise<readonly string[] | undefined> {
-  const versions = await store.call('ensure', (store) => store.ensure(keyspace.tagGroups, newVersion()))
+export async function groupVersions ({ route, request }: Exchange): Promise<readonly string[] | undefined> {
+  const { store, keyspace } = route.runtime
+  const ensured = store.call('ensure', (store) => store.ensure(keyspace.tagGroups, newVersion()), storeWaitOf(request))
+  const versions = await ensured
   return versions === UNAVAILABLE ? undefined : versions
 }
 

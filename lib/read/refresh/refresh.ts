@@ -2,6 +2,7 @@ import { finished } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { injectRefresh } from '../../fastify/injected-refresh.js'
 import { sendReturned, withoutClient } from '../../fastify/without-client.js'
+import { kStoreWait } from '../../fastify/state.js'
 import { kExplanation } from '../../observe/explain.js'
 import { filledElsewhere, flightOf } from '../coalesce/coalesce.js'
 import { FillFailure } from '../coalesce/fill-failure.js'
@@ -52,12 +53,13 @@ export function refresh (exchange: Exchange, found: Hit | Stale, handle: Handle)
 async function run (
   { route, request, reply }: Exchange, { key, entry }: Hit | Stale, handle: Handle, inFlight: FillInFlight
 ): Promise<void> {
-  const { runtime: { fills }, runtime, policy } = route
+  const { runtime: { fills }, policy } = route
   const own = withoutClient(request, reply)
   own.request[kExplanation] = undefined
+  own.request[kStoreWait] = { milliseconds: 0 }
   const exchange: Exchange = { route, ...own }
   if (await filledElsewhere(exchange, key, inFlight, entry.storedAt) !== undefined) return
-  const groups = policy.payloadTags === undefined ? undefined : await groupVersions(runtime)
+  const groups = policy.payloadTags === undefined ? undefined : await groupVersions(exchange)
   const { versions } = inFlight
   const context: FillContext = {
     outcome: 'fill',
