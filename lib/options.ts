@@ -2,6 +2,7 @@ import type { Duration } from './policy/duration.js'
 import {
   checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, settleField, type Fields
 } from './policy/fields.js'
+import { checkStatuses } from './policy/expire.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
 import { connectionFields, type ConnectionOptions } from './store/connection.js'
 import type { LocalOptions } from './store/local-tier.js'
@@ -78,6 +79,7 @@ const localFields: Fields<LocalOptions> = { ...memoryFields, consistency: oneOf(
  */
 export function checkOptions (options: ApiCacheOptions): void {
   checkFields('fastify-api-cache', options, fields)
+  checkStatuses('fastify-api-cache', options)
   if (options.memory !== undefined) checkFields('fastify-api-cache: memory', options.memory, memoryFields)
   if (isObject(options.local)) checkFields('fastify-api-cache: local', options.local, localFields)
 }

@@ -108,6 +108,42 @@ app.route({ method: 'GET', url: '/', config: { cache: { namespace: 'user-cache',
 app.get('/', { config: { rateLimit: { max: 1 }, cache: { namespace: 'user-cache' } } }, handler)
 // @ts-expect-error neither seconds nor a text
 app.get('/', { config: { cache: { namespace: 'user-cache', expire: new Date() } } }, handler)
+// Lifetimes by status, or of a function
+read({ namespace: 'user-cache', expire: { 200: '1h', 404: 30, 410: '1 day' } })
+app.get('/', { config: { cache: { namespace: 'user-cache', expire: { 200: '1h', 404: '30s' }, jitter: 0.1 } } }, handler)
+app.register(apiCache, { expire: { 200: '1h', 404: '30s' }, jitter: 0.1 })
+read({
+  namespace: 'user-cache',
+  expire: (request, reply, payload) => {
+    expectTypeOf(request).toEqualTypeOf<FastifyRequest>()
+    expectTypeOf(reply).toEqualTypeOf<FastifyReply>()
+    expectTypeOf(payload).toBeUnknown()
+    return reply.statusCode === 404 ? 0 : '1h'
+  }
+})
+read({ namespace: 'user-cache', expire: () => 60 })
+// @ts-expect-error a promise is no duration
+read({ namespace: 'user-cache', expire: async () => 60 })
+// @ts-expect-error nothing is no duration
+read({ namespace: 'user-cache', expire: () => {} })
+// @ts-expect-error not a status
+read({ namespace: 'user-cache', expire: { 600: '1h' } })
+// @ts-expect-error no whole response
+read({ namespace: 'user-cache', expire: { 200: '1h', 206: '1h' } })
+// @ts-expect-error not a status
+read({ namespace: 'user-cache', expire: { ok: '1h' } })
+// @ts-expect-error no duration
+read({ namespace: 'user-cache', expire: { 200: true } })
+// @ts-expect-error a list is no table
+read({ namespace: 'user-cache', expire: ['1h'] })
+// @ts-expect-error no whole response
+app.register(apiCache, { expire: { 206: '1h' } })
+// @ts-expect-error not a status, in a config that Fastify infers
+app.get('/', { config: { cache: { namespace: 'user-cache', expire: { 200: '1h', 600: '1h' } } } }, handler)
+// @ts-expect-error no duration, in a config that Fastify infers
+app.get('/', { config: { cache: { namespace: 'user-cache', expire: { 200: '1h', 404: true } } } }, handler)
+// @ts-expect-error a share is a number
+read({ namespace: 'user-cache', jitter: '10%' })
 // @ts-expect-error no such scope
 app.get('/', { config: { cache: { namespace: 'user-cache', scope: 'private' } } }, handler)
 // @ts-expect-error no such place

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { areStorableHeaders, isStorableHeader } from '../http/headers.js'
 import { ONE_YEAR_IN_SECONDS } from '../policy/duration.js'
-import { residentSince, type BodyKind, type Entry, type StoredHeaders } from './entry.js'
+import type { BodyKind, Entry, StoredHeaders } from './entry.js'
 
 /*
  * An entry as bytes:
@@ -97,8 +97,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     initialAge,
     vary: more.vary,
     staleWindows: more.staleWindows,
-    fillTime: more.fillTime,
-    residentSince: residentSince(storedAt)
+    fillTime: more.fillTime
   }
 }
 

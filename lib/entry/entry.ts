@@ -1,5 +1,6 @@
 import type { StaleWindows } from '../http/freshness.js'
 import type { Extension } from '../http/headers.js'
+import { now } from './clock.js'
 
 /** Header values by name; names are in lower case. */
 export type StoredHeaders = Readonly<Record<string, string | string[]>>
@@ -45,31 +46,22 @@ export interface Entry {
    * this field has no body.
    */
   readonly vary?: readonly string[] | undefined
-  /**
-   * `performance.now()` at `storedAt`, as far as this process knows. It is not stored; each
-   * process sets it when it decodes the entry.
-   */
-  readonly residentSince?: number | undefined
 }
 
-/** The `residentSince` of an entry that was stored at this time. */
-export function residentSince (storedAt: number): number {
-  return performance.now() - Math.max(0, Date.now() - storedAt)
-}
+/** Clocks of processes differ by less than this many milliseconds, or one of them is wrong. */
+const SKEW = 1_000
+
+/** Whether an entry was stored in the future: the clock of the process that stored it is ahead of this one's. */
+export const isFromFuture = ({ storedAt }: Entry): boolean => storedAt > now()
 
 /**
- * Milliseconds since the entry was stored (RFC 9111 section 4.2.3, resident_time). The wall clock
- * can be set back, and the monotonic clock stops while a machine sleeps. So the longer time counts.
+ * Milliseconds since the entry was stored (RFC 9111 section 4.2.3, resident_time). For one from the future they are
+ * unknown. The store deletes it when it becomes stale, unless it may be used for longer: then it counts as stale.
  */
-function residentTime ({ storedAt, residentSince = Infinity }: Entry): number {
-  return Math.max(0, Date.now() - storedAt, performance.now() - residentSince)
+function residentTime ({ storedAt, staleAt, staleWindows }: Entry): number {
+  const time = now() - storedAt
+  return time < -SKEW && staleWindows !== undefined ? staleAt - storedAt : Math.max(0, time)
 }
-
-/**
- * Whether an entry was stored in the future: this process's clock was set back, or the clock of
- * the process that stored it is ahead. Its age is unknown here.
- */
-export const isFromFuture = ({ storedAt }: Entry): boolean => storedAt > Date.now()
 
 /** Age and remaining freshness of an entry, in whole seconds. */
 export interface Ages {

@@ -88,5 +88,6 @@ export class HandlerRun implements Interceptor, SentPayload {
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof (value as Partial<PromiseLike<unknown>> | null)?.then === 'function'
 
-const isTimeout = (payload: unknown): boolean =>
+/** Whether this is the error that Fastify sends while a handler is at work for too long (`handlerTimeout`). */
+export const isTimeout = (payload: unknown): boolean =>
   payload instanceof Error && (payload as Error & { code?: unknown }).code === 'FST_ERR_HANDLER_TIMEOUT'

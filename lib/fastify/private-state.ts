@@ -13,6 +13,7 @@ export type Serializer = (payload: unknown) => string | Buffer
 export type PreSerializationHook = (this: unknown, request: FastifyRequest, ...rest: readonly unknown[]) => unknown
 
 interface RouteContext {
+  preHandler?: readonly unknown[] | null
   onSend?: readonly unknown[] | null
   onError?: readonly unknown[] | null
   preSerialization?: readonly PreSerializationHook[] | null
@@ -137,11 +138,32 @@ export function equipRoute (request: FastifyRequest, { preSerialization, onSend,
   return true
 }
 
-/** How many preSerialization hooks all routes of an instance have. */
-export function preSerializationHooks (instance: FastifyInstance): number | undefined {
-  const hooks = (instance as unknown as Holder)[symbolOf(instance, 'fastify.hooks')]
-  return (hooks as { preSerialization?: readonly unknown[] } | undefined)?.preSerialization?.length
+/**
+ * Puts a hook before all onSend hooks that the response to one request meets.
+ * @returns whether that is possible
+ */
+export function putFirstOnSend (request: FastifyRequest, hook: unknown): boolean {
+  const context = routeContext(request)
+  if (context?.onSend == null) return false
+  const onSend = { value: [hook, ...context.onSend] }
+  ;(request as unknown as Holder)[kRouteContext] = Object.create(context, { onSend })
+  return true
 }
+
+/** Whether the handler of a request has preHandler hooks besides those of its instance. True if that is unknown. */
+export function hasOwnPreHandlers (request: FastifyRequest): boolean {
+  const ofInstance = hooksOf(request.server)?.preHandler
+  return ofInstance === undefined || (routeContext(request)?.preHandler?.length ?? 0) > ofInstance.length
+}
+
+/** How many preSerialization hooks all routes of an instance have. */
+export const preSerializationHooks = (instance: FastifyInstance): number | undefined =>
+  hooksOf(instance)?.preSerialization?.length
+
+type Hooks = Partial<Record<'preHandler' | 'preSerialization', readonly unknown[]>>
+
+const hooksOf = (instance: FastifyInstance): Hooks | undefined =>
+  (instance as unknown as Holder)[symbolOf(instance, 'fastify.hooks')] as Hooks | undefined
 
 /** Looked for again on an object without the symbol known last: each copy of Fastify in a process has its own. */
 function symbolOf (holder: object, description: string): symbol {

@@ -1,5 +1,6 @@
 import type { Found } from '../read/exchange.js'
 import type { ResponseStage } from '../read/response-stage.js'
+import type { StoreWait } from '../store/guarded-store.js'
 import type { HandlerRun } from './handler-run.js'
 import type { WriteInProgress } from './write-in-progress.js'
 
@@ -15,9 +16,12 @@ export const kResponseStage = Symbol('fastify-api-cache.responseStage')
 export const kWrite = Symbol('fastify-api-cache.write')
 /** The run of a write's handler; set when the handler is called. */
 export const kRun = Symbol('fastify-api-cache.run')
+/** How long a request has waited for the store; set when it needs more than its first lookup. */
+export const kStoreWait = Symbol('fastify-api-cache.storeWait')
 declare module 'fastify' {
   interface FastifyRequest {
     [kFound]: Found | undefined
+    [kStoreWait]?: StoreWait
   }
   interface FastifyReply {
     [kResponseStage]: ResponseStage | undefined

@@ -17,7 +17,7 @@ export function initialAge (headers: Headers, now: number): number {
  */
 export function lifetimeOf (headers: Headers, { sMaxAge, maxAge }: CacheControl, expire: number, now: number): number {
   const said = sMaxAge ?? maxAge ?? (headers.expires === undefined ? undefined : expiresIn(headers, now))
-  return Math.min(said ?? expire, ONE_YEAR_IN_SECONDS)
+  return said === undefined ? expire : Math.min(said, ONE_YEAR_IN_SECONDS)
 }
 
 /** An invalid Expires, especially "0", means that the response has expired (RFC 9111 section 5.3). */

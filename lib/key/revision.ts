@@ -21,14 +21,14 @@ export function revisionPart (
   return ` revision=${escape(revision)}~${hash}`
 }
 
-type Shaping = Pick<CompiledReadPolicy, 'scope' | 'statuses' | 'vary'>
+type Shaping = Pick<CompiledReadPolicy, 'scope' | 'lifetimes' | 'vary'>
 
-function shapeOf ({ scope, statuses, vary }: Shaping, schemas: readonly string[]): string {
+function shapeOf ({ scope, lifetimes, vary }: Shaping, schemas: readonly string[]): string {
   const kind = typeof scope === 'function' ? 'function' : scope
-  return JSON.stringify([kind, [...statuses].sort(), vary, schemas])
+  return JSON.stringify([kind, [...lifetimes.keys()].sort(), vary, schemas])
 }
 
-const DEFAULT_SHAPE = shapeOf({ scope: 'anonymous', statuses: new Set([200]), vary: [] }, [])
+const DEFAULT_SHAPE = shapeOf({ scope: 'anonymous', lifetimes: new Map([[200, 0]]), vary: [] }, [])
 
 /** A response schema, and the shared schemas that it refers to, also through others: as JSON. */
 function schemasOf (response: unknown, server: FastifyRequest['server']): string[] {

@@ -2,19 +2,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
 import { compileStale, staleFields, type CompiledStalePolicy, type StaleDefaults } from './stale-policy.js'
 import { toSeconds, type Duration } from './duration.js'
+import { checkStatuses, compileExpire, expireFields, type CompiledExpire, type ExpireDefaults } from './expire.js'
 import { matcher } from '../key/pattern.js'
 import {
-  checkFields, duration, durationOrNone, isBoolean, isCount, isFunction,
+  checkFields, durationOrNone, isBoolean, isCount, isFunction,
   isText, isTextList, oneOf, type Field, type Fields
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
-export interface ReadDefaults extends StaleDefaults {
-  /**
-   * How long an entry is fresh if the handler sets neither Cache-Control nor Expires. Required on
-   * the plugin or on the route.
-   */
-  expire?: Duration
+export interface ReadDefaults extends ExpireDefaults, StaleDefaults {
   /**
    * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie, even if a
    * hook has removed it, go to the handler, and their responses are not stored. `'shared'`:
@@ -41,8 +37,6 @@ export interface ReadDefaults extends StaleDefaults {
   revision?: string
   /** Largest body in bytes that is stored; default 1 MiB. */
   maxBytes?: number
-  /** The statuses that may be stored; default `[200]`. */
-  statuses?: readonly number[]
   /**
    * Names of cookies that hooks set for each caller and that do not make a response private, such as
    * `sessionId`: a response that sets only these may be stored, and each caller gets its own; default: none.
@@ -85,12 +79,11 @@ export interface ReadPolicy extends ReadDefaults {
 /** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'host' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
-  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & CompiledStalePolicy & {
+  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & CompiledExpire & CompiledStalePolicy & {
     /** The tags that are known from the request. */
     readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
     /** The tags that are known from the payload only. */
     readonly payloadTags: ((request: FastifyRequest, payload: unknown) => string[]) | undefined
-    readonly expire: number
     readonly clientCacheControl: string
     /** The same for an answer that may be of a lagging replica: clients ask again each time. */
     readonly settlingCacheControl: string
@@ -99,7 +92,6 @@ export type CompiledReadPolicy =
     /** The request headers that tell callers apart, for Vary. */
     readonly callersVary: readonly string[]
     readonly vary: readonly string[]
-    readonly statuses: ReadonlySet<number>
     /** Whether a cookie that a response sets does not make it private. */
     readonly ignoresCookie: (name: string) => boolean
     readonly keepsParameter: ((name: string) => boolean) | undefined
@@ -113,11 +105,8 @@ const DEFAULT_MAX_BYTES = 1024 * 1024
 
 const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
 
-const isStorableStatus = (status: number): boolean =>
-  Number.isInteger(status) && status >= 200 && status <= 599 && status !== 206 && status !== 304
-
 export const defaultsFields: Fields<ReadDefaults> = {
-  expire: duration,
+  ...expireFields,
   scope: {
     accepts: (value) => value === 'anonymous' || value === 'shared' || isFunction(value),
     expects: "'anonymous', 'shared' or a function of the request"
@@ -131,10 +120,6 @@ export const defaultsFields: Fields<ReadDefaults> = {
   revision: { accepts: isText, expects: 'a non-empty string such as a commit' },
   host: { accepts: isBoolean, expects: 'true, or false for one answer for all hosts' },
   maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
-  statuses: {
-    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isStorableStatus),
-    expects: 'a list of statuses from 200 to 599 without 206 and 304'
-  },
   ignoreSetCookie: textList,
   requestDirectives: oneOf('obey', 'ignore'),
   clientExpire: durationOrNone,
@@ -170,25 +155,26 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     throw new MissingFieldError(what, "a caching policy needs a namespace, such as { namespace: 'user-cache' }")
   }
   const merged = { ...defaults, ...withoutUndefined(policy) }
+  // The table of a route takes the place of the plugin's statuses.
+  checkStatuses(what, { expire: merged.expire, statuses: policy.statuses })
   if (merged.expire === undefined) {
     throw new MissingFieldError(what,
       "a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin")
   }
   const {
     namespace, expire, query, ignoreQuery, requestDirectives, key, when, revision, scope = 'anonymous',
-    clientExpire = 0, vary = [], host = true, statuses = [200], maxBytes = DEFAULT_MAX_BYTES,
+    clientExpire = 0, vary = [], host = true, maxBytes = DEFAULT_MAX_BYTES,
     serveFrom = 'handler', coalesce = 'process', tags = [], ignoreSetCookie
   } = merged
   const varyNames = [...new Set(vary.map((name) => name.toLowerCase()))].sort()
   return {
     namespace,
     scope,
-    expire: toSeconds(expire)!,
+    ...compileExpire({ ...merged, expire }),
     ...forClients(scope, clientExpire, varyNames),
     vary: varyNames,
     host,
     revision,
-    statuses: new Set(statuses),
     ignoresCookie: memberOf(ignoreSetCookie),
     maxBytes,
     keepsParameter: parameterFilter(query, ignoreQuery),

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify'
+import { now } from '../entry/clock.js'
 import { interceptReply, releaseReply, type HeaderInterceptor } from '../fastify/intercept-reply.js'
 import { headersOf, putHeaders } from '../fastify/private-state.js'
 import { textOf, type HandlerHeaders, type Headers } from '../http/headers.js'
@@ -7,7 +8,7 @@ import type { Exchange, Hit } from './exchange.js'
 import { sentOn, type Sent } from './fill/answer.js'
 import type { FillContext } from './fill/context.js'
 import { Fill } from './fill/life.js'
-import { assess, isWanted } from './fill/storability.js'
+import { assess, judge } from './fill/storability.js'
 import { headersFor } from './hit.js'
 import { publishUnstored } from './pass-through.js'
 import { isPlainData } from './plain-data.js'
@@ -77,13 +78,20 @@ async function fillValue (
 /** Stores the value if it may be stored; says whether it is. */
 function store (exchange: Exchange, fill: Fill, value: unknown, sent: Sent | undefined): boolean {
   if (sent === undefined) return false
-  const at = Date.now()
-  const { refusal, ...freshness } = assess(exchange.route.policy, sent, at)
+  const { refusal, ...freshness } = assess(exchange.route.policy, sent, Date.now())
   fill.refuse(refusal)
-  if (fill.refusal === undefined && !isWanted(exchange, value)) fill.refuse('when')
+  if (fill.refusal !== undefined) return false
+  const judged = judge(exchange, value, freshness)
+  fill.refuse(judged.refusal)
   if (fill.refusal !== undefined) return false
   return fill.finish({
-    sent, payload: value, freshness, sentAt: at, sentAtMonotonic: performance.now(), vary: [], defaultHeaders: {}
+    sent,
+    payload: value,
+    freshness: judged,
+    sentAt: now(),
+    sentAtMonotonic: performance.now(),
+    vary: [],
+    defaultHeaders: {}
   })
 }
 

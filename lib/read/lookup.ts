@@ -5,13 +5,14 @@ import type { Forwarded } from '../http/cache-status.js'
 import { accepts, asksForConnection } from '../http/request-directives.js'
 import { serializedKey, type CacheKey } from '../key/cache-key.js'
 import type { MaybePromise } from '../store/contract.js'
-import { UNAVAILABLE } from '../store/guarded-store.js'
+import { UNAVAILABLE, type StoreWait } from '../store/guarded-store.js'
 import { CURRENT } from '../store/validity.js'
 import {
   bypassFor, INVALIDATED, type CachedRoute, type Exchange, type Found, type Hit, type Miss, type Stale
 } from './exchange.js'
 import { compared, type Compared } from './old-since.js'
 import { payloadTagsOf, tagsOldSince } from './payload-tags.js'
+import { storeWaitOf } from './store-wait.js'
 
 /** Why an entry is not used that another application filled. */
 const OTHER_APPLICATION = 'other-application'
@@ -37,7 +38,7 @@ export function lookup (exchange: Exchange, directives: CacheControl | undefined
 
 /** The same for a request that has waited for another process. */
 export function lookupAgain (exchange: Exchange, key: CacheKey): MaybePromise<Found> {
-  return findUnblocked(exchange, key, undefined)
+  return findUnblocked(exchange, key, undefined, storeWaitOf(exchange.request))
 }
 
 /**
@@ -45,18 +46,19 @@ export function lookupAgain (exchange: Exchange, key: CacheKey): MaybePromise<Fo
  * on a Cluster the version may come from before that, and the entry from another server later.
  */
 function findUnblocked (
-  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
+  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined, wait?: StoreWait
 ): MaybePromise<Found> {
   const { bumps } = exchange.route.runtime
-  return bumps.blocks(key.versions) ? bypassFor('invalidating') : find(exchange, key, directives)
+  return bumps.blocks(key.versions) ? bypassFor('invalidating') : find(exchange, key, directives, wait)
 }
 
+/** @param wait left out for the first lookup of a request */
 async function find (
-  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined
+  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined, wait?: StoreWait
 ): Promise<Found> {
   const { route, request } = exchange
   const { bumps, log, application } = route.runtime
-  const looked = await compared(route, key)
+  const looked = await compared(route, key, wait)
   if (bumps.blocks(key.versions)) return bypassFor('invalidating')
   if (looked === UNAVAILABLE) return bypassFor('unavailable')
 
@@ -67,10 +69,12 @@ async function find (
   }
   const { vary } = found.entry
   // An entry that only names headers leads to a variant. `evaluate` refuses a variant that does so again.
-  if (vary !== undefined) return await find(exchange, route.variants.learn(key, vary, request), directives)
+  if (vary !== undefined) {
+    return await find(exchange, route.variants.learn(key, vary, request), directives, storeWaitOf(request))
+  }
   // All versions of the key are among the entry's. Usually it has no others.
   if (Object.keys(found.entry.versions).length === key.versions.length) return found
-  const ofTags = await tagsOldSince(route.runtime, found.entry, payloadTagsOf(found.entry, key.versions))
+  const ofTags = await tagsOldSince(exchange, found.entry, payloadTagsOf(found.entry, key.versions))
   if (ofTags === UNAVAILABLE) return bypassFor('unavailable')
   if (ofTags === CURRENT) return found
   return evaluate(route, key, { ...looked, oldSince: ofTags && Math.min(ofTags, looked.oldSince!) }, directives)

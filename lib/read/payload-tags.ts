@@ -4,6 +4,8 @@ import { CLOSED, isSettling } from '../store/contract.js'
 import { UNAVAILABLE, type Unavailable } from '../store/guarded-store.js'
 import { entryOldSince } from './old-since.js'
 import { newVersion } from '../write/version.js'
+import type { Exchange } from './exchange.js'
+import { storeWaitOf } from './store-wait.js'
 
 /*
  * Tags that are only known from the payload. Their versions cannot be read before the handler runs.
@@ -19,18 +21,21 @@ export function payloadTagsOf (entry: Entry, asked: readonly string[]): readonly
 
 /** Since when an entry is old by these versions; see `oldSince`. */
 export async function tagsOldSince (
-  runtime: Runtime, entry: Entry, names: readonly string[]
+  { route, request }: Exchange, entry: Entry, names: readonly string[]
 ): Promise<number | undefined | Unavailable> {
-  const { store, bumps } = runtime
+  const { store, bumps } = route.runtime
+  const wait = storeWaitOf(request)
   if (bumps.blocks(names)) return UNAVAILABLE
-  const current = await store.call('versions', (store) => store.versions(names))
+  const current = await store.call('versions', (store) => store.versions(names), wait)
   if (current === UNAVAILABLE || bumps.blocks(names)) return UNAVAILABLE
-  return await entryOldSince(runtime, entry, { names, current })
+  return await entryOldSince(route.runtime, entry, { names, current }, wait)
 }
 
 /** The versions of all tag groups before the handler runs; undefined if the store is unavailable. */
-export async function groupVersions ({ store, keyspace }: Runtime): Promise<readonly string[] | undefined> {
-  const versions = await store.call('ensure', (store) => store.ensure(keyspace.tagGroups, newVersion()))
+export async function groupVersions ({ route, request }: Exchange): Promise<readonly string[] | undefined> {
+  const { store, keyspace } = route.runtime
+  const ensured = store.call('ensure', (store) => store.ensure(keyspace.tagGroups, newVersion()), storeWaitOf(request))
+  const versions = await ensured
   return versions === UNAVAILABLE ? undefined : versions
 }
 

@@ -12,6 +12,8 @@ import type { ForClients } from './settling.js'
 export interface ResponseStage {
   /** Gets the payload before it is serialized. */
   onPayload?(payload: unknown): void
+  /** Gets the response to a handler that failed, before the application's onSend hooks. */
+  onFailureResponse?(payload: unknown): void
   /** Called for an error, before the error handler. */
   onError?(): void
   /** Gets the payload between the application's onSend hooks. */

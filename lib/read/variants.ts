@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import type { FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
+import { now } from '../entry/clock.js'
 import { listOf, type HeaderValue } from '../http/headers.js'
 import { normalForm } from '../http/normal-form.js'
 import { headerPart, type CacheKey } from '../key/cache-key.js'
@@ -103,8 +104,8 @@ export class Variants {
     const known = base && this.#known.get(base.key)
     if (known === undefined || known.stored.size < MAX_VARIANTS || known.stored.has(crc32(key))) return false
     if (known.versions !== versions.join(' ')) return false
-    const now = Date.now()
-    for (const [variant, deleteAt] of known.stored) if (deleteAt <= now) known.stored.delete(variant)
+    const time = now()
+    for (const [variant, deleteAt] of known.stored) if (deleteAt <= time) known.stored.delete(variant)
     return known.stored.size >= MAX_VARIANTS
   }
 

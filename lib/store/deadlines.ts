@@ -94,9 +94,12 @@ export class Deadlines {
     this.#progress = progress
   }
 
-  /** Calls `expire` after the time, unless the deadline is released before. */
-  start (expire: Expire): Deadline {
-    const batch = this.#current ?? this.#begin()
+  /**
+   * Calls `expire` after the time, unless the deadline is released before.
+   * @param spent milliseconds of the time that have passed before
+   */
+  start (expire: Expire, spent = 0): Deadline {
+    const batch = spent > 0 ? this.#beginLate(spent) : this.#current ?? this.#begin()
     const deadline = new Waiting(batch, this.#now, expire)
     batch.deadlines.push(deadline)
     batch.running++
@@ -112,6 +115,23 @@ export class Deadlines {
   }
 
   #begin (): Batch {
+    this.#run()
+    const batch = this.#current = new Batch(this.#now())
+    this.#batches.push(batch)
+    setImmediate(() => { this.#current = undefined })
+    return batch
+  }
+
+  #beginLate (spent: number): Batch {
+    this.#run()
+    const { running, waiting } = this.#now()
+    const batch = new Batch({ running: running - spent, waiting: waiting - spent })
+    const before = this.#batches.findLastIndex(({ startedAt }) => startedAt.waiting <= batch.startedAt.waiting)
+    this.#batches.splice(before + 1, 0, batch)
+    return batch
+  }
+
+  #run (): void {
     // Drops batches whose deadlines have all been released, with their callbacks.
     while (this.#batches[0]?.running === 0) this.#batches.shift()
     if (this.#timer === undefined) {
@@ -119,10 +139,6 @@ export class Deadlines {
       this.#transferred = this.#progress?.transferred() ?? 0
       this.#wait(this.#step)
     }
-    const batch = this.#current = new Batch(this.#now())
-    this.#batches.push(batch)
-    setImmediate(() => { this.#current = undefined })
-    return batch
   }
 
   #wait (milliseconds: number): void {

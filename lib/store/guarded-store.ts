@@ -16,14 +16,19 @@ export type Operation =
 /** Operations that deliver invalidations. They are let through while the store recovers. */
 const DELIVERING: ReadonlySet<Operation> = new Set<Operation>(['bump', 'begin intent', 'end intent'])
 /**
- * Operations that get half of the timeout, because a GET may need several of them in sequence. A
- * ping must not be slower than these.
+ * Operations that get half of the timeout: a GET waits that long for its first lookup, and that long for all that
+ * it needs after it (`StoreWait`). A ping must not be slower than these.
  */
 const HALF: ReadonlySet<Operation> = new Set<Operation>([
   'lookup', 'versions', 'softened', 'ensure', 'take lease', 'ping'
 ])
 /** If an operation fails after more milliseconds than this, the breaker opens, so that other requests do not wait. */
 const QUICK_FAILURE = 50
+
+/** How long a request has waited for the store after its first lookup. */
+export interface StoreWait {
+  milliseconds: number
+}
 
 export interface GuardedStoreOptions {
   /** Milliseconds that an operation may take. */
@@ -76,9 +81,13 @@ export class GuardedStore {
     return this.#store.immediate === true
   }
 
-  /** The entry and the versions; see `CacheStore.immediate` for when they are looked up. */
-  lookup (key: string, names: readonly string[]): MaybePromise<Lookup | Unavailable> {
-    const look = (): MaybePromise<Lookup | Unavailable> => this.call('lookup', (store) => store.lookup(key, names))
+  /**
+   * The entry and the versions; see `CacheStore.immediate` for when they are looked up.
+   * @param wait left out for the first lookup of a request
+   */
+  lookup (key: string, names: readonly string[], wait?: StoreWait): MaybePromise<Lookup | Unavailable> {
+    const look = (): MaybePromise<Lookup | Unavailable> =>
+      this.call('lookup', (store) => store.lookup(key, names), wait)
     if (!this.isImmediate) return look()
     this.#tickEnd ??= new Promise((resolve) => {
       setImmediate(() => {
@@ -89,13 +98,19 @@ export class GuardedStore {
     return this.#tickEnd.then(look)
   }
 
-  /** The result of `run`, or UNAVAILABLE. Not a promise if the store answers at once. */
-  call<T> (operation: Operation, run: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
+  /**
+   * The result of `run`, or UNAVAILABLE. Not a promise if the store answers at once.
+   * @param wait of the request that needs several operations: together they get the time of one
+   */
+  call<T> (
+    operation: Operation, run: (store: CacheStore) => MaybePromise<T>, wait?: StoreWait
+  ): MaybePromise<T | Unavailable> {
+    if (wait !== undefined && wait.milliseconds >= this.#options.timeout / 2) return UNAVAILABLE
     const { state } = this.#breaker
     if (state !== 'closed' && !(state === 'recovering' && DELIVERING.has(operation))) return UNAVAILABLE
-    if (this.#isReady()) return this.#attempt(operation, run)
+    if (this.#isReady()) return this.#attempt(operation, run, wait)
     const reconnected = this.#store.reconnecting?.()
-    if (reconnected !== undefined) return this.#attempt(operation, (store) => reconnected.then(() => run(store)))
+    if (reconnected !== undefined) return this.#attempt(operation, (store) => reconnected.then(() => run(store)), wait)
     this.#breaker.open('not ready')
     return UNAVAILABLE
   }
@@ -136,37 +151,45 @@ export class GuardedStore {
     return this.#store.ready?.() !== false
   }
 
-  #attempt<T> (operation: Operation, run: (store: CacheStore) => MaybePromise<T>): MaybePromise<T | Unavailable> {
+  #attempt<T> (
+    operation: Operation, run: (store: CacheStore) => MaybePromise<T>, wait?: StoreWait
+  ): MaybePromise<T | Unavailable> {
     let answer: MaybePromise<T>
     try {
       answer = run(this.#store)
     } catch (error) {
       return this.#failed(operation, error, 0)
     }
-    return isPromise(answer) ? this.#withinDeadline(operation, answer, run) : answer
+    return isPromise(answer) ? this.#withinDeadline(operation, answer, run, wait) : answer
   }
 
   #withinDeadline<T> (
-    operation: Operation, answer: Promise<T>, run: (store: CacheStore) => MaybePromise<T>
+    operation: Operation, answer: Promise<T>, run: (store: CacheStore) => MaybePromise<T>, wait?: StoreWait
   ): Promise<T | Unavailable> {
     return new Promise((resolve) => {
+      const spent = wait?.milliseconds ?? 0
       let expired = false
       const deadline = this.#deadlinesFor(operation).start((isReceiving) => {
         expired = true
+        if (wait !== undefined) wait.milliseconds = Infinity
         this.#publish({ state: 'failed', operation, reason: 'timed out' })
-        // A store that is busy with large values answers.
-        if (!isReceiving) this.#breaker.open(`${operation} timed out`)
+        // A store that is busy with large values answers, and one that had less than its time may.
+        if (!isReceiving && spent === 0) this.#breaker.open(`${operation} timed out`)
         resolve(UNAVAILABLE)
-      })
+      }, spent)
+      const settled = (): void => {
+        deadline.release()
+        if (wait !== undefined) wait.milliseconds = deadline.elapsed
+      }
       const succeeded = (value: T): void => {
         if (expired) return
-        deadline.release()
+        settled()
         resolve(value)
       }
       const failed = (error: unknown): void => {
         if (expired) return
-        deadline.release()
-        resolve(this.#failed(operation, error, deadline.elapsed))
+        settled()
+        resolve(this.#failed(operation, error, deadline.elapsed - spent))
       }
       answer.then(succeeded, (error: unknown) => {
         const reconnected = expired ? undefined : this.#store.reconnecting?.()

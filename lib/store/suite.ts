@@ -654,7 +654,7 @@ function entryOf (fields: Partial<Entry>): Entry {
 
 function assertEntry (found: Entry | undefined, expected: Entry): void {
   assert.ok(found !== undefined, 'no entry was found')
-  const { body, text, residentSince, ...rest } = found
+  const { body, text, ...rest } = found
   const { body: expectedBody, ...expectedRest } = expected
   const versions = { ...rest.versions }
   assert.deepEqual({ ...ABSENT, ...rest, versions }, expectedRest)

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseList } from 'structured-headers'
 import t, { type Test } from 'tap'
-import type { ApiCacheOptions } from '../../index.js'
+import type { ApiCacheOptions, ReadPolicy } from '../../index.js'
 import { eachTier, fileRedis, inRedis } from '../support/each-store.js'
 import { serving, type Seen } from '../support/serving.js'
 
@@ -22,6 +22,9 @@ function setClock (t: Test, milliseconds: number): void {
   t.teardown(() => { Date.now = now })
 }
 
+/** What an answer of an entry that is stale says. */
+const BRIDGED = /detail=stale-while-revalidate$/
+
 interface Answer {
   /** How often the handlers of all servers have run when it answered. */
   readonly run: number
@@ -30,23 +33,27 @@ interface Answer {
   readonly askedAt: number
   readonly ttl: number
   readonly age: number
+  readonly status: string
 }
 
 type Ask = () => Promise<Answer>
 
 /** Servers over one store, each with one route: how to ask them. */
-async function servers (t: Test, count: number, options: ApiCacheOptions, expire = EXPIRE): Promise<Ask[]> {
+async function servers (
+  t: Test, count: number, options: ApiCacheOptions, policy: Partial<ReadPolicy> = { expire: EXPIRE }
+): Promise<Ask[]> {
   let run = 0
   return await Promise.all(Array.from({ length: count }, async () => {
     const { app, request } = await serving(t, { ...options, host: false }, (app) => {
-      app.get('/', { config: { cache: { namespace: 'clock', expire } } }, async () => ({ run: ++run }))
+      app.get('/', { config: { cache: { namespace: 'clock', ...policy } as ReadPolicy } }, async () => ({ run: ++run }))
     })
     return async () => {
       const askedAt = performance.now()
       const seen = await request('/')
       await app.apiCache.settled()
       const { run } = JSON.parse(seen.text) as { run: number }
-      return { run, cache: seen.cache, askedAt, ttl: ttlOf(seen), age: Number(seen.headers.get('age')) }
+      const status = String(seen.headers.get('cache-status'))
+      return { run, cache: seen.cache, askedAt, ttl: ttlOf(seen), age: Number(seen.headers.get('age')), status }
     }
   }))
 }
@@ -101,6 +108,33 @@ test('an entry that was filled while the clock was ahead is not served longer', 
   inTime(t, await served(ask), storedAt)
 })
 
+/** All fresh ones in time, and then those that are served while the entry is refreshed. */
+function bridged (t: Test, answers: readonly Answer[], storedAt: number): void {
+  const stale = answers.filter(({ status }) => BRIDGED.test(status))
+  inTime(t, answers.filter((answer) => !stale.includes(answer)), storedAt)
+  t.ok(stale.length > 0, 'it is bridged')
+  t.same(stale.filter(({ cache, ttl }) => cache !== 'HIT' || ttl > 0), [], 'and says that it is stale')
+}
+
+test('an entry with stale windows is not fresh for longer when the clock is set back after its fill', async (t, options) => {
+  const [ask] = await servers(t, 1, options, { expire: EXPIRE, staleWhileRevalidate: '2h' }) as [Ask]
+  t.match(await ask(), { cache: 'MISS', run: 1 })
+  const storedAt = performance.now()
+  setClock(t, -HOUR)
+  bridged(t, await served(ask), storedAt)
+  t.match(await ask(), { cache: 'HIT', run: 2 }, 'and it is refreshed')
+})
+
+test('an entry with stale windows that was filled while the clock was ahead is not fresh for longer', async (t, options) => {
+  setClock(t, HOUR)
+  const [ask] = await servers(t, 1, options, { expire: EXPIRE, staleWhileRevalidate: '2h' }) as [Ask]
+  t.match(await ask(), { cache: 'MISS', run: 1 })
+  const storedAt = performance.now()
+  setClock(t, 0)
+  bridged(t, await served(ask), storedAt)
+  t.match(await ask(), { cache: 'HIT', run: 2 }, 'and it is refreshed')
+})
+
 for (const [tier, local] of Object.entries({
   'without a local tier': false, 'with a strict one': true, 'with a tracked one': { consistency: 'tracked' }
 } as const)) {
@@ -118,7 +152,7 @@ for (const [tier, local] of Object.entries({
   })
 
   t.test(`a process whose clock is five minutes ahead makes no entry fresher than it is: ${tier}`, async (t) => {
-    const [fill, ask] = await servers(t, 2, options('ahead'), 60) as [Ask, Ask]
+    const [fill, ask] = await servers(t, 2, options('ahead'), { expire: 60 }) as [Ask, Ask]
     setClock(t, 300_000)
     t.match(await fill(), { cache: 'MISS' })
     setClock(t, 0)

@@ -13,6 +13,7 @@ import {
 import type { FillContext } from '../fill/context.js'
 import { lookupAgain } from '../lookup.js'
 import { groupVersions, payloadTagsOf, tagsOldSince } from '../payload-tags.js'
+import { storeWaitOf } from '../store-wait.js'
 import { FillFailure } from './fill-failure.js'
 import { FillInFlight, type Filled } from './fills-in-flight.js'
 
@@ -23,10 +24,10 @@ import { FillInFlight, type Filled } from './fills-in-flight.js'
 export async function coalesce (
   exchange: Exchange, miss: Miss, directives: CacheControl | undefined
 ): Promise<FillContext | Hit | Failed | Bypass> {
-  const { runtime, policy } = exchange.route
+  const { request, route: { runtime, policy } } = exchange
   const { key, forwarded, detail } = miss
   const versions = allOf(miss.versions) ??
-    await runtime.store.call('ensure', (store) => store.ensure(key.versions, newVersion()))
+    await runtime.store.call('ensure', (store) => store.ensure(key.versions, newVersion()), storeWaitOf(request))
   if (versions === UNAVAILABLE) return bypassFor('unavailable')
   if (versions.includes(CLOSED)) return bypassFor('invalidating')
 
@@ -38,7 +39,7 @@ export async function coalesce (
     return { outcome: 'hit', entry: joined.entry, key, ...agesOf(joined.entry), collapsed: true }
   }
   // After joining, so that other requests already wait for this fill.
-  const groups = policy.payloadTags === undefined ? undefined : await groupVersions(runtime)
+  const groups = policy.payloadTags === undefined ? undefined : await groupVersions(exchange)
   const beganAt = performance.now()
   return { outcome: 'fill', forwarded, detail, key, versions, groups, beganAt, isRefresh: false, inFlight: joined }
 }
@@ -74,13 +75,13 @@ async function join (
 export async function filledElsewhere (
   exchange: Exchange, key: CacheKey, fill: FillInFlight, after = 0
 ): Promise<Filled | 'hit-for-miss' | undefined> {
-  const { policy, runtime: { fills, leases } } = exchange.route
+  const { request, route: { policy, runtime: { fills, leases } } } = exchange
   if (policy.coalesce !== 'fleet' || leases === undefined) return undefined
   const led = await leases.join(fill, async () => {
     const found = await lookupAgain(exchange, key)
     const isFilled = found.outcome === 'hit' && found.entry.storedAt > after
     return isFilled ? { entry: found.entry, key: found.key.key } : undefined
-  })
+  }, storeWaitOf(request))
   if (led === undefined) return undefined
   fills.publish(fill, led)
   fills.release(fill)
@@ -89,13 +90,14 @@ export async function filledElsewhere (
 
 /** Whether the result of another request's fill may be used for this request. */
 export async function answers (
-  { route, request, reply }: Exchange, key: CacheKey, outcome: Filled | FillFailure
+  exchange: Exchange, key: CacheKey, outcome: Filled | FillFailure
 ): Promise<boolean> {
+  const { route, request, reply } = exchange
   if (outcome instanceof FillFailure) return outcome.isFor(request)
   const { entry, key: filled } = outcome
   // The fill may have shown that responses vary, so that this request needs another variant.
   if (route.variants.select(key, request, headerOn(reply, 'vary')).key !== filled) return false
   // The fill began under the versions that this request found. Only its payload's tags are unchecked.
   const tags = payloadTagsOf(entry, key.versions)
-  return tags.length === 0 || await tagsOldSince(route.runtime, entry, tags) === CURRENT
+  return tags.length === 0 || await tagsOldSince(exchange, entry, tags) === CURRENT
 }

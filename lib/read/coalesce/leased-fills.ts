@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Keyspace } from '../../key/keyspace.js'
 import type { Leases } from '../../store/contract.js'
-import { UNAVAILABLE, type GuardedStore } from '../../store/guarded-store.js'
+import { UNAVAILABLE, type GuardedStore, type StoreWait } from '../../store/guarded-store.js'
 import { FillFailure } from './fill-failure.js'
 import type { Filled, FillInFlight, Outcome } from './fills-in-flight.js'
 
@@ -52,9 +52,10 @@ export class LeasedFills {
    * Waits until this fill may run (undefined), until another process has filled the entry, or until
    * it is known that the other response cannot be shared.
    * @param look looks the entry up again
+   * @param wait of the request
    */
   async join (
-    fill: FillInFlight, look: () => Promise<Filled | undefined>
+    fill: FillInFlight, look: () => Promise<Filled | undefined>, wait: StoreWait
   ): Promise<Filled | 'hit-for-miss' | undefined> {
     this.listen()
     const lease = this.#keyspace.lease(`${fill.key} ${fill.versions.join(' ')}`)
@@ -62,7 +63,7 @@ export class LeasedFills {
     for (;;) {
       // Before asking for the lease, because the holder may release it before the reply arrives.
       const waiter = this.#wait(lease, until - performance.now())
-      const taken = await this.#take(lease, fill)
+      const taken = await this.#take(lease, fill, wait)
       if (taken !== false) waiter.stop()
       if (taken === undefined) return undefined
       // The previous holder may have stored its entry after this request's lookup.
@@ -75,17 +76,17 @@ export class LeasedFills {
   }
 
   /** Takes the lease until the fill is released; undefined if leases are not available. */
-  async #take (lease: string, fill: FillInFlight): Promise<boolean | undefined> {
+  async #take (lease: string, fill: FillInFlight, wait: StoreWait): Promise<boolean | undefined> {
     const holder = randomUUID()
     const term = Math.ceil(this.#timeout * TERM)
-    const ask = async (): Promise<boolean | undefined> => {
-      const taken = await this.#store.call('take lease', () => this.#leases.take(lease, holder, term))
+    const ask = async (wait?: StoreWait): Promise<boolean | undefined> => {
+      const taken = await this.#store.call('take lease', () => this.#leases.take(lease, holder, term), wait)
       return taken === UNAVAILABLE ? undefined : taken
     }
-    const taken = await ask()
+    const taken = await ask(wait)
     if (taken !== true) return taken
 
-    const prolonging = setInterval(ask, this.#timeout * TERM * TICK).unref()
+    const prolonging = setInterval(() => { void ask() }, this.#timeout * TERM * TICK).unref()
     const lastTick = setTimeout(() => { clearInterval(prolonging) }, this.#timeout * (1 - TERM)).unref()
     fill.whenReleased((outcome) => {
       clearInterval(prolonging)

@@ -27,6 +27,8 @@ export class Fill implements CaptureListener {
   #finished: Finished | undefined
   /** The body of a stream that has ended. */
   #captured: { readonly body: Captured } | undefined
+  /** How the handler failed, if the application's response to that may be stored. */
+  #failure: FillFailure | 'unshared' | undefined
   #published = false
   #told = false
 
@@ -68,10 +70,18 @@ export class Fill implements CaptureListener {
     if (this.context.inFlight !== undefined) this.context.inFlight.isStream = true
   }
 
-  /** The handler threw, or sent an error. */
-  threw (thrown: Thrown | undefined): void {
-    this.refuse('failed')
-    this.drop(thrown === undefined ? 'unshared' : new FillFailure(thrown, this.#request))
+  /**
+   * The handler threw, or sent an error.
+   * @param goesOn whether the application's response to it may be stored. If it is not, those who wait get the error.
+   */
+  threw (thrown: Thrown | undefined, goesOn = false): void {
+    const failure = thrown === undefined ? 'unshared' : new FillFailure(thrown, this.#request)
+    if (goesOn) {
+      this.#failure = failure
+    } else {
+      this.refuse('failed')
+      this.drop(failure)
+    }
   }
 
   /**
@@ -94,7 +104,8 @@ export class Fill implements CaptureListener {
   }
 
   /** Ends the fill without an entry. */
-  drop (outcome: Exclude<Outcome, Filled>): void {
+  drop (reason: Exclude<Outcome, Filled>): void {
+    const outcome = this.#failure ?? reason
     this.#publish(outcome)
     this.#tell('not-stored', this.refusal ?? (outcome instanceof FillFailure ? 'failed' : outcome))
   }

@@ -1,15 +1,20 @@
+import { now } from '../../entry/clock.js'
 import { headersOf, serializerOf } from '../../fastify/private-state.js'
 import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from '../../fastify/serializer.js'
 import { cacheControl } from '../../http/cache-control.js'
-import { storableDifference, type HandlerHeaders } from '../../http/headers.js'
+import { storableDifference, textOf, type HandlerHeaders } from '../../http/headers.js'
 import { isAboutCaller, refusalToStore } from '../../http/storable.js'
 import { errorStatus, type Thrown } from '../coalesce/fill-failure.js'
 import type { Exchange } from '../exchange.js'
 import { Outgoing } from '../outgoing.js'
 import { payloadOf, sentInResponse, sentOn, type Body, type Payload, type Sent } from './answer.js'
+import { callersOwn, repeats } from './callers-own.js'
 import { captureNodeStream, captureWebStream, type CaptureListener, type Capturing } from './capture.js'
 import type { Fill } from './life.js'
 import { assess, STATUS, type Freshness } from './storability.js'
+
+/** Why the application's response to a failure is not stored: it repeats what only its caller has sent. */
+export const OF_CALLER = 'of-caller'
 
 /** The response that the handler has handed over to the hooks behind it. */
 export interface Handed {
@@ -63,7 +68,6 @@ export class Sending {
       case 'stream':
       case 'web-stream': return this.#sendStream(seen, payload)
       case 'response': return this.#sendResponse(seen.response)
-      case 'error': this.#fill.threw(this.thrown(payload))
     }
     // Fastify serializes all other payloads, and calls preSerialization hooks before.
     return payload
@@ -78,6 +82,23 @@ export class Sending {
     const kind = typeof serialized === 'string' ? 'text' : 'bytes'
     this.#sendWhole({ kind, body, isSerialized: true }, serialized, payload)
     serializeOnce(reply, payload, serialized)
+  }
+
+  /**
+   * The application's response to a handler that failed.
+   * @param payload before serialization
+   */
+  sendForFailure (serialized: unknown, payload: unknown): void {
+    const { reply, request, route } = this.#exchange
+    const seen = payloadOf(serialized)
+    if (!('body' in seen)) return this.#fill.refuse('failed')
+    const { as: kind, body } = seen
+    const text = kind === 'text' ? serialized as string : undefined
+    const sent = sentOn(reply, this.headers, { kind, body, text, isSerialized: true })
+    const said = callersOwn(request, this.#fill.context.key, route.policy)
+    if (repeats(body.toString(), said)) return this.#fill.refuse(OF_CALLER)
+    const set = Object.fromEntries(Object.entries(sent.own.set).filter(([, value]) => !repeats(textOf(value)!, said)))
+    this.#handOver({ ...sent, own: { ...sent.own, set } }, payload, serialized, this.#assess(sent))
   }
 
   /** What those who wait for the response get for an error; undefined if it is only for this caller. */
@@ -132,7 +153,9 @@ export class Sending {
 
   #assess (sent: Sent): Freshness {
     const { refusal, ...freshness } = assess(this.#exchange.route.policy, sent, Date.now())
-    this.#fill.refuse(refusal)
+    // An outage does not take the place of an entry that is refreshed.
+    const isOutage = this.#fill.context.isRefresh && sent.status >= 500
+    this.#fill.refuse(refusal ?? (isOutage ? STATUS : undefined))
     return freshness
   }
 
@@ -143,7 +166,7 @@ export class Sending {
       payload,
       freshness,
       outgoing: new Outgoing(request, reply, { payload: handedOver, body: sent.body, etag: undefined }),
-      at: Date.now(),
+      at: now(),
       atMonotonic: performance.now(),
       replyStatus: reply.statusCode
     }

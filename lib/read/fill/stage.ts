@@ -15,9 +15,10 @@ import type { Sent } from './answer.js'
 import { Answer } from './returned.js'
 import { forClients, SETTLING } from '../settling.js'
 import { discard } from './capture.js'
+import { Failing } from './failing.js'
 import type { Fill } from './life.js'
 import { Sending, type Handed } from './sending.js'
-import { assess, isWanted, least } from './storability.js'
+import { assess, judge, least, STATUS, type Freshness } from './storability.js'
 import type { Finished } from './to-entry.js'
 
 /** A response that fills the cache, from the moment the handler sends it until all hooks have run. */
@@ -28,6 +29,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   /** Gives the request its conditions back; undefined if the handler got them. */
   readonly #restoreConditions: (() => void) | undefined
   #isRead = false
+  #failing: Failing | undefined
   /** What the handler returned, if that is its answer. */
   #answer: Answer | undefined
   /** Whether the client left before all hooks had run. */
@@ -50,12 +52,14 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     else if (result !== undefined && result !== reply) this.#answer = new Answer(result, goesOn === true)
   }
 
+  /** The handler threw this, or sent it. */
   threw (error: unknown): void {
     this.#restoreConditions?.()
-    this.#fill.refuse('failed')
+    this.#failing = new Failing(this.#exchange, error)
+    if (!this.#isLeft) return this.#fill.threw(this.#sending.thrown(error), this.#failing.isStorable)
     // It may have failed because its client left.
-    if (this.#isLeft) this.#fill.drop('abandoned')
-    else this.#fill.threw(this.#sending.thrown(error))
+    this.#fill.refuse('failed')
+    this.#fill.drop('abandoned')
   }
 
   /** The response has ended, or the client has disconnected. */
@@ -85,15 +89,26 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   }
 
   sends (payload: unknown): unknown {
-    releaseSend(this.#exchange.reply)
     this.#restoreConditions?.()
+    if (this.#failing === undefined && payload instanceof Error) this.threw(payload)
+    if (this.#exchange.request.is404) this.#failing ??= new Failing(this.#exchange, undefined)
+    if (this.#failing?.sends(payload) === false) this.#fill.refuse('failed')
+    if (this.#failing !== undefined) return payload
+    releaseSend(this.#exchange.reply)
     // Whoever made something else of it would make that of the stored answer once more.
-    if (this.#answer?.is(payload) === false && !(payload instanceof Error)) this.#fill.refuse('changed')
-    return this.#fill.refusal === 'failed' ? payload : this.#sending.send(payload)
+    if (this.#answer?.is(payload) === false) this.#fill.refuse('changed')
+    return this.#sending.send(payload)
+  }
+
+  onFailureResponse (serialized: unknown): void {
+    // The second one is that to a hook that failed after the first.
+    const isFirst = this.#sending.handed === undefined
+    if (!isFirst || this.#failing?.isTold(this.#exchange.reply.statusCode) !== true) this.#fill.refuse('failed')
+    else if (this.#fill.refusal === undefined) this.#sending.sendForFailure(serialized, this.#failing?.payload)
   }
 
   onPayload (payload: unknown): void {
-    if (this.#sending.handed !== undefined || this.#fill.refusal === 'failed') return
+    if (this.#sending.handed !== undefined || this.#failing !== undefined || this.#fill.refusal === 'failed') return
     try {
       this.#sending.serialize(payload)
     } catch (error) {
@@ -103,7 +118,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   }
 
   onError (): void {
-    this.#fill.refuse('failed')
+    if (this.#failing?.isNoted !== true) this.#fill.refuse('failed')
   }
 
   watch (payload: unknown): void {
@@ -128,10 +143,14 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     announce(this.#exchange, 'MISS', this.#publish(false))
   }
 
-  /** Whether something other than the handler's response is sent. */
+  /** Whether something is sent that is neither the handler's response nor one to its failure that may be stored. */
   #hasFailed ({ replyStatus }: Handed): boolean {
-    const { statusCode } = this.#exchange.reply
-    return this.#fill.refusal === 'failed' || (statusCode !== replyStatus && statusCode >= 400)
+    const { reply: { statusCode } } = this.#exchange
+    const { refusal } = this.#fill
+    if (refusal === 'failed' || (statusCode !== replyStatus && statusCode >= 400)) return true
+    // Those who wait share the response of a not-found handler, but an error itself.
+    const isShared = refusal === STATUS && this.#failing?.isNotFound === true
+    return this.#failing !== undefined && refusal !== undefined && !isShared
   }
 
   /** All hooks have run: completes the response, and stores what the handler made. */
@@ -163,16 +182,23 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const vary = variants.nominated(headers['vary'], nominatedBy(sent))
     if (refusal === 'set-cookie' && this.#fill.refusal === undefined) this.#logCookies(headers['set-cookie'])
     this.#fill.refuse(refusal ?? variants.refusalFor(vary) ?? (areSendable(headers) ? undefined : 'invalid-header'))
-    if (this.#fill.refusal === undefined && !isWanted(this.#exchange, payload)) this.#fill.refuse('when')
     return {
       sent,
       payload,
-      freshness: least(freshness, leaving),
+      freshness: this.#judged(payload, least(freshness, leaving)),
       sentAt: at,
       sentAtMonotonic: atMonotonic,
       vary,
       defaultHeaders: {}
     }
+  }
+
+  /** What the policy's functions make of a response that may be stored otherwise. */
+  #judged (payload: unknown, freshness: Freshness): Freshness {
+    if (this.#fill.refusal !== undefined) return freshness
+    const { refusal, ...judged } = judge(this.#exchange, payload, freshness)
+    this.#fill.refuse(refusal)
+    return judged
   }
 
   /** Hooks that set a cookie for each caller keep a route cold for good. */

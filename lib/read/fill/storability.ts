@@ -2,6 +2,7 @@ import { cacheControl } from '../../http/cache-control.js'
 import { initialAge, lifetimeOf, staleWindows, type StaleWindows } from '../../http/freshness.js'
 import type { Headers } from '../../http/headers.js'
 import { refusalToStore } from '../../http/storable.js'
+import { EXPECTED_RETURN, returnedSeconds } from '../../policy/expire.js'
 import { unexpectedReturn } from '../../policy/fields.js'
 import type { CompiledReadPolicy } from '../../policy/read-policy.js'
 import type { Exchange } from '../exchange.js'
@@ -12,6 +13,7 @@ export const STATUS = 'status'
 /** How old a response is, and how long it is fresh, in seconds. */
 export interface Freshness {
   readonly age: number
+  /** Infinity until the policy's function has said it. */
   readonly lifetime: number
   readonly windows: StaleWindows
 }
@@ -49,27 +51,53 @@ export interface Assessment extends Freshness {
 export function assess (policy: CompiledReadPolicy, { status, headers, body }: Candidate, now: number): Assessment {
   const directives = cacheControl(headers['cache-control'])
   const age = initialAge(headers, now)
-  const lifetime = lifetimeOf(headers, directives, policy.expire, now)
+  const lifetime = lifetimeOf(headers, directives, policy.lifetimes.get(status) ?? 0, now)
   const freshness = { age, lifetime, windows: staleWindows(directives, policy.staleWindows) }
   const length = body?.length ?? Number(headers['content-length'] ?? 0)
   // What is private comes first: other responses that are not stored are shared by those who wait.
   const refusal = refusalToStore(status, headers, directives, policy.ignoresCookie) ??
     (length > policy.maxBytes ? 'too-large' : undefined)
   if (refusal !== undefined) return { ...freshness, refusal }
-  if (!policy.statuses.has(status)) return { ...freshness, refusal: STATUS }
+  if (!policy.lifetimes.has(status)) return { ...freshness, refusal: STATUS }
   return { ...freshness, refusal: lifetime <= age ? 'expired' : undefined }
 }
 
+/** What the functions of the policy say of a response that may be stored: whether it is, and for how long. */
+export function judge (exchange: Exchange, payload: unknown, freshness: Freshness): Assessment {
+  if (!isWanted(exchange, payload)) return { ...freshness, refusal: 'when' }
+  if (freshness.lifetime !== Infinity) return { ...freshness, refusal: undefined }
+  const lifetime = lifetimeByPolicy(exchange, payload)
+  if (lifetime === 0) return { ...freshness, lifetime, refusal: 'expire' }
+  return { ...freshness, lifetime, refusal: lifetime <= freshness.age ? 'expired' : undefined }
+}
+
 /** Whether the policy's `when` allows storing this response. */
-export function isWanted ({ route, request, reply }: Exchange, payload: unknown): boolean {
-  const { policy: { when }, runtime, name } = route
+function isWanted (exchange: Exchange, payload: unknown): boolean {
+  const { when } = exchange.route.policy
   if (when === undefined) return true
-  try {
-    const wanted: unknown = when(request, reply, payload)
+  return asked(exchange, false, () => {
+    const wanted: unknown = when(exchange.request, exchange.reply, payload)
     if (typeof wanted !== 'boolean') throw unexpectedReturn('when', 'true or false', wanted)
     return wanted
+  })
+}
+
+/** The seconds that the policy's `expire` gives this response; 0 if it is not to be stored. */
+function lifetimeByPolicy (exchange: Exchange, payload: unknown): number {
+  return asked(exchange, 0, () => {
+    const returned: unknown = exchange.route.policy.expireOf?.(exchange.request, exchange.reply, payload)
+    const seconds = returnedSeconds(returned)
+    if (seconds === undefined) throw unexpectedReturn('expire', EXPECTED_RETURN, returned)
+    return seconds
+  })
+}
+
+/** What a function of the policy says; if it fails, what does no harm. */
+function asked<T> ({ route, request }: Exchange, harmless: T, ask: () => T): T {
+  try {
+    return ask()
   } catch (error) {
-    runtime.log.policyFault(request.log, name, error)
-    return false
+    route.runtime.log.policyFault(request.log, route.name, error)
+    return harmless
   }
 }

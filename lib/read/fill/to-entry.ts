@@ -31,7 +31,7 @@ export function entryOf (
   if (declared !== undefined && Number(declared) !== body.length) return undefined
   const filledUnder: Record<string, string> = {}
   for (let index = 0; index < versions.length; index++) filledUnder[key.versions[index]!] = versions[index]!
-  const staleAt = sentAt + (lifetime - age) * 1000
+  const staleAt = sentAt + Math.round((lifetime - age) * 1000 * (1 - policy.jitter * Math.random()))
   const longest = Math.max(windows.whileRevalidate, windows.ifError)
   const { defaultHeaders } = finished
   if (type.own !== undefined) own.set['content-type'] = type.own
@@ -57,8 +57,7 @@ export function entryOf (
     deleteAt: Math.min(staleAt + longest * 1000, sentAt + ONE_YEAR_IN_SECONDS * 1000),
     staleWindows: longest === 0 ? undefined : windows,
     fillTime: policy.earlyRefresh === 0 ? undefined : Math.round(finished.sentAtMonotonic - beganAt),
-    initialAge: age,
-    residentSince: finished.sentAtMonotonic
+    initialAge: age
   }
 }
 
@@ -66,7 +65,6 @@ export function entryOf (
 export function pointerTo (entry: Entry, vary: readonly string[]): Entry {
   const empty = { kind: 'empty', body: Buffer.alloc(0), text: undefined } as const
   const { route, application, versions, status, storedAt, staleAt, deleteAt, staleWindows } = entry
-  const { initialAge, residentSince } = entry
-  const times = { storedAt, staleAt, deleteAt, staleWindows, initialAge, residentSince }
+  const times = { storedAt, staleAt, deleteAt, staleWindows, initialAge: entry.initialAge }
   return { route, application, versions, status, ...times, ...empty, headers: {}, vary }
 }

@@ -2,6 +2,7 @@ import { finished } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { injectRefresh } from '../../fastify/injected-refresh.js'
 import { replyToNobody, sendReturned, withoutClient } from '../../fastify/without-client.js'
+import { kStoreWait } from '../../fastify/state.js'
 import { kExplanation } from '../../observe/explain.js'
 import { filledElsewhere, flightOf } from '../coalesce/coalesce.js'
 import { FillFailure } from '../coalesce/fill-failure.js'
@@ -55,13 +56,14 @@ export function refresh (exchange: Exchange, found: Hit | Stale, handle: Handle)
 async function run (
   { route, request, reply }: Exchange, { key, entry }: Hit | Stale, handle: Handle, inFlight: FillInFlight
 ): Promise<void> {
-  const { runtime: { fills }, runtime, policy } = route
+  const { runtime: { fills }, policy } = route
   const detached = withoutClient(request)
   detached[kExplanation] = undefined
+  detached[kStoreWait] = { milliseconds: 0 }
   const own = handle === injected ? undefined : replyToNobody(detached, reply)
   const exchange: Exchange = { route, request: detached, reply: own ?? reply }
   if (await filledElsewhere(exchange, key, inFlight, entry.storedAt) !== undefined) return
-  const groups = policy.payloadTags === undefined ? undefined : await groupVersions(runtime)
+  const groups = policy.payloadTags === undefined ? undefined : await groupVersions(exchange)
   const { versions } = inFlight
   const context: FillContext = {
     outcome: 'fill',
