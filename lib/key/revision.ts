@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
+import { compileCredentials } from '../policy/credentials-policy.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { escape } from './canonical.js'
 
@@ -21,14 +22,15 @@ export function revisionPart (
   return ` revision=${escape(revision)}~${hash}`
 }
 
-type Shaping = Pick<CompiledReadPolicy, 'scope' | 'statuses' | 'vary'>
+type Shaping = Pick<CompiledReadPolicy, 'scope' | 'credentials' | 'statuses' | 'vary'>
 
-function shapeOf ({ scope, statuses, vary }: Shaping, schemas: readonly string[]): string {
+function shapeOf ({ scope, credentials, statuses, vary }: Shaping, schemas: readonly string[]): string {
   const kind = typeof scope === 'function' ? 'function' : scope
-  return JSON.stringify([kind, [...statuses].sort(), vary, schemas])
+  return JSON.stringify([kind, credentials, [...statuses].sort(), vary, schemas])
 }
 
-const DEFAULT_SHAPE = shapeOf({ scope: 'anonymous', statuses: new Set([200]), vary: [] }, [])
+const DEFAULT_SHAPE = shapeOf(
+  { scope: 'anonymous', credentials: compileCredentials(), statuses: new Set([200]), vary: [] }, [])
 
 /** A response schema, and the shared schemas that it refers to, also through others: as JSON. */
 function schemasOf (response: unknown, server: FastifyRequest['server']): string[] {

@@ -1,11 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
+import {
+  checkCredentials, compileCredentials, type CompiledCredentials, type Credentials
+} from './credentials-policy.js'
 import { compileStale, staleFields, type CompiledStalePolicy, type StaleDefaults } from './stale-policy.js'
 import { toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
 import {
-  checkFields, duration, durationOrNone, isBoolean, isCount, isFunction,
-  isText, isTextList, oneOf, type Field, type Fields
+  checkFields, duration, durationOrNone, headerNames, isBoolean, isCount, isFunction, isObject, isText, isTextList,
+  oneOf, textList, type Fields
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
@@ -23,6 +26,11 @@ export interface ReadDefaults extends StaleDefaults {
    * without a user, or throws, the request bypasses the cache.
    */
   scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string | number | null | undefined)
+  /**
+   * What makes a request somebody's under `scope: 'anonymous'`; default: Authorization, and all cookies. A
+   * route's `headers` and `cookies` each replace those of the plugin.
+   */
+  credentials?: Credentials
   /** The query parameters that are part of the key; default: all. */
   query?: readonly string[]
   /** Names, or patterns such as `utm_*`, of query parameters that are not part of the key; default: none. */
@@ -99,6 +107,7 @@ export type CompiledReadPolicy =
     /** The request headers that tell callers apart, for Vary. */
     readonly callersVary: readonly string[]
     readonly vary: readonly string[]
+    readonly credentials: CompiledCredentials
     readonly statuses: ReadonlySet<number>
     /** Whether a cookie that a response sets does not make it private. */
     readonly ignoresCookie: (name: string) => boolean
@@ -106,12 +115,7 @@ export type CompiledReadPolicy =
     readonly obeysRequest: boolean
   }
 
-/** The request headers by which Fastify applications usually know their callers. */
-const CREDENTIALS = ['authorization', 'cookie']
-
 const DEFAULT_MAX_BYTES = 1024 * 1024
-
-const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
 
 const isStorableStatus = (status: number): boolean =>
   Number.isInteger(status) && status >= 200 && status <= 599 && status !== 206 && status !== 304
@@ -124,10 +128,8 @@ export const defaultsFields: Fields<ReadDefaults> = {
   },
   query: textList,
   ignoreQuery: textList,
-  vary: {
-    accepts: (value) => isTextList(value) && value.every((name) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== '*'),
-    expects: 'a list of header names'
-  },
+  credentials: { accepts: isObject, expects: "an object such as { headers: ['x-api-key'], cookies: ['session'] }" },
+  vary: headerNames,
   revision: { accepts: isText, expects: 'a non-empty string such as a commit' },
   host: { accepts: isBoolean, expects: 'true, or false for one answer for all hosts' },
   maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
@@ -166,6 +168,7 @@ export const isReadField = (name: string): boolean => Object.hasOwn(policyFields
  */
 export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: ReadDefaults): CompiledReadPolicy {
   checkFields(what, policy, policyFields as Fields<ReadPolicy>)
+  checkCredentials(what, policy.credentials)
   if (policy.namespace === undefined) {
     throw new MissingFieldError(what, "a caching policy needs a namespace, such as { namespace: 'user-cache' }")
   }
@@ -180,11 +183,14 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     serveFrom = 'handler', coalesce = 'process', tags = [], ignoreSetCookie
   } = merged
   const varyNames = [...new Set(vary.map((name) => name.toLowerCase()))].sort()
+  const credentials = compileCredentials(policy.credentials, defaults.credentials)
   return {
     namespace,
     scope,
+    credentials,
     expire: toSeconds(expire)!,
-    ...forClients(scope, clientExpire, varyNames),
+    ...forClients(scope, clientExpire),
+    callersVary: scope === 'shared' ? varyNames : [...new Set([...varyNames, ...credentials.headers, 'cookie'])],
     vary: varyNames,
     host,
     revision,
@@ -212,15 +218,14 @@ function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadP
 
 /** What clients are told. An entry for one user must not be shared by the caches between us and the client either. */
 function forClients (
-  scope: ReadPolicy['scope'], clientExpire: Duration, vary: readonly string[]
-): Pick<CompiledReadPolicy, 'clientCacheControl' | 'settlingCacheControl' | 'clientMayReuse' | 'callersVary'> {
+  scope: ReadPolicy['scope'], clientExpire: Duration
+): Pick<CompiledReadPolicy, 'clientCacheControl' | 'settlingCacheControl' | 'clientMayReuse'> {
   const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
   const own = typeof scope === 'function' ? 'private, ' : ''
   return {
     clientCacheControl: own + freshness,
     settlingCacheControl: `${own}no-cache`,
-    clientMayReuse: clientExpire !== 0,
-    callersVary: scope === 'shared' ? vary : [...new Set([...vary, ...CREDENTIALS])]
+    clientMayReuse: clientExpire !== 0
   }
 }
 
