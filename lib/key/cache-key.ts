@@ -99,11 +99,14 @@ const sources = new WeakMap<object, string>()
 
 /** The key of a response whose bytes this serializer makes: two with different code share no entry. */
 export function serializedKey (key: CacheKey, serializer: (payload: unknown) => unknown, keyspace: Keyspace): CacheKey {
-  const source = sources.get(serializer) ?? createHash('sha256').update(serializer.toString()).digest('base64url').slice(0, 8)
+  const source = sources.get(serializer) ?? sourceHash(serializer)
   sources.set(serializer, source)
   const part = ` serializer=${source}`
   return { ...key, key: keyspace.entry(key.key, part), text: key.text + part }
 }
+
+const sourceHash = (serializer: object): string =>
+  createHash('sha256').update(String(serializer)).digest('base64url').slice(0, 8)
 
 /** A header as a key has it. */
 export type HeaderForm = (name: string, value: string | string[]) => string

@@ -13,8 +13,8 @@ const MAX_SHOWN = 1_024
 
 /** Headers by which responses are negotiated, and that say nothing of who asks. */
 const HARMLESS_HEADERS: ReadonlySet<string> = new Set([
-  'accept', 'accept-charset', 'accept-encoding', 'accept-language', 'accept-version', 'content-language', 'content-type',
-  'device-memory', 'dnt', 'downlink', 'dpr', 'ect', 'host', 'origin', 'prefer', 'rtt', 'save-data',
+  'accept', 'accept-charset', 'accept-encoding', 'accept-language', 'accept-version', 'content-language',
+  'content-type', 'device-memory', 'dnt', 'downlink', 'dpr', 'ect', 'host', 'origin', 'prefer', 'rtt', 'save-data',
   'upgrade-insecure-requests', 'user-agent', 'viewport-width', 'width', 'x-forwarded-host', 'x-forwarded-proto',
   'x-requested-with'
 ])
@@ -32,8 +32,8 @@ const NAMES = [
     'cookie', 'bearer', 'jwt', 'saml', 'csrf', 'xsrf'),
   `${anyCase('auth')}(?!${anyCase('or')}(?![iI][sSzZ]))`,
   `(?:${anyCase('key', 'code')})${END}`,
-  `${BEGINNING}(?:${anyCase('pass', 'pwd', 'pw', 'pin', 'otp', 'totp', 'mfa', '2fa', 'sid', 'sig', 'sign', 'hmac', 'sso',
-    'ticket', 'nonce')})${END}`
+  `${BEGINNING}(?:${anyCase('pass', 'pwd', 'pw', 'pin', 'otp', 'totp', 'mfa', '2fa', 'sid', 'sig', 'sign', 'hmac',
+    'sso', 'ticket', 'nonce')})${END}`
 ].join('|')
 const NAME = new RegExp(NAMES)
 

@@ -189,8 +189,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     scope,
     credentials,
     expire: toSeconds(expire)!,
-    ...forClients(scope, clientExpire),
-    callersVary: scope === 'shared' ? varyNames : [...new Set([...varyNames, ...credentials.headers, 'cookie'])],
+    ...forClients(scope, clientExpire, varyNames, credentials.headers),
     vary: varyNames,
     host,
     revision,
@@ -218,14 +217,15 @@ function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadP
 
 /** What clients are told. An entry for one user must not be shared by the caches between us and the client either. */
 function forClients (
-  scope: ReadPolicy['scope'], clientExpire: Duration
-): Pick<CompiledReadPolicy, 'clientCacheControl' | 'settlingCacheControl' | 'clientMayReuse'> {
+  scope: ReadPolicy['scope'], clientExpire: Duration, vary: readonly string[], credentials: readonly string[]
+): Pick<CompiledReadPolicy, 'clientCacheControl' | 'settlingCacheControl' | 'clientMayReuse' | 'callersVary'> {
   const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
   const own = typeof scope === 'function' ? 'private, ' : ''
   return {
     clientCacheControl: own + freshness,
     settlingCacheControl: `${own}no-cache`,
-    clientMayReuse: clientExpire !== 0
+    clientMayReuse: clientExpire !== 0,
+    callersVary: scope === 'shared' ? vary : [...new Set([...vary, ...credentials, 'cookie'])]
   }
 }
 
