@@ -13,13 +13,11 @@ const MAX_SHOWN = 1_024
 
 /** Headers by which responses are negotiated, and that say nothing of who asks. */
 const HARMLESS_HEADERS: ReadonlySet<string> = new Set([
-  'accept', 'accept-charset', 'accept-encoding', 'accept-language', 'accept-version', 'content-language',
-  'content-type', 'device-memory', 'dnt', 'downlink', 'dpr', 'ect', 'host', 'origin', 'prefer', 'rtt', 'save-data',
-  'upgrade-insecure-requests', 'user-agent', 'viewport-width', 'width', 'x-forwarded-host', 'x-forwarded-proto',
-  'x-requested-with'
+  'content-language', 'content-type', 'device-memory', 'dnt', 'downlink', 'dpr', 'ect', 'host', 'origin', 'prefer',
+  'rtt', 'save-data', 'upgrade-insecure-requests', 'user-agent', 'viewport-width', 'width', 'x-forwarded-host',
+  'x-forwarded-proto', 'x-requested-with'
 ])
-/** Client hints and fetch metadata: only browsers can set these. */
-const HARMLESS_BEGINNING = /^sec-(?:ch|fetch)-/
+const HARMLESS_BEGINNING = /^(?:accept|sec-ch|sec-fetch)(?:-|$)/
 
 /** Texts in upper and lower case. The flag `i` would also do that to what stands around them. */
 const anyCase = (...texts: string[]): string =>

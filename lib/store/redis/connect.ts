@@ -1,6 +1,7 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import type { Log } from '../../observe/log.js'
 import { isClient } from '../given-redis.js'
+import { withoutArguments } from '../without-arguments.js'
 import { RedisStore } from './redis-store.js'
 import type { RedisClient } from './topology.js'
 
@@ -51,7 +52,7 @@ function logFirstError (client: Redis, log: Log): void {
   client.on('error', (err: Error) => {
     if (reported) return
     reported = true
-    log.connectionFailed(err)
+    log.connectionFailed(withoutArguments(err))
   })
   client.on('ready', () => { reported = false })
 }
