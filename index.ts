@@ -107,6 +107,7 @@ namespace apiCache {
   export type ApiCacheOptions = names.ApiCacheOptions
   export type BodyKind = names.BodyKind
   export type CacheStore = names.CacheStore
+  export type Credentials = names.Credentials
   export type Decision = names.Decision
   export type Duration = names.Duration
   export type Entry = names.Entry

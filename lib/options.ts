@@ -1,3 +1,4 @@
+import { checkCredentials } from './policy/credentials-policy.js'
 import type { Duration } from './policy/duration.js'
 import {
   checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, settleField, type Fields
@@ -80,6 +81,7 @@ const localFields: Fields<LocalOptions> = { ...memoryFields, consistency: oneOf(
 export function checkOptions (options: ApiCacheOptions): void {
   checkFields('fastify-api-cache', options, fields)
   checkStatuses('fastify-api-cache', options)
+  checkCredentials('fastify-api-cache', options.credentials)
   if (options.memory !== undefined) checkFields('fastify-api-cache: memory', options.memory, memoryFields)
   if (isObject(options.local)) checkFields('fastify-api-cache: local', options.local, localFields)
 }

@@ -7,6 +7,8 @@ const WEIGHTED = new Set(['accept', 'accept-charset', 'accept-encoding', 'accept
  * languages: RFC 9110 section 12.5.4 says that it cannot be relied upon.
  */
 const UNORDERED = new Set(['accept-language'])
+/** Fields that are no lists: a comma belongs to the value. */
+const SINGLE = new Set(['authorization', 'cookie', 'proxy-authorization'])
 
 /** Members of a list; a comma within a quoted string does not end one. */
 const MEMBER = /(?:"(?:[^"\\]|\\.)*"?|[^",])+/g
@@ -18,6 +20,7 @@ const WEIGHT = /;\s*q=([\d.]+)\s*$/i
  */
 export function normalForm (name: string, value: string | string[]): string {
   const text = textOf(value)!
+  if (SINGLE.has(name)) return text
   if (!/[\s,;]/.test(text)) return WEIGHTED.has(name) ? text.toLowerCase() : text
   const members = (text.match(MEMBER) ?? []).map((member) => member.trim()).filter((member) => member !== '')
   return (WEIGHTED.has(name) ? byWeight(members, UNORDERED.has(name)) : members).join(',')

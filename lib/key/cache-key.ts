@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
-import { canonicalQuery, canonicalValue, escape, type IsText } from './canonical.js'
+import { canonicalQuery, canonicalValue, concealed, escape, type IsText } from './canonical.js'
+import { credentialHash, isCredentialHeader } from './credential-like.js'
 import type { Keyspace } from './keyspace.js'
 import { revisionPart } from './revision.js'
 import { originPart, routePath } from './target-uri.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isText, isTextList, unexpectedReturn } from '../policy/fields.js'
 import { textOf } from '../http/headers.js'
-import { hasCredentials } from './credentials.js'
+import { Callers } from './credentials.js'
 
 /** Most tags that a function may return for a response. Every HIT checks all of them. */
 const MAX_TAGS = 1_000
@@ -29,10 +30,13 @@ export interface CacheKey {
 /** @param unwatched the request itself, if `request` is a proxy that notes which parts are read */
 export type KeyOf = (request: FastifyRequest, unwatched?: FastifyRequest) => CacheKey | NoKey
 
-/** Why a request has no key; with `fault` if a function of the policy failed. */
+/** Why a request has no key. */
 export interface NoKey {
   readonly bypass: string
+  /** What a function of the policy threw. */
   readonly fault?: unknown
+  /** Once for a route: the credentials of a request, if all have had some so far. */
+  readonly only?: readonly string[]
 }
 
 /** The name that distinguishes a route from all others. */
@@ -49,18 +53,20 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
   const path = routePath(route.url, textsOf(schema?.params))
   const fixedNamespace = typeof policy.namespace === 'string' ? inNamespace(keyspace, policy.namespace) : undefined
   const { tags, vary } = policy
+  const callers = new Callers(policy.credentials)
   let constant: string | undefined
   const fixedTags = typeof tags === 'function' ? undefined : [...new Set(tags)].map((tag) => keyspace.tag(tag))
   const fixedVersions = fixedNamespace && fixedTags && [fixedNamespace.version, ...fixedTags]
 
   return function keyOfRequest (request, unwatched = request) {
     const { scope } = policy
-    if (scope === 'anonymous' && hasCredentials(request, unwatched)) return CREDENTIALS
+    const refusal = scope === 'anonymous' ? callers.refusal(request, unwatched) : undefined
+    if (refusal !== undefined) return refusal
     try {
       let identity = readablePart(request)
       if (policy.host) identity += originPart(request)
       identity += constant ??= constantPart(request)
-      if (typeof scope === 'function') identity += ` scope=${escape(scopeText(scope(request)))}`
+      if (typeof scope === 'function') identity += ` scope=${concealed(scopeText(scope(request)))}`
       for (const name of vary) identity += headerPart(request, name)
       const { namespace, entries, version } = fixedNamespace ??
         inNamespace(keyspace, text('namespace', (policy.namespace as (request: FastifyRequest) => string)(request)))
@@ -82,25 +88,25 @@ export function keyOf (policy: CompiledReadPolicy, route: RouteOptions, keyspace
   }
 
   function readablePart (request: FastifyRequest): string {
-    if (policy.key !== undefined) return escape(text('key', policy.key(request)))
+    if (policy.key !== undefined) return concealed(text('key', policy.key(request)))
     const readable = `GET ${path(request.params)}`
     const query = canonicalQuery(request.query, policy.keepsParameter, isTextInQuery)
     return query === '' ? readable : `${readable}?${query}`
   }
 }
 
-/** Headers with credentials. Keys contain only a hash of them, because keys are visible in Redis and in logs. */
-export const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization'])
-
 const sources = new WeakMap<object, string>()
 
 /** The key of a response whose bytes this serializer makes: two with different code share no entry. */
 export function serializedKey (key: CacheKey, serializer: (payload: unknown) => unknown, keyspace: Keyspace): CacheKey {
-  const source = sources.get(serializer) ?? hashed(serializer.toString()).slice(0, 8)
+  const source = sources.get(serializer) ?? sourceHash(serializer)
   sources.set(serializer, source)
   const part = ` serializer=${source}`
   return { ...key, key: keyspace.entry(key.key, part), text: key.text + part }
 }
+
+const sourceHash = (serializer: object): string =>
+  createHash('sha256').update(String(serializer)).digest('base64url').slice(0, 8)
 
 /** A header as a key has it. */
 export type HeaderForm = (name: string, value: string | string[]) => string
@@ -112,11 +118,9 @@ export function headerPart ({ headers }: FastifyRequest, name: string, form = as
   // In HTTP/2 it is called :authority.
   const value = name === 'host' ? headers.host ?? headers[':authority'] : headers[name]
   if (value === undefined) return ` ${escape(name)}`
-  if (CREDENTIAL_HEADERS.has(name)) return ` ${escape(name)}=${hashed(textOf(value)!)}`
-  return ` ${escape(name)}=${escape(form(name, value))}`
+  const text = form(name, value)
+  return ` ${escape(name)}=${isCredentialHeader(name) ? credentialHash(text) : escape(text)}`
 }
-
-const hashed = (text: string): string => createHash('sha256').update(text).digest('base64url')
 
 /**
  * The tags that a policy's function returned, without duplicates.
@@ -128,8 +132,6 @@ export function tagList (tags: unknown): string[] {
   if (different.length > MAX_TAGS) throw unexpectedReturn('tags', `at most ${MAX_TAGS} different strings`, different)
   return different
 }
-
-const CREDENTIALS: NoKey = { bypass: 'credentials' }
 
 function inNamespace (keyspace: Keyspace, namespace: string): { namespace: string, entries: string, version: string } {
   return { namespace, entries: keyspace.entries(namespace), version: keyspace.version(namespace) }

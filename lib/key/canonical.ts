@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { credentialHash, holdsCredential, namesCredential } from './credential-like.js'
 
 /** Bounds the work: the text of each level is copied once for every level around it. */
 const MAX_DEPTH = 100
@@ -9,7 +10,7 @@ export type IsText = (name: string) => boolean
 /**
  * The parameters that are part of a key: `name=value`, sorted by name and joined by `&`. Repeated
  * parameters keep their order. A value that is neither a string nor a list of strings becomes
- * `name:=` and canonical JSON. An undefined parameter counts as missing.
+ * `name:=` and canonical JSON. An undefined parameter counts as missing. Credentials are hashed.
  * @throws TypeError for a value that is not plain data
  */
 export function canonicalQuery (query: unknown, keep: ((name: string) => boolean) | undefined, isText: IsText): string {
@@ -28,17 +29,40 @@ export function canonicalQuery (query: unknown, keep: ((name: string) => boolean
 
 /** The canonical form of one value, of any type that validation may produce. */
 export function canonicalValue (value: unknown, isText: boolean): string {
-  return scalar(value, isText) ?? `:=${escape(canonicalJson(value))}`
+  return scalar(value, isText) ?? `:=${concealed(canonicalJson(value))}`
 }
 
+/** The same for a value that is a credential by its name. */
+export const canonicalCredential = (value: unknown): string => credentialHash(canonicalJson(value))
+
 function parameter (name: string, value: unknown, isText: boolean): string {
-  const key = escape(name)
+  const { key, isCredential } = named(name)
+  if (isCredential) return `${key}=${canonicalCredential(value)}`
   if (Array.isArray(value) && value.length > 1) {
     const items = value.map((item) => scalar(item, isText))
     if (items.every((item) => item !== undefined)) return items.map((item) => `${key}=${item}`).join('&')
   }
   const text = scalar(value, isText)
-  return text !== undefined ? `${key}=${text}` : `${key}:=${escape(canonicalJson(value))}`
+  return text !== undefined ? `${key}=${text}` : `${key}:=${concealed(canonicalJson(value))}`
+}
+
+/** The name of a parameter as a key has it, and whether it says that its value is a credential. */
+interface Named {
+  readonly key: string
+  readonly isCredential: boolean
+}
+
+/** Names come from clients, so only so many short ones are remembered. */
+const MAX_KNOWN = 1_000
+const MAX_KNOWN_LENGTH = 64
+const known = new Map<string, Named>()
+
+function named (name: string): Named {
+  const found = known.get(name)
+  if (found !== undefined) return found
+  const answer = { key: concealed(name), isCredential: namesCredential(name) }
+  if (known.size < MAX_KNOWN && name.length <= MAX_KNOWN_LENGTH) known.set(name, answer)
+  return answer
 }
 
 /**
@@ -46,7 +70,7 @@ function parameter (name: string, value: unknown, isText: boolean): string {
  * looks like one of them is then quoted; escaped text never contains quotes.
  */
 function scalar (value: unknown, isText: boolean): string | undefined {
-  if (typeof value === 'string') return isText || !readsAsOther(value) ? escape(value) : `"${escape(value)}"`
+  if (typeof value === 'string') return isText || !readsAsOther(value) ? concealed(value) : `"${escape(value)}"`
   if (!isText && (typeof value === 'number' || typeof value === 'boolean')) return escape(canonicalJson(value))
   return undefined
 }
@@ -74,12 +98,16 @@ function canonicalObject (value: object, depth: number): string {
   if (Array.isArray(value)) return `[${Array.from(value, (item) => canonicalJson(item, depth + 1)).join(',')}]`
   if (value instanceof Date) return `Date(${value.getTime()})`
   if (value instanceof Set) return `Set${canonicalJson([...value], depth)}`
-  if (value instanceof Map) return `Map${canonicalJson([...value], depth)}`
+  if (value instanceof Map) return `Map{${Array.from(value, (pair) => canonicalPair(pair, depth)).join(',')}}`
   // Objects of other classes may differ in private state, which would give two of them the same key.
   if (!isPlain(value)) throw unkeyable('a parameter', value)
   const names = Object.keys(value).filter((name) => value[name] !== undefined).sort()
   return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name], depth + 1)}`).join(',')}}`
 }
+
+/** Named like a property in JSON, so that a name tells a credential here, too. */
+const canonicalPair = ([name, value]: [unknown, unknown], depth: number): string =>
+  `${canonicalJson(name, depth + 1)}:${canonicalJson(value, depth + 1)}`
 
 function isPlain (value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
@@ -107,6 +135,9 @@ const escapedParts = /%u[0-9A-F]{4}|(?:%[0-9A-F]{2})+/g
 export function escape (text: string): string {
   return bounded(text, escapeAll)
 }
+
+/** The same for text that may be or hold a credential. Then it becomes `~` and a hash. */
+export const concealed = (text: string): string => holdsCredential(text) ? credentialHash(text) : escape(text)
 
 /**
  * The text that `escape` was given. Text that it cannot have returned, such as one that was cut off,

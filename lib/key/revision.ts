@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyRequest, RouteOptions } from 'fastify'
+import { compileCredentials } from '../policy/credentials-policy.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { escape } from './canonical.js'
 
@@ -21,14 +22,15 @@ export function revisionPart (
   return ` revision=${escape(revision)}~${hash}`
 }
 
-type Shaping = Pick<CompiledReadPolicy, 'scope' | 'lifetimes' | 'vary'>
+type Shaping = Pick<CompiledReadPolicy, 'scope' | 'credentials' | 'lifetimes' | 'vary'>
 
-function shapeOf ({ scope, lifetimes, vary }: Shaping, schemas: readonly string[]): string {
+function shapeOf ({ scope, credentials, lifetimes, vary }: Shaping, schemas: readonly string[]): string {
   const kind = typeof scope === 'function' ? 'function' : scope
-  return JSON.stringify([kind, [...lifetimes.keys()].sort(), vary, schemas])
+  return JSON.stringify([kind, credentials, [...lifetimes.keys()].sort(), vary, schemas])
 }
 
-const DEFAULT_SHAPE = shapeOf({ scope: 'anonymous', lifetimes: new Map([[200, 0]]), vary: [] }, [])
+const DEFAULT_SHAPE = shapeOf(
+  { scope: 'anonymous', credentials: compileCredentials(), lifetimes: new Map([[200, 0]]), vary: [] }, [])
 
 /** A response schema, and the shared schemas that it refers to, also through others: as JSON. */
 function schemasOf (response: unknown, server: FastifyRequest['server']): string[] {

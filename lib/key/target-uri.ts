@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import { bounded, canonicalValue, escape, type IsText } from './canonical.js'
+import { bounded, canonicalCredential, canonicalValue, escape, type IsText } from './canonical.js'
+import { credentialHash, holdsCredential, namesCredential } from './credential-like.js'
 
 /*
  * The parts of a key for the target URI of a request (RFC 9110 section 7.1): its path, and its origin.
@@ -19,7 +20,7 @@ export function routePath (pattern: string, isText: IsText): (params: unknown) =
   if (!simple.test(pattern)) {
     return (params) => {
       const named = params as Params
-      const listed = Object.keys(named).sort().map((name) => `${name}=${canonicalValue(named[name], isText(name))}`)
+      const listed = Object.keys(named).sort().map((name) => `${name}=${formOf(name, isText)(named[name])}`)
       return encodeURI(pattern).replaceAll('~', '%7E') + (listed.length > 0 ? ` params:${listed.join('&')}` : '')
     }
   }
@@ -32,9 +33,9 @@ export function routePath (pattern: string, isText: IsText): (params: unknown) =
     if (index % 2 === 0) return staticPart(part)
     if (part === '*') return (params) => wildcard(params['*'], isText('*'))
     const name = part.replace(/^\/?:|\?$/g, '')
-    const isTextParam = isText(name)
+    const form = formOf(name, isText)
     // A missing optional parameter has no slash either; an empty one has.
-    return (params) => params[name] === undefined ? '' : `/${canonicalValue(params[name], isTextParam)}`
+    return (params) => params[name] === undefined ? '' : `/${form(params[name])}`
   })
   return (params) => {
     let path = ''
@@ -43,8 +44,15 @@ export function routePath (pattern: string, isText: IsText): (params: unknown) =
   }
 }
 
+function formOf (name: string, isText: IsText): (value: unknown) => string {
+  if (namesCredential(name)) return canonicalCredential
+  const isTextParam = isText(name)
+  return (value) => canonicalValue(value, isTextParam)
+}
+
 function wildcard (value: unknown, isText: boolean): string {
   if (typeof value !== 'string') return canonicalValue(value, isText)
+  if (holdsCredential(value)) return credentialHash(value)
   return bounded(value, (path) => path.split('/').map((segment) => canonicalValue(segment, isText)).join('/'))
 }
 
@@ -74,5 +82,7 @@ function partOf (protocol: string, host: string): string {
   // What is no valid authority is escaped as a whole.
   const [, name = authority, port = ''] = AUTHORITY.exec(authority) ?? []
   const isDefault = port === '' || port === DEFAULT_PORTS.get(scheme)
-  return ` ${escape(scheme)}://${escape(name)}${isDefault ? '' : `:${port}`}`
+  // Nobody asks with a name and a password in front of the host (RFC 9110 section 4.2.4), but anybody can.
+  const shown = name.includes('@') ? credentialHash(name) : escape(name)
+  return ` ${escape(scheme)}://${shown}${isDefault ? '' : `:${port}`}`
 }

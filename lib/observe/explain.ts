@@ -3,6 +3,7 @@ import type { FastifyRequest, RouteHandlerMethod } from 'fastify'
 import { wrapPreSerialization, type PreSerializationHook } from '../fastify/private-state.js'
 import type { CacheStatus } from '../http/cache-status.js'
 import type { CacheKey, KeyOf } from '../key/cache-key.js'
+import { cookieTest } from '../key/credentials.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import type { Log } from './log.js'
 import { watchedRequest } from './watched-request.js'
@@ -19,8 +20,6 @@ declare module 'fastify' {
 /** Most different reads that are reported per route: a handler may read headers whose names come from a request. */
 const MAX_REPORTED = 100
 const MAX_SHOWN = 512
-/** Headers and parameters whose values are not logged. */
-const SECRET = /auth|cookie|token|key|secret|session/i
 /** A read of one header, cookie or parameter, as `watchedRequest` names it. */
 const PART_READ = /^(header|cookie|parameter|path parameter) (.*)$/s
 
@@ -135,7 +134,7 @@ export class Explanation {
     const { key, keepsParameter } = this.#explainer.policy
     switch (part) {
       case 'header': return this.#vary!.includes(name!) || this.#isHost(name!, value)
-      case 'cookie': return covered.has('header cookie')
+      case 'cookie': return covered.has('header cookie') || (value === undefined && this.#isCredential(name!))
       case 'path parameter': return key === undefined
       default: return key === undefined && keepsParameter?.(name!) !== false
     }
@@ -152,7 +151,14 @@ export class Explanation {
     }
     // A property such as request.user is empty for all requests without credentials.
     const isEmpty = value === undefined || value === null
-    return isEmpty && covered.has('header cookie') && covered.has('header authorization')
+    const isWithoutCookies = covered.has('header cookie') || this.#explainer.policy.scope === 'anonymous'
+    return isEmpty && isWithoutCookies && covered.has('header authorization')
+  }
+
+  /** Whether a request with this cookie would not have been stored. */
+  #isCredential (cookie: string): boolean {
+    const { scope, credentials: { cookies } } = this.#explainer.policy
+    return scope === 'anonymous' && cookieTest(cookies)(cookie)
   }
 
   /** Whether a header is only another way to read the host that the key holds. */
@@ -175,24 +181,19 @@ interface ShownKey {
   scope: string | undefined
 }
 
-const NAMED_PART = /([ ?&])([^ ?&:=]+):?=([^ &]*)/g
+const SCOPE = / scope=([^ ]*)/
 
-/** A key and its parts for the log, with a hash instead of credentials and the scope. */
+/** A key and its parts for the log, with a hash instead of the scope. Credentials are hashed in the key itself. */
 function shownKey ({ key, text }: CacheKey): ShownKey {
   const namespaceAt = key.indexOf('|') + 1
   const identityAt = key.indexOf(':', namespaceAt) + 1
   let scope: string | undefined
-  let hides = false
-  const shown = text.replace(NAMED_PART, (part: string, before: string, name: string, value: string) => {
-    const isScope = before === ' ' && name === 'scope'
-    if (!isScope && !SECRET.test(name)) return part
-    hides = true
-    const hash = `~${createHash('sha256').update(value).digest('base64url').slice(0, 8)}`
-    if (isScope) scope = hash
-    return `${before}${name}=${hash}`
+  const shown = text.replace(SCOPE, (_part, value: string) => {
+    scope = `~${createHash('sha256').update(value).digest('base64url').slice(0, 8)}`
+    return ` scope=${scope}`
   })
   return {
-    key: hides ? (key.slice(0, identityAt) + shown).slice(0, MAX_SHOWN) : key,
+    key: scope === undefined ? key : (key.slice(0, identityAt) + shown).slice(0, MAX_SHOWN),
     namespace: key.slice(namespaceAt, identityAt - 1),
     // Only the path begins with a slash after a space.
     parts: shown.split(/ (?!\/)/).map((part) => part.slice(0, MAX_SHOWN)),

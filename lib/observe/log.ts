@@ -135,6 +135,14 @@ export class Log implements Listener {
       'cookies; name those in ignoreSetCookie that hooks set for each caller and that do not make a response private')
   }
 
+  /** Once per route. The names of the credentials, not their values. */
+  onlyCredentials (log: Logger, route: string, credentials: readonly string[]): void {
+    if (!this.#isDue(`credentials ${route}`, Infinity)) return
+    log.info({ route, credentials }, 'api cache: nothing of this route is cached, as all requests so far have ' +
+      'credentials; name the cookies that tell who asks in credentials.cookies if others do not, or say in scope ' +
+      'who shares a response')
+  }
+
   /** Once per route: such values are made again for each request. */
   notPlain (log: Logger, route: string): void {
     if (!this.#isDue(`not plain ${route}`, Infinity)) return

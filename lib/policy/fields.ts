@@ -67,6 +67,13 @@ export const isObject = (value: unknown): value is object =>
 export const isTextList = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText)
 export const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) > 0
 
+export const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
+
+export const headerNames: Field = {
+  accepts: (value) => isTextList(value) && value.every((name) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== '*'),
+  expects: 'a list of header names'
+}
+
 /** How long after a write its database replicas may lag. */
 export const settleField: Field = {
   accepts: (value) => toSettle(value) !== undefined,

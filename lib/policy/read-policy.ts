@@ -1,12 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
+import {
+  checkCredentials, compileCredentials, type CompiledCredentials, type Credentials
+} from './credentials-policy.js'
 import { compileStale, staleFields, type CompiledStalePolicy, type StaleDefaults } from './stale-policy.js'
 import { toSeconds, type Duration } from './duration.js'
 import { checkStatuses, compileExpire, expireFields, type CompiledExpire, type ExpireDefaults } from './expire.js'
 import { matcher } from '../key/pattern.js'
 import {
-  checkFields, durationOrNone, isBoolean, isCount, isFunction,
-  isText, isTextList, oneOf, type Field, type Fields
+  checkFields, durationOrNone, headerNames, isBoolean, isCount, isFunction, isObject, isText, isTextList,
+  oneOf, textList, type Fields
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
@@ -19,6 +22,11 @@ export interface ReadDefaults extends ExpireDefaults, StaleDefaults {
    * without a user, or throws, the request bypasses the cache.
    */
   scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string | number | null | undefined)
+  /**
+   * What makes a request somebody's under `scope: 'anonymous'`; default: Authorization, and all cookies. A
+   * route's `headers` and `cookies` each replace those of the plugin.
+   */
+  credentials?: Credentials
   /** The query parameters that are part of the key; default: all. */
   query?: readonly string[]
   /** Names, or patterns such as `utm_*`, of query parameters that are not part of the key; default: none. */
@@ -92,18 +100,14 @@ export type CompiledReadPolicy =
     /** The request headers that tell callers apart, for Vary. */
     readonly callersVary: readonly string[]
     readonly vary: readonly string[]
+    readonly credentials: CompiledCredentials
     /** Whether a cookie that a response sets does not make it private. */
     readonly ignoresCookie: (name: string) => boolean
     readonly keepsParameter: ((name: string) => boolean) | undefined
     readonly obeysRequest: boolean
   }
 
-/** The request headers by which Fastify applications usually know their callers. */
-const CREDENTIALS = ['authorization', 'cookie']
-
 const DEFAULT_MAX_BYTES = 1024 * 1024
-
-const textList: Field = { accepts: isTextList, expects: 'a list of non-empty strings' }
 
 export const defaultsFields: Fields<ReadDefaults> = {
   ...expireFields,
@@ -113,10 +117,8 @@ export const defaultsFields: Fields<ReadDefaults> = {
   },
   query: textList,
   ignoreQuery: textList,
-  vary: {
-    accepts: (value) => isTextList(value) && value.every((name) => /^[\w!#$%&'*+.^`|~-]+$/.test(name) && name !== '*'),
-    expects: 'a list of header names'
-  },
+  credentials: { accepts: isObject, expects: "an object such as { headers: ['x-api-key'], cookies: ['session'] }" },
+  vary: headerNames,
   revision: { accepts: isText, expects: 'a non-empty string such as a commit' },
   host: { accepts: isBoolean, expects: 'true, or false for one answer for all hosts' },
   maxBytes: { accepts: isCount, expects: 'a number of bytes above 0' },
@@ -151,6 +153,7 @@ export const isReadField = (name: string): boolean => Object.hasOwn(policyFields
  */
 export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: ReadDefaults): CompiledReadPolicy {
   checkFields(what, policy, policyFields as Fields<ReadPolicy>)
+  checkCredentials(what, policy.credentials)
   if (policy.namespace === undefined) {
     throw new MissingFieldError(what, "a caching policy needs a namespace, such as { namespace: 'user-cache' }")
   }
@@ -167,11 +170,13 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     serveFrom = 'handler', coalesce = 'process', tags = [], ignoreSetCookie
   } = merged
   const varyNames = [...new Set(vary.map((name) => name.toLowerCase()))].sort()
+  const credentials = compileCredentials(policy.credentials, defaults.credentials)
   return {
     namespace,
     scope,
+    credentials,
     ...compileExpire({ ...merged, expire }),
-    ...forClients(scope, clientExpire, varyNames),
+    ...forClients(scope, clientExpire, varyNames, credentials.headers),
     vary: varyNames,
     host,
     revision,
@@ -198,7 +203,7 @@ function compileTags (tags: NonNullable<ReadPolicy['tags']>): Pick<CompiledReadP
 
 /** What clients are told. An entry for one user must not be shared by the caches between us and the client either. */
 function forClients (
-  scope: ReadPolicy['scope'], clientExpire: Duration, vary: readonly string[]
+  scope: ReadPolicy['scope'], clientExpire: Duration, vary: readonly string[], credentials: readonly string[]
 ): Pick<CompiledReadPolicy, 'clientCacheControl' | 'settlingCacheControl' | 'clientMayReuse' | 'callersVary'> {
   const freshness = clientExpire === 0 ? 'no-cache' : `max-age=${toSeconds(clientExpire)!}`
   const own = typeof scope === 'function' ? 'private, ' : ''
@@ -206,7 +211,7 @@ function forClients (
     clientCacheControl: own + freshness,
     settlingCacheControl: `${own}no-cache`,
     clientMayReuse: clientExpire !== 0,
-    callersVary: scope === 'shared' ? vary : [...new Set([...vary, ...CREDENTIALS])]
+    callersVary: scope === 'shared' ? vary : [...new Set([...vary, ...credentials, 'cookie'])]
   }
 }
 

@@ -25,6 +25,7 @@ export function lookup (exchange: Exchange, directives: CacheControl | undefined
   const key = keyOf(request)
   if ('bypass' in key) {
     if ('fault' in key) runtime.log.policyFault(request.log, name, key.fault)
+    if (key.only !== undefined) runtime.log.onlyCredentials(request.log, name, key.only)
     return bypassFor(key.bypass)
   }
   // A serializer that a hook chose makes the bytes. Only the policy can say what it was chosen by.

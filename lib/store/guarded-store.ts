@@ -3,6 +3,7 @@ import type { StoreEvent } from '../observe/events.js'
 import { Breaker } from './breaker.js'
 import { isPromise, type CacheStore, type Lookup, type MaybePromise } from './contract.js'
 import { Deadlines } from './deadlines.js'
+import { withoutArguments } from './without-arguments.js'
 
 /** Returned instead of a result that the store did not give in time. */
 export const UNAVAILABLE = Symbol('unavailable')
@@ -205,7 +206,7 @@ export class GuardedStore {
   }
 
   #failed (operation: Operation, error: unknown, milliseconds: number): Unavailable {
-    this.#publish({ state: 'failed', operation, error })
+    this.#publish({ state: 'failed', operation, error: withoutArguments(error) })
     if (milliseconds > QUICK_FAILURE) this.#breaker.open(`${operation} failed after ${Math.round(milliseconds)} ms`)
     return UNAVAILABLE
   }

@@ -12,6 +12,7 @@ import { MemoryStore } from './memory-store.js'
 import { connectedStore, type GivenRedis } from './redis/connect.js'
 import { RedisStore } from './redis/redis-store.js'
 import { TrackedVersions } from './redis/tracked-versions.js'
+import { withoutArguments } from './without-arguments.js'
 
 /**
  * Opens the store that the options name; by default `fastify.redis`, else memory.
@@ -66,7 +67,7 @@ async function open (store: RedisStore, timeout: number, log: Log): Promise<Redi
   try {
     await store.opened(timeout)
   } catch (err) {
-    log.redisIsSilent(err)
+    log.redisIsSilent(withoutArguments(err))
   }
   return store
 }

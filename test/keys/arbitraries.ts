@@ -4,7 +4,8 @@ import fc from 'fast-check'
 const HOSTILE = [
   '|', ':', '*', '?', '[', ']', '\\', '%', '/', '\n', '\r', '\0', '\ud800', '\udfff', '😀', 'é', '~', '!', '=', '&', ' ', '"', "'", ',', ';', '#', '+',
   '{', '}', '(', ')', '$', '^', '.', '-', '_', 'a', 'b', 'A', '0', '1', '%25', '%2A', '%uD800', ':=', ' scope=', '__proto__', 'constructor',
-  'true', 'null', 'undefined', '-0', '1e21', '1e+21', 'NaN', ' vary:', 'params:', '{}', '[]', '0n', 'Set[]', 'Date(0)'
+  'true', 'null', 'undefined', '-0', '1e21', '1e+21', 'NaN', ' vary:', 'params:', '{}', '[]', '0n', 'Set[]', 'Date(0)',
+  'token', 'key', 'token=', 'Bearer ', 'eyJhbGciOiJIUzI1NiJ9.e', '"token":', 'https://a:b@c'
 ]
 
 const LONG = 'x'.repeat(100_000)
@@ -30,7 +31,7 @@ export const value: fc.Arbitrary<unknown> = fc.oneof(
       tree: fc.oneof(
         { maxDepth: 2 },
         text,
-        fc.constantFrom<unknown>(0, 1, true, null, 1n, new Date(0), new Date(1), new Set([1]), new Map([['a', 1]])),
+        fc.constantFrom<unknown>(0, 1, true, null, 1n, new Date(0), new Date(1), new Set([1]), new Map([['a', 1]]), new Map([['token', 'a']])),
         fc.array(tie('tree'), { maxLength: 2 }),
         fc.dictionary(text, tie('tree'), { maxKeys: 2, noNullPrototype: true })
       )

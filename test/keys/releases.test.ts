@@ -95,6 +95,7 @@ const CHANGED: Record<string, [Release, Release]> = {
   ],
   'the statuses that may be stored': [{ policy: { statuses: [200, 404] } }, {}],
   'the request headers of vary': [{ policy: { vary: ['x-lang'] } }, {}],
+  "what makes a request somebody's": [{ policy: { credentials: { cookies: ['session'] } } }, {}],
   'the scope, from everyone to anonymous callers': [{ policy: { scope: 'shared' } }, {}],
   'the scope, from anonymous callers to everyone': [{}, { policy: { scope: 'shared' } }],
   'the scope, to a function': [{ policy: { scope: 'shared' } }, { policy: { scope: () => 'shared' } }],
@@ -124,6 +125,7 @@ const referring = { 200: { $ref: 'user#' } }
 // What two releases may differ in and still share their entries.
 const KEPT: Record<string, [Release, Release]> = {
   nothing: [{ response: { 200: user('name') } }, { response: { 200: user('name') } }],
+  'how the default credentials are written': [{}, { policy: { credentials: { headers: ['Authorization', 'cookie'] } } }],
   'how the default statuses are written': [{}, { policy: { statuses: [200] } }],
   'the order of statuses': [{ policy: { statuses: [200, 404] } }, { policy: { statuses: [404, 200] } }],
   'how large and how old an entry may get': [{}, { policy: { maxBytes: 1_000, expire: '1 day' } }],

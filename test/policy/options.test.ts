@@ -30,6 +30,24 @@ t.test('an unknown bound of the memory store is an error that names the nearest'
   })
 })
 
+t.test('an unknown or invalid field of credentials is an error, on the plugin and on a route', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(apiCache, { store: 'memory' })
+  const wrong: Array<[credentials: object, code: string, message: RegExp]> = [
+    [{ cookie: ['a'] }, 'FST_API_CACHE_UNKNOWN_FIELD', /: credentials has no field 'cookie'; did you mean 'cookies'\?$/],
+    [{ cookies: 'a' }, 'FST_API_CACHE_INVALID_FIELD', /: credentials: 'cookies' must be a list of non-empty strings, got 'a'$/],
+    [{ cookies: [''] }, 'FST_API_CACHE_INVALID_FIELD', /'cookies' must be/],
+    [{ headers: ['*'] }, 'FST_API_CACHE_INVALID_FIELD', /: credentials: 'headers' must be a list of header names, got a list of 1$/],
+    [{ headers: ['a b'] }, 'FST_API_CACHE_INVALID_FIELD', /'headers' must be/]
+  ]
+  for (const [credentials, code, message] of wrong) {
+    await t.rejects(registering({ store: 'memory', credentials }), { code, message })
+    const cache = { namespace: 'a', expire: 60, credentials }
+    t.throws(() => { app.get('/', { config: { cache } }, async () => 'answer') }, { code, message })
+  }
+})
+
 const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['store', /must be 'redis', 'memory' or an object with the methods of a store/, 'disk', '', {}, true, null, () => {}],
   ['redis', /must be an ioredis client or Cluster, a URL or ioredis options/, '', 6379, true, null, []],
@@ -44,6 +62,7 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['memory', /must be an object with maxBytes and maxEntries/, 1024, '1 MB', null, []],
   ['expire', /must be whole seconds from 1 to 31536000 or a duration such as '15m' or '1 day'/, 0, -1, 1.5, 31_536_001, '0s', 'soon', null, true],
   ['scope', /must be 'anonymous', 'shared' or a function of the request/, 'private', '', true, null],
+  ['credentials', /must be an object such as \{ headers: \['x-api-key'\], cookies: \['session'\] \}/, 'session', ['session'], true, null],
   ['query', /must be a list of non-empty strings/, 'skip', [''], [1], null],
   ['ignoreQuery', /must be a list of non-empty strings/, 'utm_*', [''], null],
   ['vary', /must be a list of header names/, 'accept', ['*'], ['a b'], [''], null],

@@ -1,6 +1,7 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import type { Log } from '../../observe/log.js'
 import { isIoredis, isNodeRedis, isNodeRedisCluster } from '../given-redis.js'
+import { withoutArguments } from '../without-arguments.js'
 import type { ClusterClient, RedisClient, ServerClient } from './client.js'
 import { NodeRedisClient, type NodeRedis } from './node-redis.js'
 import { NodeRedisClusterClient, type NodeRedisCluster } from './node-redis-cluster.js'
@@ -61,7 +62,7 @@ function logFirstError (client: RedisClient, log: Log): void {
   client.on('error', (err: Error) => {
     if (reported) return
     reported = true
-    log.connectionFailed(err)
+    log.connectionFailed(withoutArguments(err))
   })
   client.on('ready', () => { reported = false })
 }
