@@ -1,5 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
+import {
+  compileCompress, compressFields, type CompiledCompressPolicy, type CompressDefaults
+} from './compress-policy.js'
 import { compileStale, staleFields, type CompiledStalePolicy, type StaleDefaults } from './stale-policy.js'
 import { toSeconds, type Duration } from './duration.js'
 import { matcher } from '../key/pattern.js'
@@ -9,7 +12,7 @@ import {
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
-export interface ReadDefaults extends StaleDefaults {
+export interface ReadDefaults extends StaleDefaults, CompressDefaults {
   /**
    * How long an entry is fresh if the handler sets neither Cache-Control nor Expires. Required on
    * the plugin or on the route.
@@ -85,7 +88,7 @@ export interface ReadPolicy extends ReadDefaults {
 /** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'host' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
-  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & CompiledStalePolicy & {
+  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & CompiledStalePolicy & CompiledCompressPolicy & {
     /** The tags that are known from the request. */
     readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
     /** The tags that are known from the payload only. */
@@ -139,6 +142,7 @@ export const defaultsFields: Fields<ReadDefaults> = {
   requestDirectives: oneOf('obey', 'ignore'),
   clientExpire: durationOrNone,
   ...staleFields,
+  ...compressFields,
   coalesce: oneOf('process', 'fleet')
 }
 
@@ -196,6 +200,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     serveFrom,
     coalesce,
     ...compileStale(merged),
+    ...compileCompress(merged, policy),
     key,
     ...compileTags(tags),
     when

@@ -91,7 +91,9 @@ function evaluate (
 }
 
 /** Whether an entry was filled under the current versions. */
-function isFilledUnder (entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>): boolean {
+export function isFilledUnder (
+  entry: Entry, asked: readonly string[], current: ReadonlyArray<string | undefined>
+): boolean {
   for (let index = 0; index < asked.length; index++) {
     const version = entry.versions[asked[index]!]
     // The entry lacks the version if its route did not declare the tag yet.
