@@ -1,6 +1,8 @@
+import { pipeline, Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { codecOf, type Coding } from '../../encoding/codings.js'
 import { isCompressible, MIN_BYTES } from '../../encoding/compressible.js'
+import { isWebStream } from '../../fastify/payload.js'
 import { headerOn, setHeaderOn } from '../../fastify/private-state.js'
 import { textOf, type HeaderValue } from '../../http/headers.js'
 import { weakened } from '../../http/validators.js'
@@ -73,13 +75,25 @@ function encoded (
 
 /** The body without a coding of the handler's that the client cannot read; as it is, if that is not possible. */
 function decoded ({ route, reply }: Exchange, coding: Coding, payload: unknown): MaybePromise<unknown> {
-  if (reply.statusCode === 304) weakenEtag(reply)
-  if (reply.statusCode === 206 || !isWhole(payload)) return payload
-  return codecOf(coding)!.decode(bytesOf(payload), route.policy.maxBytes).then((plain) => {
-    reply.removeHeader('content-encoding').removeHeader('content-length')
-    weakenEtag(reply)
-    return plain
-  }, () => payload)
+  const codec = codecOf(coding)!
+  if (reply.statusCode === 206) return payload
+  if (isWhole(payload)) {
+    return codec.decode(bytesOf(payload), route.policy.maxBytes).then((plain) => {
+      undescribe(reply)
+      return plain
+    }, () => payload)
+  }
+  undescribe(reply)
+  if (payload === null || payload === undefined) return payload
+  const decoder = codec.decoder()
+  // The reader gets errors from the decoder.
+  pipeline(isWebStream(payload) ? Readable.fromWeb(payload) : payload as Readable, decoder, () => {})
+  return decoder
+}
+
+function undescribe (reply: FastifyReply): void {
+  reply.removeHeader('content-encoding').removeHeader('content-length')
+  weakenEtag(reply)
 }
 
 function replaced (reply: FastifyReply, coding: Coding, bytes: Buffer): Buffer {

@@ -11,7 +11,7 @@ import { forbidsTransform } from './choose.js'
 /** The coding in which an entry is to be kept only, if it is not yet. */
 export function storedCodingOf ({ policy: { encoding } }: CachedRoute, entry: Entry): Coding | undefined {
   const coding = encoding?.stored
-  if (coding === undefined || entry.plainLength !== undefined || entry.body.length < MIN_BYTES) return undefined
+  if (coding === undefined || entry.encoded?.[coding] !== undefined || entry.body.length < MIN_BYTES) return undefined
   const { headers, defaultHeaders } = entry
   if (headers['content-encoding'] !== undefined || forbidsTransform(headers['cache-control'])) return undefined
   const type = headers['content-type'] ?? defaultHeaders?.['content-type']
