@@ -1,12 +1,12 @@
+import type { Ask } from './ask.js'
 import { itemText } from './payload.js'
 
-/** Asks for some ids by a client other than the load's, and compares each answer byte by byte. */
-export async function checkAnswers (origin: string, ids: number[], bodyBytes: number, header?: string): Promise<void> {
+/** Asks for some ids, and compares each answer byte by byte. */
+export async function checkAnswers (ask: Ask, origin: string, ids: number[], bodyBytes: number, header?: string): Promise<void> {
   for (const id of ids) {
-    const response = await fetch(`${origin}/items/${id}`)
-    const body = Buffer.from(await response.arrayBuffer())
-    const said = response.headers.get('x-api-cache') ?? undefined
-    if (response.status !== 200) throw new Error(`/items/${id} was answered with ${response.status}`)
+    const { status, header: headerOf, body } = await ask(origin, `/items/${id}`)
+    const said = headerOf('x-api-cache')
+    if (status !== 200) throw new Error(`/items/${id} was answered with ${status}`)
     if (header !== undefined && said !== header) throw new Error(`/items/${id} was a ${said ?? 'nameless'} answer where a ${header} was due`)
     if (!body.equals(Buffer.from(itemText(id, bodyBytes)))) throw new Error(`/items/${id} had other bytes`)
   }
@@ -15,13 +15,12 @@ export async function checkAnswers (origin: string, ids: number[], bodyBytes: nu
 const concurrency = 32
 
 /** Asks once for each id. */
-export async function askForAll (origin: string, from: number, to: number): Promise<void> {
+export async function askForAll (ask: Ask, origin: string, from: number, to: number): Promise<void> {
   let next = from
   await Promise.all(Array.from({ length: concurrency }, async () => {
     while (next < to) {
-      const response = await fetch(`${origin}/items/${next++}`)
-      await response.arrayBuffer()
-      if (response.status !== 200) throw new Error(`a request was answered with ${response.status}`)
+      const { status } = await ask(origin, `/items/${next++}`)
+      if (status !== 200) throw new Error(`a request was answered with ${status}`)
     }
   }))
 }

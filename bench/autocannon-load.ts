@@ -3,7 +3,7 @@ import type { LoadOptions, LoadResult } from './load.js'
 import { idLength, idOffset, itemText } from './payload.js'
 
 /** The load where there is no wrk: a program of its own, told in one argument what to do. */
-async function main ({ origin, seconds, connections, keys, first = 0, bodyBytes, header, pause = 0 }: LoadOptions): Promise<void> {
+async function main ({ origin, seconds, connections, keys, first = 0, bodyBytes, header, pause = 0, etag }: LoadOptions): Promise<void> {
   const wrong = { status: 0, header: 0, bytes: 0, socket: 0 }
   let position = first
   const head = itemText(0, bodyBytes).slice(0, idOffset)
@@ -14,6 +14,7 @@ async function main ({ origin, seconds, connections, keys, first = 0, bodyBytes,
   }
 
   function right (body: string): boolean {
+    if (etag !== undefined) return body === ''
     const id = Number(body.slice(idOffset, idOffset + idLength))
     return body.length === bodyBytes && body.startsWith(head) && id < (keys > 0 ? keys : position) && body.endsWith(tail)
   }
@@ -26,9 +27,10 @@ async function main ({ origin, seconds, connections, keys, first = 0, bodyBytes,
     ...(pause > 0 && { overallRate: Math.round(connections * 1000 / pause), ignoreCoordinatedOmission: true }),
     requests: [{
       method: 'GET',
+      ...(etag !== undefined && { headers: { 'if-none-match': etag } }),
       setupRequest: (request) => ({ ...request, path: `/items/${nextId()}` }),
       onResponse: (status, body, _context, headers) => {
-        if (status !== 200) wrong.status++
+        if (status !== (etag === undefined ? 200 : 304)) wrong.status++
         else if (header !== undefined && (headers['x-api-cache'] ?? headers['X-API-Cache']) !== header) wrong.header++
         else if (!right(body)) wrong.bytes++
       }

@@ -1,12 +1,11 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadCore, moveToCore } from './cores.js'
 import { casesAt, dimensions, type Dimension } from './dimensions.js'
 import { measureInterleaved, type Outcome } from './measure.js'
 import { memorySizes, processMemory, redisMemory, type EntryMemory } from './memory.js'
-import { project } from './paths.js'
 import { lastingLine, progress } from './progress.js'
+import { publish, published } from './publish.js'
+import { Quiet } from './quiet.js'
 import { startBenchRedis, type BenchRedis } from './redis.js'
 import { environment, figures, table } from './report.js'
 import { range } from './statistics.js'
@@ -18,12 +17,13 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     rounds: { type: 'string', default: '3' },
-    out: { type: 'string', default: join(project, 'docs', 'bench') }
+    out: { type: 'string', default: published }
   }
 })
 const only = values.only?.split(',')
 const timing = { processes: 1, rounds: Number(values.rounds), seconds: 1, warmup: 2 }
-const out = resolve(values.out)
+/** What the run writes, by name of the file. */
+const files: Record<string, string> = {}
 const shortNames: Record<string, string> = { 'redis-get': 'plain getBuffer', 'fastify-static': 'ready Buffer', redis: 'Redis', strict: 'local, strict', tracked: 'local, tracked', memory: 'memory store' }
 
 /** The first and the last value show whether anything grows. */
@@ -43,12 +43,12 @@ async function grow (dimension: Dimension, redis: BenchRedis): Promise<string> {
   const measured = dimension.subjects.filter((name) => costs(name).some((cost) => cost !== undefined))
   const series = measured.map((name) => ({ name: shortNames[name] ?? name, values: costs(name) }))
   const title = `CPU per HIT by ${dimension.title}`
-  writeFileSync(join(out, `growth-${dimension.name}.svg`), curves(
+  files[`growth-${dimension.name}.svg`] = curves(
     title,
     { x: dimension.axis, y: 'µs per request', logarithmic: { x: dimension.logarithmic, y: dimension.name === 'body' } },
     [...outcomes.keys()],
     series
-  ))
+  )
   const rows = measured.map((name) => [subjectNamed(name).title, ...costs(name).map((cost) => cost?.toFixed(1) ?? '')])
   return [`## ${title}`, '', `![${title}](growth-${dimension.name}.svg)`, '', table([dimension.axis, ...[...outcomes.keys()].map(String)], rows), ''].join('\n')
 }
@@ -69,12 +69,12 @@ async function memory (redis: BenchRedis): Promise<string> {
   }
   const sizes = measured.map(({ bodyBytes }) => bodyBytes)
   const title = 'Memory per entry'
-  writeFileSync(join(out, 'growth-memory.svg'), curves(title, { x: 'body in bytes', y: 'bytes per entry', logarithmic: { x: true, y: true } }, sizes, [
+  files['growth-memory.svg'] = curves(title, { x: 'body in bytes', y: 'bytes per entry', logarithmic: { x: true, y: true } }, sizes, [
     { name: 'in Redis, all told', values: measured.map(({ redisShare }) => redisShare) },
     { name: 'in the local tier', values: measured.map(({ tracked }) => tracked) },
     { name: 'in the memory store', values: measured.map(({ memory }) => memory) },
     { name: 'the body alone', values: sizes }
-  ]))
+  ])
   const row = (name: string, read: (entry: EntryMemory) => number | undefined): string[] =>
     [name, ...measured.map((entry) => read(entry)?.toFixed(0) ?? '')]
   return [`## ${title}`, '', `![${title}](growth-memory.svg)`, '', table(['body in bytes', ...sizes.map(String)], [
@@ -87,15 +87,19 @@ async function memory (redis: BenchRedis): Promise<string> {
 
 async function main (): Promise<void> {
   moveToCore(loadCore, process.pid)
-  mkdirSync(out, { recursive: true })
   const redis = await startBenchRedis()
-  const facts = environment(redis.version)
+  const quiet = new Quiet()
+  await quiet.sample()
   const sections: string[] = []
   for (const dimension of dimensions) {
-    if (only === undefined || only.includes(dimension.name)) sections.push(await grow(dimension, redis))
+    if (only !== undefined && !only.includes(dimension.name)) continue
+    sections.push(await grow(dimension, redis))
+    await quiet.sample()
   }
   if (only === undefined || only.includes('memory')) sections.push(await memory(redis))
   await redis.stop()
+  await quiet.sample()
+  const facts = { ...environment(redis.version), ...quiet.facts }
   const text = [
     '# What grows with what',
     '',
@@ -105,7 +109,7 @@ async function main (): Promise<void> {
     '',
     ...sections
   ].join('\n')
-  writeFileSync(join(out, 'growth.md'), text)
+  publish({ ...files, 'growth.md': text }, values.out, quiet)
   lastingLine('')
   console.log(text)
   process.exit(0)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ended, killOnExit } from './children.js'
 import { loadCore, onCore } from './cores.js'
+import { h2load } from './h2load.js'
 import { sources } from './paths.js'
 import { idLength, idOffset, itemText } from './payload.js'
 
@@ -19,6 +20,10 @@ export interface LoadOptions {
   first?: number
   /** What X-API-Cache must say. */
   header?: 'HIT' | 'MISS'
+  /** Asks whether this is still valid: every answer must be 304. */
+  etag?: string
+  /** Over HTTP/2, without TLS; needs h2load. */
+  http2?: true
   /** How long a connection rests between its requests, on average, in milliseconds. */
   pause?: number
 }
@@ -50,17 +55,18 @@ function tailFile (bodyBytes: number): string {
 }
 
 function commandFor (options: LoadOptions): [string, string[]] {
-  const { origin, seconds, connections, keys, first = 0, bodyBytes, header = 'none', pause = 0 } = options
+  const { origin, seconds, connections, keys, first = 0, bodyBytes, header = 'none', pause = 0, etag = 'none' } = options
   if (loadGenerator === 'autocannon') {
     return [process.execPath, [join(__dirname, 'autocannon-load.js'), JSON.stringify(options)]]
   }
   return ['wrk', [
     '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', join(sources, 'wrk.lua'), origin,
-    '--', String(keys), String(first), tailFile(bodyBytes), header, String(pause)
+    '--', String(keys), String(first), tailFile(bodyBytes), header, String(pause), etag
   ]]
 }
 
 export async function load (options: LoadOptions): Promise<LoadResult> {
+  if (options.http2 === true) return await h2load(options, join(folder, 'h2load'))
   const [command, args] = onCore(loadCore, ...commandFor(options))
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const { pid } = child

@@ -1,13 +1,13 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadCore, moveToCore, pinning } from './cores.js'
+import { h2loadFound } from './h2load.js'
 import { loadGenerator } from './load.js'
 import { fullMatrix, quickMatrix, targets, type Setting } from './matrix.js'
 import { measureInterleaved, type Outcome } from './measure.js'
-import { project } from './paths.js'
 import { installPeers } from './peers.js'
 import { lastingLine } from './progress.js'
+import { publish, published } from './publish.js'
+import { Quiet } from './quiet.js'
 import { startBenchRedis } from './redis.js'
 import { environment, markdown, plot, verdicts, type Measured } from './report.js'
 import { subjectNamed } from './subjects/index.js'
@@ -17,11 +17,12 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     rounds: { type: 'string' },
-    out: { type: 'string', default: join(project, 'docs', 'bench') }
+    out: { type: 'string', default: published }
   }
 })
 
 function chosen (): Setting[] {
+  if (!h2loadFound) lastingLine('without h2load there are no figures for HTTP/2')
   const only = values.only?.split(',')
   only?.forEach(subjectNamed)
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
@@ -34,45 +35,47 @@ function chosen (): Setting[] {
         .filter((group) => group.length > 0),
       timing: rounds === undefined ? setting.timing : { ...setting.timing, rounds }
     }))
-    .filter(({ groups }) => groups.length > 0)
+    .filter(({ groups, http2 }) => groups.length > 0 && (http2 !== true || h2loadFound))
 }
 
 async function main (): Promise<void> {
   const settings = chosen()
-  const out = resolve(values.out)
   if (settings.some(({ groups }) => groups.flat().some((name) => subjectNamed(name).group === 'peer'))) installPeers()
   lastingLine(`${pinning}; load by ${loadGenerator}`)
   moveToCore(loadCore, process.pid)
   const redis = await startBenchRedis()
+  const quiet = new Quiet()
+  await quiet.sample()
   const measured: Measured[] = []
   for (const setting of settings) {
-    const { title, bodyBytes, keys, connections, timing } = setting
+    const { title, bodyBytes, keys, connections, revalidates, http2, timing } = setting
     const outcomes: Outcome[] = []
     for (const group of setting.groups) {
-      const cases = group.map((name) => ({ subject: subjectNamed(name), scenario: { bodyBytes }, keys, connections }))
+      const cases = group.map((name) => ({ subject: subjectNamed(name), scenario: { bodyBytes, ...(http2 && { http2 }) }, keys, connections, ...(revalidates && { revalidates }) }))
       outcomes.push(await measureInterleaved(title, cases, redis, timing))
+      await quiet.sample()
     }
     measured.push({ setting, outcomes })
   }
   await redis.stop()
 
-  const facts = environment(redis.version)
+  const facts = { ...environment(redis.version), ...quiet.facts }
   const all = verdicts(targets, measured)
   const text = markdown(facts, measured, all)
-  mkdirSync(out, { recursive: true })
-  writeFileSync(join(out, 'results.md'), text)
-  writeFileSync(join(out, 'results.json'), JSON.stringify({
+  const results = {
     environment: facts,
+    quiet: quiet.samples,
     settings: measured.map(({ setting, outcomes }) => ({
       ...setting,
       groups: outcomes.map(({ samples, refused }) => ({ samples: Object.fromEntries(samples), leftOut: Object.fromEntries(refused) }))
     })),
     targets: all
-  }, null, 2) + '\n')
-  for (const one of measured) {
-    const drawing = plot(one)
-    if (drawing !== undefined) writeFileSync(join(out, `hit-${one.setting.name}.svg`), drawing)
   }
+  const plots = measured.flatMap((one) => {
+    const drawing = plot(one)
+    return drawing === undefined ? [] : [[`hit-${one.setting.name}.svg`, drawing]]
+  })
+  publish({ 'results.md': text, 'results.json': JSON.stringify(results, null, 2) + '\n', ...Object.fromEntries(plots) }, values.out, quiet)
   lastingLine('')
   console.log(text)
   process.exit(measured.some(({ outcomes }) => outcomes.some(({ wrong }) => wrong)) ? 1 : 0)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import Redis from 'ioredis'
 import { askForAll, checkAnswers } from './answers.js'
+import { askOverHttp1, askOverHttp2, type Ask } from './ask.js'
 import { load } from './load.js'
 import { lastingLine, progress } from './progress.js'
 import type { BenchRedis } from './redis.js'
@@ -12,6 +13,8 @@ export interface Case {
   scenario: Omit<Scenario, 'redisUrl'>
   keys: number
   connections: number
+  /** Whether the client has the response already, and asks whether it is still valid. */
+  revalidates?: true
 }
 
 export interface Timing {
@@ -57,11 +60,13 @@ class Contender {
   readonly case: Case
   readonly server: ServerProcess
   readonly #redis: Redis
+  readonly #ask: Ask
 
   constructor (what: Case, server: ServerProcess, redis: Redis) {
     this.case = what
     this.server = server
     this.#redis = redis
+    this.#ask = what.scenario.http2 === true ? askOverHttp2 : askOverHttp1
   }
 
   static async start (what: Case, redisUrl: string): Promise<Contender> {
@@ -74,7 +79,7 @@ class Contender {
     if (this.case.subject.answeredBy === 'handler') return
     for (let pass = 0; pass < 5; pass++) {
       const before = await this.server.mark()
-      await askForAll(this.server.origin, 0, this.case.keys)
+      await askForAll(this.#ask, this.server.origin, 0, this.case.keys)
       const after = await this.server.mark()
       if (pass > 0 && after.handlerRuns === before.handlerRuns) return
     }
@@ -82,7 +87,7 @@ class Contender {
   }
 
   async measure (seconds: number): Promise<Sample> {
-    const { subject, scenario, keys, connections } = this.case
+    const { subject, scenario, keys, connections, revalidates } = this.case
     const { bodyBytes } = scenario
     const asksOnce = subject.answeredBy === 'handler'
     if (subject.stores) await this.#redis.flushdb()
@@ -97,7 +102,9 @@ class Contender {
         bodyBytes,
         keys: asksOnce ? 0 : keys,
         first: nextId,
-        ...(subject.header !== undefined && { header: subject.header })
+        ...(subject.header !== undefined && { header: subject.header }),
+        ...(scenario.http2 && { http2: true }),
+        ...(revalidates && { etag: await this.#etag() })
       }),
       sleep(seconds * 500).then(() => this.#check())
     ])
@@ -128,11 +135,18 @@ class Contender {
     this.#redis.disconnect()
   }
 
+  async #etag (): Promise<string> {
+    const { header } = await this.#ask(this.server.origin, '/items/0')
+    const etag = header('etag')
+    if (etag === undefined) throw new Error('it sends no ETag')
+    return etag
+  }
+
   #check (): Promise<void> {
     const { subject, scenario, keys } = this.case
     const ids = Array.from({ length: checksPerWindow }, () =>
       subject.answeredBy === 'handler' ? nextCheck++ : Math.floor(Math.random() * keys))
-    return checkAnswers(this.server.origin, ids, scenario.bodyBytes, subject.header)
+    return checkAnswers(this.#ask, this.server.origin, ids, scenario.bodyBytes, subject.header)
   }
 
   async #stored (answers: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import Redis from 'ioredis'
 import { askForAll } from './answers.js'
+import { askOverHttp1 } from './ask.js'
 import type { BenchRedis } from './redis.js'
 import { ServerProcess } from './server-process.js'
 import { subjectNamed } from './subjects/index.js'
@@ -40,7 +41,7 @@ export async function redisMemory (bodyBytes: number, bench: BenchRedis): Promis
   try {
     const entries = entriesOf(bodyBytes)
     const before = await usedMemory(redis)
-    await askForAll(server.origin, 0, entries)
+    await askForAll(askOverHttp1, server.origin, 0, entries)
     for (let tries = 0; await redis.dbsize() < entries; tries++) {
       if (tries === 100) throw new Error(`${entries} answers left ${await redis.dbsize()} entries in Redis`)
       await sleep(50)
@@ -65,9 +66,9 @@ export async function processMemory (name: 'tracked' | 'memory', bodyBytes: numb
     const entries = entriesOf(bodyBytes)
     // The code that a fill runs is compiled, and its buffers have grown, before the first reading.
     const warm = 2000
-    await askForAll(server.origin, 0, warm)
+    await askForAll(askOverHttp1, server.origin, 0, warm)
     const before = await server.memory()
-    await askForAll(server.origin, warm, warm + entries)
+    await askForAll(askOverHttp1, server.origin, warm, warm + entries)
     const after = await server.memory()
     return (after.bytes - before.bytes) / entries
   } finally {

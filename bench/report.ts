@@ -63,7 +63,7 @@ function rounds ({ groups, timing: { processes, rounds, seconds } }: Setting): s
 
 function settingTable ({ setting, outcomes }: Measured): string {
   const isMeasured = (name: string): boolean => figures(outcomes, name, 'requests').length > 0
-  const bases = ['fastify-static', 'redis-get'].filter(isMeasured)
+  const bases = ['fastify-static', 'fastify-304', 'redis-get'].filter(isMeasured)
   const ratioTo = (base: string, name: string): string => {
     if (base === name) return '1'
     const all = over(outcomes, name, base, 'cpuMicros')
@@ -89,34 +89,38 @@ function settingTable ({ setting, outcomes }: Measured): string {
 export interface Verdict extends Target {
   ratio: Range
   met: boolean
-  /** Of throughput: what Fastify reaches that sends a Buffer it has ready, over the same. */
-  ready?: Range
+  /** Of throughput: the subject over the peer beside it. */
+  overPeer?: Range
 }
 
 export function verdicts (targets: Target[], measured: Measured[]): Verdict[] {
   return targets.flatMap((target) => {
-    const outcomes = measured.find(({ setting }) => setting.name === target.setting)?.outcomes ?? []
+    const { beside } = target
+    const outcomes = (measured.find(({ setting }) => setting.name === target.setting)?.outcomes ?? [])
+      .filter(({ samples }) => beside === undefined || samples.has(beside))
     const all = over(outcomes, target.subject, target.against, target.figure)
     if (all.length === 0) return []
     const ratio = range(all)
     const met = target.sense === 'at most' ? ratio.median <= target.limit : ratio.median >= target.limit
-    const ready = target.figure === 'perSecond' ? over(outcomes, 'fastify-static', target.against, target.figure) : []
-    return [{ ...target, ratio, met, ...(ready.length > 0 && { ready: range(ready) }) }]
+    const overPeer = beside === undefined ? [] : over(outcomes, target.subject, beside, target.figure)
+    return [{ ...target, ratio, met, ...(overPeer.length > 0 && { overPeer: range(overPeer) }) }]
   })
 }
 
 const figureNames: Record<Target['figure'], string> = { cpuMicros: 'CPU', p99: 'p99', perSecond: 'requests/s' }
 
+const besideOf = ({ beside }: Verdict): string => beside === undefined ? '' : `, beside ${subjectNamed(beside).title}`
+
 function verdictTable (all: Verdict[], measured: Measured[]): string {
   const settingTitle = (name: string): string => measured.find(({ setting }) => setting.name === name)?.setting.title ?? name
-  return table(['ratio', 'of', 'setting', 'measured', 'limit', 'met', 'a ready Buffer'], all.map((verdict) => [
-    `${subjectNamed(verdict.subject).title}, over ${subjectNamed(verdict.against).title}`,
+  return table(['ratio', 'of', 'setting', 'measured', 'limit', 'met', 'over the peer'], all.map((verdict) => [
+    `${subjectNamed(verdict.subject).title}, over ${subjectNamed(verdict.against).title}${besideOf(verdict)}`,
     figureNames[verdict.figure],
     settingTitle(verdict.setting),
     withRange(verdict.ratio),
     `${verdict.sense} ${verdict.limit}`,
     verdict.met ? 'yes' : '**no**',
-    verdict.ready === undefined ? '' : withRange(verdict.ready)
+    verdict.overPeer === undefined ? '' : withRange(verdict.overPeer)
   ]))
 }
 
@@ -132,7 +136,7 @@ export function markdown (environment: Record<string, string>, measured: Measure
     table(Object.keys(environment), [Object.values(environment)]),
     '',
     ...measured.map(settingTable),
-    ...(all.length > 0 ? ['## Against the targets', '', 'The last column is what Fastify itself reaches over the same, sending a Buffer that it has ready: a limit above it asks for more than that.', '', verdictTable(all, measured), ''] : [])
+    ...(all.length > 0 ? ['## Against the targets', '', 'Throughput is compared with that of a ready Buffer, in the rounds beside each peer; the last column is the plugin over that peer.', '', verdictTable(all, measured), ''] : [])
   ].join('\n')
 }
 
@@ -141,15 +145,16 @@ export function markdown (environment: Record<string, string>, measured: Measure
  * different minutes is compared by its ratio only.
  */
 export function plot ({ setting, outcomes }: Measured): string | undefined {
+  const ready = setting.revalidates === true ? 'fastify-304' : 'fastify-static'
   const rows = subjects
     .filter(({ header, answeredBy }) => answeredBy === 'cache' || header === undefined)
     .flatMap(({ name, title, group }) => {
-      const all = over(outcomes, name, 'fastify-static', 'cpuMicros')
+      const all = over(outcomes, name, ready, 'cpuMicros')
       if (all.length === 0) return []
       const { median, low, high } = range(all)
       return [{ label: title, group, value: median, low, high }]
     })
     .sort((a, b) => a.value - b.value)
   if (rows.length === 0) return undefined
-  return bars(`A HIT's cost: ${setting.title}`, 'server CPU per request, Fastify with a ready Buffer = 1, less is better', rows)
+  return bars(`A HIT's cost: ${setting.title}`, `server CPU per request, ${subjectNamed(ready).title} = 1, less is better`, rows)
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import Redis from 'ioredis'
 import { askForAll } from './answers.js'
+import { askOverHttp1 } from './ask.js'
 import { loadCore, moveToCore } from './cores.js'
 import { load, type LoadResult } from './load.js'
 import { project } from './paths.js'
@@ -79,13 +80,13 @@ async function main (): Promise<void> {
     return took
   }
 
-  await askForAll(server.origin, 0, firstSwept)
+  await askForAll(askOverHttp1, server.origin, 0, firstSwept)
   await measure(async () => [])
   const idle: Window[] = []
   const sweeping: Window[] = []
   for (let round = 1; round <= rounds; round++) {
     progress(`round ${round} of ${rounds}`)
-    await askForAll(server.origin, firstSwept, firstSwept + swept)
+    await askForAll(askOverHttp1, server.origin, firstSwept, firstSwept + swept)
     // What the fills left to the garbage collector is nothing that the sweep does.
     await measure(async () => [])
     idle.push(await measure(async () => []))

@@ -1,10 +1,9 @@
 import { Agent, request } from 'node:http'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadCore, moveToCore } from './cores.js'
-import { project } from './paths.js'
 import { lastingLine, progress } from './progress.js'
+import { publish, published } from './publish.js'
+import { Quiet } from './quiet.js'
 import { startBenchRedis } from './redis.js'
 import { environment, table } from './report.js'
 import { ServerProcess } from './server-process.js'
@@ -15,7 +14,7 @@ import { truthRedis, truthStrict, truthTracked } from './subjects/truth.js'
 const { values } = parseArgs({
   options: {
     trials: { type: 'string', default: '10000' },
-    out: { type: 'string', default: join(project, 'docs', 'bench') }
+    out: { type: 'string', default: published }
   }
 })
 const trials = Number(values.trials)
@@ -112,10 +111,10 @@ async function run (subject: Subject, redisUrl: string): Promise<Trials> {
 }
 
 async function main (): Promise<void> {
-  const out = resolve(values.out)
   moveToCore(loadCore, process.pid)
   const redis = await startBenchRedis()
-  const facts = environment(redis.version)
+  const quiet = new Quiet()
+  await quiet.sample()
   const measured: Array<{ subject: Subject, result: Trials }> = []
   for (const subject of [truthRedis, truthStrict, truthTracked]) {
     try {
@@ -125,6 +124,8 @@ async function main (): Promise<void> {
     }
   }
   await redis.stop()
+  await quiet.sample()
+  const facts = { ...environment(redis.version), ...quiet.facts }
   const text = [
     '# How long a stale answer lasts',
     '',
@@ -144,12 +145,9 @@ async function main (): Promise<void> {
     ])),
     ''
   ].join('\n')
-  mkdirSync(out, { recursive: true })
-  writeFileSync(join(out, 'tracking.md'), text)
-  writeFileSync(join(out, 'tracking.json'), JSON.stringify({
-    environment: facts,
-    trials: Object.fromEntries(measured.map(({ subject, result }) => [subject.name, result]))
-  }) + '\n')
+  const trialsBySubject = Object.fromEntries(measured.map(({ subject, result }) => [subject.name, result]))
+  const results = { environment: facts, trials: trialsBySubject }
+  publish({ 'tracking.md': text, 'tracking.json': JSON.stringify(results) + '\n' }, values.out, quiet)
   lastingLine('')
   console.log(text)
   process.exit(0)

@@ -1,5 +1,6 @@
--- wrk -s wrk.lua URL -- KEYS FIRST TAIL_FILE HEADER PAUSE
+-- wrk -s wrk.lua URL -- KEYS FIRST TAIL_FILE HEADER PAUSE ETAG
 -- Asks at random for /items/0 … /items/KEYS-1 or, with KEYS 0, for FIRST and the ones after it.
+-- With an ETAG it asks whether that is still valid, and all answers must be 304.
 -- Checks every answer it counts; prints one line of JSON.
 
 local threads = {}
@@ -8,12 +9,12 @@ function setup (thread)
   table.insert(threads, thread)
 end
 
-local keys, position, tail, expected
+local keys, position, tail, expected, condition
 local requests = {}
 wrong_status, wrong_header, wrong_bytes = 0, 0, 0
 
 local function build (id)
-  return wrk.format('GET', string.format('/items/%.0f', id))
+  return wrk.format('GET', string.format('/items/%.0f', id), condition)
 end
 
 function init (args)
@@ -23,6 +24,7 @@ function init (args)
   file:close()
   if args[4] ~= 'none' then expected = args[4] end
   local pause = tonumber(args[5])
+  if args[6] ~= 'none' then condition = { ['If-None-Match'] = args[6] } end
   math.randomseed(os.time())
   for id = 0, keys - 1 do requests[id] = build(id) end
   if pause > 0 then
@@ -40,6 +42,7 @@ end
 local only
 
 local function right (body)
+  if condition then return body == '' end
   if body == only then return true end
   local id = tonumber(body:match('^{"id":"(%d%d%d%d%d%d%d%d%d%d)'))
   if id == nil or (keys > 0 and id >= keys) or body:sub(18) ~= tail then return false end
@@ -48,7 +51,7 @@ local function right (body)
 end
 
 function response (status, headers, body)
-  if status ~= 200 then
+  if status ~= (condition and 304 or 200) then
     wrong_status = wrong_status + 1
   elseif expected and (headers['x-api-cache'] or headers['X-API-Cache']) ~= expected then
     wrong_header = wrong_header + 1

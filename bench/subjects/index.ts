@@ -2,7 +2,7 @@ import { apicache } from './apicache.js'
 import { asyncCacheDedupe } from './async-cache-dedupe.js'
 import { bentocacheRedis, bentocacheTiered } from './bentocache.js'
 import { fastifyCaching } from './fastify-caching.js'
-import { fastifyConnected, fastifyStatic } from './fastify-static.js'
+import { fastifyConnected, fastifyNotModified, fastifyStatic } from './fastify-static.js'
 import { nest } from './nest.js'
 import { nodeHttp } from './node-http.js'
 import { pluginMemory, pluginMiss, pluginRedis, pluginStrict, pluginTracked, pluginUnused } from './plugin.js'
@@ -16,6 +16,7 @@ import { uncached, uncachedSet } from './uncached.js'
 export const subjects: Subject[] = [
   nodeHttp,
   fastifyStatic,
+  fastifyNotModified,
   fastifyConnected,
   pluginUnused,
   pluginMemory,

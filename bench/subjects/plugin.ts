@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import apiCache, { oneDay } from '../../index.js'
 import { item } from '../payload.js'
 import { addReadyRoute } from './fastify-static.js'
-import { listen, type Counters, type ItemRoute, type Running, type Scenario, type Subject } from './subject.js'
+import { fastifyFor, listen, type Counters, type ItemRoute, type Running, type Scenario, type Subject } from './subject.js'
 
 export interface Tier {
   store?: 'memory'
@@ -17,8 +17,9 @@ const unbounded = { maxBytes: 4 * 2 ** 30, maxEntries: 1_000_000 }
 export const strict: Tier = { local: { ...unbounded, consistency: 'strict' } }
 export const tracked: Tier = { local: { ...unbounded, consistency: 'tracked' } }
 
-async function serve (tier: Tier, { bodyBytes, redisUrl, namespaces = 1, tags = 0 }: Scenario, counters: Counters): Promise<Running> {
-  const app = Fastify()
+async function serve (tier: Tier, scenario: Scenario, counters: Counters): Promise<Running> {
+  const { bodyBytes, redisUrl, namespaces = 1, tags = 0 } = scenario
+  const app = fastifyFor(scenario)
   if (tier.store !== 'memory') await app.register(fastifyRedis, { url: redisUrl })
   await app.register(apiCache, tier)
   const cache = oneDay({

@@ -1,9 +1,11 @@
 import type { AddressInfo } from 'node:net'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 
 export interface Scenario {
   bodyBytes: number
   redisUrl: string
+  /** Whether it speaks HTTP/2, without TLS. */
+  http2?: true
   /** How many namespaces the keys are spread over, by `id % namespaces`. */
   namespaces?: number
   /** How many tags every entry carries. */
@@ -38,6 +40,11 @@ export const jsonType = 'application/json; charset=utf-8'
 
 export interface ItemRoute {
   Params: { id: string }
+}
+
+/** The same application over either version of HTTP. */
+export function fastifyFor ({ http2 }: Scenario): FastifyInstance {
+  return http2 === true ? Fastify({ http2 }) as unknown as FastifyInstance : Fastify()
 }
 
 export async function listen (app: FastifyInstance): Promise<Running> {
