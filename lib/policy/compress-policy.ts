@@ -35,7 +35,7 @@ export interface CompiledCompressPolicy {
 export const compressFields: Fields<CompressDefaults> = {
   compress: {
     accepts: (value) => isBoolean(value) || (Array.isArray(value) && value.length > 0 && value.every(isCoding)),
-    expects: "true, false or a list of 'br', 'zstd' and 'gzip'"
+    expects: `true, false or a list of ${CODINGS.map((coding) => `'${coding}'`).join(', ')}`
   },
   storeCompressed: { accepts: isBoolean, expects: 'true or false' }
 }

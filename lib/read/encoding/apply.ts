@@ -1,6 +1,6 @@
 import { pipeline, Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
-import { codecOf, type Coding } from '../../encoding/codings.js'
+import { codecOf, CODINGS, type Coding } from '../../encoding/codings.js'
 import { isCompressible, MIN_BYTES } from '../../encoding/compressible.js'
 import { isWebStream } from '../../fastify/payload.js'
 import { headerOn, setHeaderOn } from '../../fastify/private-state.js'
@@ -18,18 +18,17 @@ export const VARY = ['accept-encoding']
  * The Content-Encoding while hooks see the text of a body that is kept in a coding, so that none of them
  * encodes it. A hook that does so all the same sets a string: these lists are recognized as objects.
  */
-const ANNOUNCED: Readonly<Record<Coding, string[]>> = { br: ['br'], zstd: ['zstd'], gzip: ['gzip'] }
+const ANNOUNCED = new Map<Coding, string[]>(CODINGS.map((coding) => [coding, [coding]]))
+const ANNOUNCEMENTS = new Set<HeaderValue>(ANNOUNCED.values())
 
 /** Announces the coding of a kept body to the hooks. */
 export function announceCoding (reply: FastifyReply, { coding, bytes }: Chosen): void {
-  if (coding !== undefined && bytes !== undefined) setHeaderOn(reply, 'content-encoding', ANNOUNCED[coding])
+  if (coding !== undefined && bytes !== undefined) setHeaderOn(reply, 'content-encoding', ANNOUNCED.get(coding))
 }
 
-/** Takes the announcement back; says whether it was still there. */
-export function withdrawCoding (reply: FastifyReply): boolean {
-  const isAnnounced = Object.values<HeaderValue>(ANNOUNCED).includes(headerOn(reply, 'content-encoding'))
-  if (isAnnounced) reply.removeHeader('content-encoding')
-  return isAnnounced
+/** Takes the announcement back, if it is still there. */
+export function withdrawCoding (reply: FastifyReply): void {
+  if (ANNOUNCEMENTS.has(headerOn(reply, 'content-encoding'))) reply.removeHeader('content-encoding')
 }
 
 /**
