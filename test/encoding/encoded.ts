@@ -1,5 +1,7 @@
-import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib'
+import * as zlib from 'node:zlib'
 import type { Answered } from '../http/ask.js'
+
+const { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } = zlib
 
 /** JSON that becomes a third in any coding, each level a little smaller than the one before. */
 export const rowsOf = (count: number): Array<Record<string, unknown>> => Array.from({ length: count }, (_, id) => ({
@@ -14,6 +16,7 @@ export function plainOf ({ bytes, headers }: Answered): string {
   switch (headers['content-encoding']) {
     case 'gzip': return gunzipSync(bytes).toString()
     case 'br': return brotliDecompressSync(bytes).toString()
+    case 'zstd': return (zlib as unknown as { zstdDecompressSync: typeof gunzipSync }).zstdDecompressSync(bytes).toString()
     default: return bytes.toString()
   }
 }

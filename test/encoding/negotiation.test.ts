@@ -1,4 +1,7 @@
+import * as zlib from 'node:zlib'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
+import type { ReadPolicy } from '../../index.js'
 import { preferredCoding } from '../../lib/http/accept-encoding.js'
 import { asking, cached } from '../http/ask.js'
 import { codingOf, plainOf, rows, text } from './encoded.js'
@@ -141,3 +144,20 @@ for (const type of ['text/html', 'text/x-mine', 'application/json; charset=utf-8
     }
   })
 }
+
+t.test('zstd is used where Node has it, and left out where it has not', async (t) => {
+  const hasZstd = 'zstdCompress' in zlib
+  const declare = (compress: ReadPolicy['compress']) => async (app: FastifyInstance): Promise<void> => {
+    app.get('/', { config: { cache: { namespace: 'n', expire: 60, compress } } }, async () => rows)
+  }
+  for (const [compress, without] of [[['zstd', 'gzip'], 'gzip'], [['zstd'], 'identity']] as const) {
+    const { app, ask } = await asking(t, declare(compress))
+    for (const state of ['MISS', 'HIT', 'HIT']) {
+      const answered = await ask('/', { 'accept-encoding': 'gzip, zstd' })
+      t.equal(cached(answered.headers), state)
+      t.equal(codingOf(answered), hasZstd ? 'zstd' : without)
+      t.equal(plainOf(answered), text)
+    }
+    await app.close()
+  }
+})
