@@ -64,6 +64,36 @@ test('a hook that encodes the body all the same is left to it', async (t, option
   }
 })
 
+test('a coding that only a hook knows is left to it', async (t, options) => {
+  const { ask } = await asking(t, (app) => {
+    app.addHook('onSend', async (_request, reply, payload) => {
+      reply.header('content-encoding', 'x-own')
+      return `own ${payload as string}`
+    })
+    app.get('/', { config }, async () => text)
+  }, options)
+  for (const state of ['MISS', 'HIT', 'HIT', 'HIT']) {
+    const answered = await ask('/', BR)
+    t.equal(cached(answered.headers), state)
+    t.equal(codingOf(answered), 'x-own')
+    t.equal(answered.text, `own ${text}`)
+  }
+})
+
+test('an error of a hook that throws for the error, too, is sent as it is', async (t, options) => {
+  let throws = false
+  const { ask } = await asking(t, (app) => {
+    app.addHook('onSend', async () => { if (throws) throw new Error('broken') })
+    app.get('/', { config }, async () => rows)
+  }, options)
+  for (let times = 0; times < 3; times++) await ask('/', BR)
+  throws = true
+  const failed = await ask('/', BR)
+  t.equal(failed.status, 500)
+  t.equal(codingOf(failed), 'identity')
+  t.match(failed.text, /broken/)
+})
+
 test('a hook that forbids transformations gets the text sent', async (t, options) => {
   const { ask } = await asking(t, (app) => {
     app.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'no-transform') })

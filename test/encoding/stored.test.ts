@@ -1,7 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
+import { brotliCompressSync } from 'node:zlib'
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { decodeEntry, encodeEntry, type ApiCacheOptions, type Entry } from '../../index.js'
+import { detached } from '../../lib/entry/entry.js'
 import { asking, cached, cacheStatus, type Ask } from '../http/ask.js'
 import { eachTier, fileRedis, inRedis, redisCli } from '../support/each-store.js'
 import { keysOf } from '../support/serving.js'
@@ -110,7 +112,7 @@ const damages: Record<string, (entry: Entry) => Entry> = {
   'a shorter body than it says': (entry) => ({ ...entry, plainLength: entry.plainLength! + 1 }),
   'a longer body than it says': (entry) => ({ ...entry, plainLength: entry.plainLength! - 1 }),
   'no bytes at all': (entry) => ({ ...entry, encoded: undefined }),
-  'a body of half a gigabyte': (entry) => ({ ...entry, plainLength: 2 ** 29 })
+  'a body larger than maxBytes': (entry) => ({ ...entry, encoded: { br: brotliCompressSync(Buffer.alloc(2 ** 21)) }, plainLength: 2 ** 21 })
 }
 
 for (const [damage, change] of Object.entries(damages)) {
@@ -140,6 +142,9 @@ t.test('an entry says the lengths of its encoded bodies, and no others', async (
   const decoded = decodeEntry(key, encodeEntry(key, whole))!
   t.same(decoded.body, Buffer.from('plain'))
   t.same(decoded.encoded?.gzip, entry.encoded?.gzip)
+  const own = detached(decoded).encoded!.gzip!
+  t.same(own, entry.encoded?.gzip)
+  t.equal(own.buffer.byteLength, own.length, 'in memory nothing else is kept alive')
 })
 
 t.test('a sweep deletes what is kept encoded', async (t) => {

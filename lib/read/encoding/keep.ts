@@ -36,11 +36,11 @@ export function keepEncoded (route: CachedRoute, key: CacheKey, entry: Entry, co
 
 /** Nothing is kept if the entry was replaced meanwhile, or is no longer current. */
 async function keep (
-  { runtime: { store, bumps }, policy }: CachedRoute, { key, versions }: CacheKey, seen: Entry,
+  { runtime: { store }, policy }: CachedRoute, { key, versions }: CacheKey, seen: Entry,
   { coding, bytes }: { readonly coding: Coding, readonly bytes: Buffer }
 ): Promise<void> {
   const looked = await store.lookup(key, versions)
-  if (looked === UNAVAILABLE || bumps.blocks(versions)) return
+  if (looked === UNAVAILABLE) return
   const { entry } = looked
   if (entry === undefined || !isFilledUnder(entry, versions, looked.versions)) return
   if (entry.encoded?.[coding] !== undefined || !haveSameBody(entry, seen)) return
