@@ -1,12 +1,15 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { redisFromEnvironment } from '../index.js'
 
-/** The Redis that the environment names; otherwise one at the usual address, if it answers. */
-export async function findRedis (): Promise<string | RedisOptions | undefined> {
+/** The Redis that the environment names; otherwise the first of the usual ones that answers, unless STORE is memory. */
+export async function findRedis (port = 6379): Promise<string | RedisOptions | undefined> {
+  if (process.env.STORE === 'memory') return undefined
   const named = redisFromEnvironment()
   if (named !== undefined) return named
-  const usual = { host: 'redis', port: 6379 }
-  return await answers(usual) ? usual : undefined
+  for (const host of ['redis', 'localhost']) {
+    if (await answers({ host, port })) return { host, port }
+  }
+  return undefined
 }
 
 async function answers (options: RedisOptions): Promise<boolean> {

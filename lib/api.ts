@@ -11,7 +11,7 @@ import type { InvalidateOptions, WritingNames, WritingOptions } from './write/wr
 export interface Stats extends Counters {
   /** The store's name. */
   store: string
-  /** Whether the store is used: false while the circuit breaker is open. */
+  /** Whether the store is used: false while it is not connected, or the circuit breaker is open. */
   available: boolean
   /** Invalidations that the store has not confirmed yet. */
   pending: number
@@ -68,7 +68,7 @@ export class ApiCache {
 
   /**
    * The keys of the entries of a namespace, without the client's keyPrefix.
-   * @throws InvalidNameError
+   * @throws InvalidNameError, StoreUnavailableError
    */
   keys (namespace: string): AsyncGenerator<string, void, undefined> {
     return this.#commands.keys(namespace)
@@ -77,6 +77,7 @@ export class ApiCache {
   /**
    * The namespaces that have entries or a version under the prefix, each once. One whose name is too
    * long for a key comes as keys have it: its beginning, `~` and a hash.
+   * @throws StoreUnavailableError
    */
   namespaces (): AsyncGenerator<string, void, undefined> {
     return this.#commands.namespaces()

@@ -1,11 +1,11 @@
 import { Commands } from './commands.js'
 import { redisFromEnvironment } from './environment.js'
 import { InvalidNameError, NoRedisError, StoreUnavailableError, UnconfirmedError } from './errors.js'
-import { Keyspace } from './key/keyspace.js'
+import { DEFAULT_PREFIX, Keyspace } from './key/keyspace.js'
 import { Log, silent, type Logger } from './observe/log.js'
 import { toSettle, type Duration } from './policy/duration.js'
 import { checkFields, isFunction, isObject, settleField, type Fields } from './policy/fields.js'
-import { connectionFields, DEFAULT_PREFIX, DEFAULT_TIMEOUT, type ConnectionOptions } from './store/connection.js'
+import { connectionFields, DEFAULT_TIMEOUT, type ConnectionOptions } from './store/connection.js'
 import type { MaybePromise } from './store/contract.js'
 import { Deadlines } from './store/deadlines.js'
 import { connectedStore } from './store/redis/connect.js'
@@ -184,7 +184,7 @@ export class ApiCacheClient {
         yield next.value
       }
     } catch (cause) {
-      if (cause instanceof InvalidNameError) throw cause
+      if (cause instanceof InvalidNameError || cause instanceof StoreUnavailableError) throw cause
       throw new StoreUnavailableError(`${what} could not list all keys, as Redis did not answer in time`, { cause })
     }
   }

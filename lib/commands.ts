@@ -1,4 +1,4 @@
-import { InvalidNameError } from './errors.js'
+import { InvalidNameError, StoreUnavailableError } from './errors.js'
 import { describe, isText } from './policy/fields.js'
 import { namesOf } from './policy/names.js'
 import type { CacheStore, MaybePromise } from './store/contract.js'
@@ -38,17 +38,28 @@ export class Commands {
 
   async * keys (namespace: string): AsyncGenerator<string, void, undefined> {
     if (!isText(namespace)) throw new InvalidNameError('keys', describe(namespace))
-    yield * this.#store.keys(this.#runtime.keyspace.entries(namespace))
+    yield * this.#listed('keys()', this.#runtime.keyspace.entries(namespace))
   }
 
   async * namespaces (): AsyncGenerator<string, void, undefined> {
     const { keyspace } = this.#runtime
     const seen = new Set<string>()
-    for await (const key of this.#store.keys(keyspace.prefix)) {
+    for await (const key of this.#listed('namespaces()', keyspace.prefix)) {
       const namespace = keyspace.namespaceOf(key)
       if (namespace === undefined || seen.has(namespace)) continue
       seen.add(namespace)
       yield namespace
+    }
+  }
+
+  async * #listed (what: string, prefix: string): AsyncGenerator<string, void, undefined> {
+    const { available } = this.#runtime.store
+    if (!available) throw new StoreUnavailableError(`${what} cannot list keys, as the store is unavailable`)
+    try {
+      yield * this.#store.keys(prefix)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : 'the store failed'
+      throw new StoreUnavailableError(`${what} could not list all keys: ${reason}`, { cause })
     }
   }
 }

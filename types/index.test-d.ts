@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
 import { expectTypeOf } from 'expect-type'
 import apiCache, {
   type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidated, type Invalidation,
@@ -24,6 +25,9 @@ app.register(apiCache, { application: 'shop' })
 app.register(apiCache, { application: false })
 app.register(apiCache, { redis: new Redis() })
 app.register(apiCache, { redis: new Cluster([]) })
+app.register(apiCache, { redis: createClient() })
+app.register(apiCache, { redis: createClient({ RESP: 3 }).withTypeMapping({ 36: Buffer }) })
+app.register(apiCache, { redis: createCluster({ rootNodes: [] }) })
 app.register(apiCache, { redis: 'redis://127.0.0.1' })
 app.register(apiCache, { redis: { host: '127.0.0.1', port: 6379 } })
 app.register(apiCache, { store: 'memory', memory: { maxBytes: 1024, maxEntries: 10 } })

@@ -38,6 +38,12 @@ function timeOf (url) {
   })
 }
 
+/** HIT, MISS or BYPASS: the header of the plugin calls a request past the cache a MISS, too. */
+function kindOf (headers) {
+  const isBypass = headers.get('cache-status')?.includes('fwd=bypass')
+  return isBypass ? 'BYPASS' : headers.get('x-api-cache')
+}
+
 export async function send ({ method = 'GET', url, body }) {
   const headers = {
     // `no-store` bypasses the browser's own cache, so that every request reaches the server. It
@@ -55,14 +61,14 @@ export async function send ({ method = 'GET', url, body }) {
     url,
     status: response.status,
     headers: response.headers,
-    cache: response.headers.get('x-api-cache'),
+    cache: kindOf(response.headers),
     content,
     milliseconds: await time
   }
 }
 
+/** The counters, and the keys; none while the store does not answer. */
 export async function readCache () {
-  const responses = await Promise.all(['/cache/stats', '/cache/keys'].map((url) => fetch(url, { credentials: 'omit' })))
-  const [stats, keys] = await Promise.all(responses.map((response) => response.json()))
-  return { stats, keys }
+  const [stats, keys] = await Promise.all(['/cache/stats', '/cache/keys'].map((url) => fetch(url, { credentials: 'omit' })))
+  return { stats: await stats.json(), keys: keys.ok ? await keys.json() : undefined }
 }

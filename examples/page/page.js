@@ -5,6 +5,8 @@ import { median, plot } from './plot.js'
 
 const SHOWN_REQUESTS = 200
 const SHOWN_CHARACTERS = 1_500
+/** Milliseconds between two looks at the cache in an outage. */
+const OUTAGE_INTERVAL = 500
 const SHOWN_HEADERS = ['content-type', 'x-api-cache', 'cache-status', 'age', 'cache-control', 'etag']
 
 const place = (id) => document.getElementById(id)
@@ -42,20 +44,35 @@ function showPlot () {
   place('plot').replaceChildren(plot(rows, place('plot').clientWidth))
 }
 
+/** Runs while there is an outage, so that its end is shown. */
+let watch
+
 async function showCache () {
   const { stats, keys } = await readCache()
-  const { hits, misses } = stats
+  const { hits, misses, bypasses } = stats
   const facts = {
     store: stats.available ? stats.store : `${stats.store} (unavailable)`,
     HIT: hits,
     MISS: misses,
+    BYPASS: bypasses,
     'hit rate': hits + misses === 0 ? '–' : `${Math.round(100 * hits / (hits + misses))} %`,
     stored: stats.stored,
     invalidated: stats.invalidations,
+    pending: stats.pending,
     swept: stats.swept
   }
   place('stats').replaceChildren(...Object.entries(facts).map(([name, value]) =>
     element('div', {}, element('dt', {}, name), element('dd', {}, String(value)))))
+  showKeys(keys)
+  clearTimeout(watch)
+  if (!stats.available || stats.pending > 0) watch = setTimeout(() => queued(showCache), OUTAGE_INTERVAL)
+}
+
+function showKeys (keys) {
+  if (keys === undefined) {
+    place('keys').replaceChildren(element('p', { class: 'faint' }, 'The store does not answer. Requests go to their handlers.'))
+    return
+  }
   place('keys').replaceChildren(...Object.entries(keys).flatMap(([namespace, names]) => [
     element('h3', {}, namespace, element('span', { class: 'count' }, String(names.length))),
     element('ul', { 'data-empty': 'Nothing.' }, ...names.sort().map((name) => element('li', {}, element('code', {}, name))))
@@ -65,8 +82,10 @@ async function showCache () {
 function inShort (exchanges) {
   const count = (kind) => exchanges.filter(({ cache }) => cache === kind).length
   const [first] = exchanges
+  // Without an outage nothing is said about one.
+  const kinds = ['HIT', 'MISS', ...(count('BYPASS') > 0 ? ['BYPASS'] : [])].map((kind) => `${count(kind)} ${kind}`).join(', ')
   const middle = `${median(exchanges.map(({ milliseconds }) => milliseconds)).toFixed(1)} ms`
-  if (exchanges.length > 1) return `${exchanges.length} reads: ${count('HIT')} HIT, ${count('MISS')} MISS, median ${middle}.`
+  if (exchanges.length > 1) return `${exchanges.length} reads: ${kinds}, median ${middle}.`
   return `${first.method} ${decodeURIComponent(first.url)}: ${first.cache ?? first.status}, ${middle}.`
 }
 
@@ -87,11 +106,14 @@ async function run (requests) {
 
 let queue = Promise.resolve()
 
+/** Runs one thing after another. */
+function queued (work) {
+  queue = queue.then(work).catch((error) => { place('outcome').textContent = `The request failed: ${error.message}` })
+}
+
 function button (label, hint, requests) {
   const made = element('button', { type: 'button' }, label, element('small', { title: hint }, hint))
-  made.addEventListener('click', () => {
-    queue = queue.then(() => run(requests)).catch((error) => { place('outcome').textContent = `The request failed: ${error.message}` })
-  })
+  made.addEventListener('click', () => queued(() => run(requests)))
   return made
 }
 

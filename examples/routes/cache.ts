@@ -8,8 +8,8 @@ export async function cache (app: FastifyInstance): Promise<void> {
   app.get('/cache/keys', {
     schema: { response: { 200: { type: 'object', additionalProperties: listOf({ type: 'string' }) } } }
   }, async () => {
-    // The sweep of an invalidation runs after its response.
-    await app.apiCache.settled()
+    // The sweep of an invalidation runs after its response. In an outage it would be waited for in vain.
+    if (app.apiCache.stats().available) await app.apiCache.settled()
     const keys: Record<string, string[]> = {}
     for (const namespace of NAMESPACES) {
       keys[namespace] = []

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { escape, unescaped } from './canonical.js'
 
+export const DEFAULT_PREFIX = 'api-cache'
 /** Longest key in bytes (a key is ASCII). A longer key keeps its beginning and ends in a hash. */
 export const MAX_KEY_BYTES = 512
 const MAX_NAME_BYTES = 160

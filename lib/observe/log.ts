@@ -19,6 +19,16 @@ interface LogFunction {
   (message: string): void
 }
 
+/** What a Redis user lacks, for the log. */
+export interface MissingRights {
+  /** The line that grants it; undefined if all these commands have been renamed, or are unknown to Redis. */
+  readonly grant: string | undefined
+  /** Commands that have been renamed, or are unknown to Redis. */
+  readonly unknown: readonly string[]
+  /** What does not work. */
+  readonly without: readonly string[]
+}
+
 /** A logger that logs nothing. */
 export const silent: Logger = { info () {}, warn () {}, error () {} }
 
@@ -52,7 +62,15 @@ export class Log implements Listener {
   }
 
   connectionFailed (err: unknown): void {
+    if (!this.#isDue('connection failed', STORE_INTERVAL)) return
     this.#log.warn({ err }, 'api cache: the connection to Redis failed')
+  }
+
+  /** Once for each line that grants something: the rights are tried at each connection. */
+  missingRights ({ grant, unknown, without }: MissingRights): void {
+    if (!this.#isDue(`rights ${grant} ${unknown.join()}`, Infinity)) return
+    this.#log.warn({ grant, unknown, without },
+      'api cache: the Redis user may not use all that the cache needs')
   }
 
   /** @param names keys of versions */

@@ -5,7 +5,7 @@ import type { GivenRedis } from './redis/connect.js'
 /** Options that servers and clients of one cache have in common. */
 export interface ConnectionOptions {
   /**
-   * An ioredis client, a URL (redis:// or rediss://) or ioredis options: a connection of its own to
+   * A client of ioredis or node-redis, a URL (redis:// or rediss://) or ioredis options: a connection of its own to
    * that server is opened, and closed in the end. Or a Cluster, which is used itself and not closed.
    * Default: `fastify.redis` on a server; what the environment says (`redisFromEnvironment`) in a client.
    */
@@ -21,14 +21,13 @@ export interface ConnectionOptions {
   sweepShare?: number
 }
 
-export const DEFAULT_PREFIX = 'api-cache'
 /** The default of `timeout`, in milliseconds. */
 export const DEFAULT_TIMEOUT = 500
 
 export const connectionFields: Fields<ConnectionOptions> = {
   redis: {
     accepts: (value) => faultOf(value) === undefined,
-    expects: 'an ioredis client or Cluster, a URL or ioredis options',
+    expects: 'a client or Cluster of ioredis or node-redis, a URL or ioredis options',
     shows: (value) => faultOf(value)!
   },
   prefix: {

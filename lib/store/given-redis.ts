@@ -1,10 +1,30 @@
-import type { Redis, RedisOptions } from 'ioredis'
-import { describe, isFunction, isObject } from '../policy/fields.js'
+import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import { describe, isBoolean, isFunction, isObject } from '../policy/fields.js'
 import { isPromise } from './contract.js'
-import type { RedisClient } from './redis/topology.js'
+import type { RedisClient } from './redis/client.js'
+import type { NodeRedisCluster } from './redis/node-redis-cluster.js'
+import type { NodeRedis } from './redis/node-redis.js'
+
+/** Whether a value is a client or Cluster that the plugin can use. */
+export function isClient (value: unknown): value is Redis | Cluster | NodeRedis | NodeRedisCluster {
+  return isIoredis(value) || isNodeRedis(value) || isNodeRedisCluster(value)
+}
+
+/** A client of node-redis: its pools and Sentinels have no `isPubSubActive`, its legacy clients none of these. */
+export function isNodeRedis (value: unknown): value is NodeRedis {
+  if (!isObject(value)) return false
+  const { isReady, isPubSubActive, sendCommand, duplicate } = value as Partial<Record<string, unknown>>
+  return isBoolean(isReady) && isBoolean(isPubSubActive) && isFunction(sendCommand) && isFunction(duplicate)
+}
+
+export function isNodeRedisCluster (value: unknown): value is NodeRedisCluster {
+  if (!isObject(value)) return false
+  const { masters, slots, nodeClient, sendCommand } = value as Partial<Record<string, unknown>>
+  return Array.isArray(masters) && Array.isArray(slots) && isFunction(nodeClient) && isFunction(sendCommand)
+}
 
 /** Whether a value is a client or Cluster of ioredis, or of a package with the same API, such as iovalkey. */
-export function isClient (value: unknown): value is RedisClient {
+export function isIoredis (value: unknown): value is RedisClient {
   if (!isObject(value)) return false
   const { status, options, mgetBuffer, duplicate } = value as Partial<Record<keyof Redis, unknown>>
   return typeof status === 'string' && isObject(options) && isFunction(mgetBuffer) && isFunction(duplicate)
@@ -31,12 +51,12 @@ export function describeClient (value: unknown): string {
   return `an instance of ${String(value.constructor?.name).slice(0, 40) || 'some class'}`
 }
 
-/** The name of a Redis client that the plugin does not support; undefined for anything else. */
+/** What a Redis client is that the plugin does not support; undefined for anything else. */
 function otherClient (value: object): string | undefined {
   const { mGet, mget, sendCommand, isPipeline } = value as Partial<Record<string, unknown>>
-  if (isFunction(mGet) && isFunction(sendCommand)) return 'a node-redis client (package redis)'
+  if (isFunction(mGet) && isFunction(sendCommand)) return 'a pool, a Sentinel or a legacy client of node-redis'
   if (isPipeline === true) return 'an ioredis pipeline'
-  return isFunction(mget) ? 'a client that is not from ioredis' : undefined
+  return isFunction(mget) ? 'a client that is neither of ioredis nor of node-redis' : undefined
 }
 
 /** Options of other libraries, and what to write instead. ioredis would ignore them and connect to localhost. */

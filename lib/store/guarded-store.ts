@@ -66,7 +66,7 @@ export class GuardedStore {
 
   /** Whether all calls go through to the store. */
   get available (): boolean {
-    return this.#breaker.state === 'closed'
+    return this.#breaker.state === 'closed' && this.#isReady()
   }
 
   /** The entry and the versions; see `CacheStore.immediate` for when they are looked up. */

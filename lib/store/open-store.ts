@@ -9,9 +9,8 @@ import type { CacheStore } from './contract.js'
 import { describeClient, isClient } from './given-redis.js'
 import { LocalTier } from './local-tier.js'
 import { MemoryStore } from './memory-store.js'
-import { connectedStore } from './redis/connect.js'
+import { connectedStore, type GivenRedis } from './redis/connect.js'
 import { RedisStore } from './redis/redis-store.js'
-import type { RedisClient } from './redis/topology.js'
 import { TrackedVersions } from './redis/tracked-versions.js'
 
 /**
@@ -33,8 +32,13 @@ export async function openStore (
   if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
   const given = redis ?? registeredClient(fastify, options.redisNamespace)
   if (given !== undefined) {
-    const connected = connectedStore(given, keyspace.prefix, log, sweepShare)
-    return behindLocalTier(await open(connected, timeout, log), options, keyspace)
+    const connected = await open(connectedStore(given, keyspace.prefix, log, sweepShare), timeout, log)
+    try {
+      return behindLocalTier(connected, options, keyspace)
+    } catch (error) {
+      connected.close()
+      throw error
+    }
   }
   if (store === 'redis') {
     throw new NoRedisError("store: 'redis' needs a Redis: register @fastify/redis before this plugin, or give it the " +
@@ -49,12 +53,12 @@ function behindLocalTier (store: CacheStore, { local }: ApiCacheOptions, keyspac
   if (!local) return store
   const options = local === true ? {} : local
   if (options.consistency !== 'tracked') return new LocalTier(store, undefined, options)
-  const client = store instanceof RedisStore ? store.singleServer : undefined
+  const { singleServer: client, rights } = store instanceof RedisStore ? store : {}
   if (client === undefined) {
     throw new InvalidFieldError('fastify-api-cache: local', 'consistency',
-      "'strict' with a Cluster or a store of your own", "'tracked'")
+      "'strict' with a Cluster, a node-redis client or a store of your own", "'tracked'")
   }
-  return new LocalTier(store, new TrackedVersions(store, client, keyspace.allBookkeeping), options)
+  return new LocalTier(store, new TrackedVersions(store, client, keyspace.allBookkeeping, rights), options)
 }
 
 /** Waits for the connection. If that fails, the application starts without its cache. */
@@ -68,14 +72,14 @@ async function open (store: RedisStore, timeout: number, log: Log): Promise<Redi
 }
 
 /** @throws NoRedisError if `fastify.redis` is not usable: falling back to memory would go unnoticed */
-function registeredClient (fastify: FastifyInstance, namespace: string | undefined): RedisClient | undefined {
+function registeredClient (fastify: FastifyInstance, namespace: string | undefined): GivenRedis | undefined {
   const decorated: unknown = (fastify as FastifyInstance & { redis?: unknown }).redis
   if (namespace !== undefined) return clientOfNamespace(decorated, namespace)
   if (decorated === undefined || decorated === null || isClient(decorated)) return decorated ?? undefined
   const names = Object.entries(decorated).filter(([, client]) => isClient(client)).map(([name]) => `'${name}'`)
   throw new NoRedisError(names.length > 0
     ? `@fastify/redis has only the namespaces ${names.join(', ')}: set redisNamespace to one, or write store: 'memory'`
-    : `fastify.redis is not an ioredis client but ${describeClient(decorated)}: ` +
+    : `fastify.redis is not a client of ioredis or node-redis but ${describeClient(decorated)}: ` +
       "pass one as redis, or write store: 'memory'")
 }
 
@@ -90,10 +94,11 @@ function refuseLateRedis (fastify: FastifyInstance): void {
   })
 }
 
-function clientOfNamespace (decorated: unknown, namespace: string): RedisClient {
+function clientOfNamespace (decorated: unknown, namespace: string): GivenRedis {
   const client = (decorated as Record<string, unknown> | null | undefined)?.[namespace]
   if (isClient(client)) return client
   throw new NoRedisError(client === undefined
     ? `redisNamespace: @fastify/redis has no namespace '${namespace}'; register it before this plugin`
-    : `redisNamespace: '${namespace}' of @fastify/redis is not an ioredis client but ${describeClient(client)}`)
+    : `redisNamespace: '${namespace}' of @fastify/redis is not a client of ioredis or node-redis ` +
+      `but ${describeClient(client)}`)
 }

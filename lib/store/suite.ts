@@ -344,14 +344,15 @@ const cases: Record<string, Case> = {
   },
 
   async 'sweep of several namespaces deletes the entries of each, and names all of them or none' (store, prefix) {
+    const version = `${prefix}!version:a`
     const old = ['a:GET /1', 'a:GET /2', 'b:GET /1'].map((key) => [`${prefix}|${key}`, `old-${key}`] as const)
     const kept = [`${prefix}|a:GET /new`, `${prefix}|c:GET /old`, `${prefix}|d:GET /`]
-    for (const [key, token] of old) await store.set(key, entryOf({ versions: { version: token } }))
-    for (const key of kept) await store.set(key, entryOf({ versions: { version: 'current' } }))
+    for (const [key, token] of old) await store.set(key, entryOf({ versions: { [version]: token } }))
+    for (const key of kept) await store.set(key, entryOf({ versions: { [version]: 'current' } }))
     const deleted: string[] = []
-    const swept = await store.sweep(`${prefix}|`, ({ version }) => version === 'current', {
+    const swept = await store.sweep(`${prefix}|`, (versions) => versions[version] === 'current', {
       namespaces: new Set(['a', 'b', 'none'].map((name) => `${prefix}|${name}:`)),
-      deleted: ({ version }) => { deleted.push(version!) }
+      deleted: (versions) => { deleted.push(versions[version]!) }
     })
     assert.equal(swept, old.length)
     assert.deepEqual(await list(store.keys(`${prefix}|`)), kept)

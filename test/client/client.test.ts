@@ -155,8 +155,11 @@ t.test('each call rejects within its timeout when a connected Redis hangs; what 
 t.test('a call waits for a connection that was lost, and for a Redis that is starting', async (t) => {
   const restarted = await server(t)
   let lost = gate()
-  const warn = (): void => { lost.open() }
-  const cache = client(t, { redis: restarted.url, logger: { info () {}, warn, error () {} } })
+  const retryStrategy = (): number => {
+    lost.open()
+    return 50
+  }
+  const cache = client(t, { redis: { port: restarted.port, retryStrategy } })
   for (let round = 0; round < 3; round++) {
     t.match(await cache.invalidate('value'), { delivered: true })
     lost = gate()
@@ -297,12 +300,19 @@ t.test('a client invalidates on all masters of a Cluster, and does not close it'
   t.equal(clients[1]!.status, 'ready')
 })
 
-t.test('a process that closes its client before Redis has answered ends', async (t) => {
-  const hung = await server(t)
-  const program = `
-    const { createApiCache } = require(${JSON.stringify(join(__dirname, '../../lib/client.js'))})
-    const cache = createApiCache({ timeout: 200 })
-    cache.close()`
-  hung.pause()
-  t.match(await plainNode(['--eval', program], { env: { REDIS_URL: hung.url } }), { status: 0, stderr: '' })
-})
+for (const [client, redis] of [
+  ['its client', 'undefined'],
+  ['a client beside one of node-redis', `require(${JSON.stringify(require.resolve('redis'))}).createClient({ url: process.env.REDIS_URL })`]
+] as const) {
+  for (const hangs of [true, false]) {
+    t.test(`a process that closes ${client} before ${hangs ? 'a hung' : 'a'} Redis has answered ends`, async (t) => {
+      const started = await server(t)
+      const program = `
+        const { createApiCache } = require(${JSON.stringify(join(__dirname, '../../lib/client.js'))})
+        const cache = createApiCache({ timeout: 200, redis: ${redis} })
+        cache.close()`
+      if (hangs) started.pause()
+      t.match(await plainNode(['--eval', program], { env: { REDIS_URL: started.url } }), { status: 0, stderr: '' })
+    })
+  }
+}

@@ -28,11 +28,12 @@ export interface ExampleOptions {
 export async function startExample ({ env = {}, dotenv = '' }: ExampleOptions = {}): Promise<Example> {
   const cwd = mkdtempSync(join(tmpdir(), 'fastify-api-cache-example-'))
   writeFileSync(join(cwd, '.env'), dotenv)
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(REDIS_.*|HOST|PORT)$/.test(name))
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(REDIS_.*|HOST|PORT|STORE)$/.test(name))
   // `env -u`: tap gives every child process options that load its own hooks.
   const server = spawn('/usr/bin/env', ['-u', 'NODE_OPTIONS', process.execPath, '--import', GUARD, SERVER], {
     cwd,
-    env: { ...Object.fromEntries(inherited), PORT: '0', ...env },
+    // Not the Redis that may be at the usual port of this machine.
+    env: { ...Object.fromEntries(inherited), PORT: '0', ...(names(env, dotenv) ? {} : { STORE: 'memory' }), ...env },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc']
   })
   server.once('exit', () => { rmSync(cwd, { recursive: true, force: true }) })
@@ -49,6 +50,9 @@ export async function startExample ({ env = {}, dotenv = '' }: ExampleOptions = 
   })
   return { url, log, stop: (signal = 'SIGTERM') => end(server, signal) }
 }
+
+/** Whether a Redis is named. */
+const names = (env: Record<string, string>, dotenv: string): boolean => 'REDIS_URL' in env || dotenv.includes('REDIS_')
 
 async function end (server: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
   if (server.exitCode === null && server.signalCode === null) {

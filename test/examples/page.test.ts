@@ -1,6 +1,7 @@
-import { chromium, type Locator } from 'playwright-core'
-import t from 'tap'
+import { chromium, type Browser, type Locator } from 'playwright-core'
+import t, { type Test } from 'tap'
 import { chromiumPath } from '../support/programs.js'
+import { startRedis } from '../support/redis-server.js'
 import { startExample } from './example.js'
 
 const FLAGS = [
@@ -9,12 +10,16 @@ const FLAGS = [
 ]
 const USERS_KEY = 'api-cache|user-cache:GET /users?limit=100&skip=0'
 
+async function launch (t: Test): Promise<Browser> {
+  const browser = await chromium.launch({ executablePath: chromiumPath(), args: FLAGS })
+  t.teardown(() => browser.close())
+  return browser
+}
+
 t.test('the page shows what the cache does', async (t) => {
   const example = await startExample()
   t.teardown(() => example.stop())
-  const browser = await chromium.launch({ executablePath: chromiumPath(), args: FLAGS })
-  t.teardown(() => browser.close())
-
+  const browser = await launch(t)
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } })
   const complaints: string[] = []
   page.on('console', (message) => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()) })
@@ -95,4 +100,46 @@ t.test('the page shows what the cache does', async (t) => {
 
   t.same(complaints, [])
   t.same(foreign, [])
+})
+
+t.test('the page shows an outage of Redis as what it is, and its end without another click', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const example = await startExample({ env: { REDIS_URL: redis.url } })
+  t.teardown(() => example.stop())
+  const page = await (await launch(t)).newPage()
+  const errors: string[] = []
+  page.on('pageerror', (error) => { errors.push(error.message) })
+  const requests = page.getByRole('list', { name: 'Requests' }).getByRole('listitem')
+  const keys = page.getByRole('region', { name: 'Keys in the cache' })
+  const outcome = page.getByRole('status')
+  const stats = page.locator('#stats')
+  const press = async (name: string, said: RegExp): Promise<void> => {
+    await page.getByRole('button', { name: new RegExp(`^${name} `) }).click()
+    await outcome.getByText(said).waitFor()
+  }
+  const shows = async (text: RegExp): Promise<void> => { await stats.filter({ hasText: text }).waitFor() }
+
+  await page.goto(example.url)
+  await shows(/redis\s*HIT/)
+  await press('Users', /GET \/users\S+: MISS/)
+  await press('Users', /GET \/users\S+: HIT/)
+
+  await redis.kill()
+  await press('Users', /GET \/users\S+: BYPASS/)
+  t.match(await requests.first().innerText(), /BYPASS\s+GET \/users\?limit=100&skip=0\s+200/)
+  await shows(/redis \(unavailable\)/)
+  await keys.getByText('The store does not answer. Requests go to their handlers.').waitFor()
+  await press('Rename user', /PATCH \/users\/42: 200/)
+  t.match(await requests.first().innerText(), /WRITE\s+PATCH \/users\/42\s+200/)
+  await shows(/pending\s*2/)
+  await press('Read all', /6 reads: 0 HIT, 0 MISS, 6 BYPASS/)
+
+  await redis.restart()
+  await shows(/redis\s*HIT/)
+  await shows(/pending\s*0/)
+  await keys.getByText('image-cache').waitFor()
+  await press('Users', /GET \/users\S+: MISS/)
+  await press('Users', /GET \/users\S+: HIT/)
+  t.same(errors, [])
 })

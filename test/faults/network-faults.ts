@@ -1,6 +1,6 @@
 import { startRedis } from '../support/redis-server.js'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
-import { owned, users, type Connecting } from './server-faults.js'
+import { nodeRedis, owned, users, type Connecting } from './server-faults.js'
 import type { Fault } from './outage.js'
 
 /** A fault of the wire to a server. */
@@ -34,9 +34,12 @@ export const networkFaults: Fault[] = [
   wireFault('slow: every reply 100 ms late', (proxy) => { proxy.slow(100) }, owned, 100),
   wireFault('slow: every reply 240 ms late', (proxy) => { proxy.slow(240) }, owned, 240),
   wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }),
+  wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }, nodeRedis),
   wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }, users),
   wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }),
+  wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }, nodeRedis),
   wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }, users),
   wireFault('half-open connections', (proxy) => { proxy.halfOpen() }),
+  wireFault('half-open connections', (proxy) => { proxy.halfOpen() }, nodeRedis),
   wireFault('half-open connections', (proxy) => { proxy.halfOpen() }, users)
 ]

@@ -77,6 +77,19 @@ t.test('without scripts invalidations work', async (t) => {
   t.match(await request('/value'), { cache: 'MISS' })
 })
 
+t.test('a server that refuses all writes for now is asked once for each invalidation, not also in another way', async (t) => {
+  const { app, request, control } = await warm(t)
+  await control.config('SET', 'min-replicas-to-write', '1')
+  await control.config('RESETSTAT')
+  t.equal((await app.apiCache.invalidate('value')).delivered, false)
+  const stats = await control.info('commandstats')
+  t.notMatch(stats, /cmdstat_del:/)
+  t.match(await request('/value'), { cache: 'MISS', text: '{"value":1}' })
+  await control.config('SET', 'min-replicas-to-write', '0')
+  while ((await request('/value')).cache !== 'HIT');
+  t.equal(app.apiCache.stats().pending, 0)
+})
+
 t.test('all keys expire, also with another eviction policy of Redis', async (t) => {
   const { control } = await warm(t, ['--maxmemory-policy', 'volatile-ttl'])
   for (const key of await control.keys('api-cache*')) t.ok(await control.ttl(key) > 0, `${key} expires`)

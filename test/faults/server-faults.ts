@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import type { ApiCacheOptions } from '../../index.js'
 import { freePort } from '../support/free-port.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 import type { Fault, Stage } from './outage.js'
@@ -7,7 +9,7 @@ import type { Fault, Stage } from './outage.js'
 /** How an application comes to its connection. */
 export interface Connecting {
   readonly how: string
-  to (port: number): { redis: string | RedisOptions | Redis, close?: () => void }
+  to (port: number): { redis: ApiCacheOptions['redis'], close?: () => void }
 }
 
 /** The plugin opens and owns the connection. */
@@ -22,6 +24,12 @@ export const users: Connecting = {
     redis.on('error', () => {})
     return { redis, close () { redis.disconnect() } }
   }
+}
+
+/** A client of node-redis. */
+export const nodeRedis: Connecting = {
+  how: ', a client of node-redis',
+  to: (port) => ({ redis: createClient({ url: `redis://127.0.0.1:${port}` }) })
 }
 
 /** One that gives up on each command by itself, before the plugin does. */
@@ -78,9 +86,11 @@ const hung = { break: (server: RedisServer) => { server.pause() }, mend: (server
 export const serverFaults: Fault[] = [
   serverFault('absent at boot', { ...killed, fromTheStart: true }),
   serverFault('absent at boot', { ...killed, fromTheStart: true, connecting: users }),
+  serverFault('absent at boot', { ...killed, fromTheStart: true, connecting: nodeRedis }),
   serverFault('killed and restarted empty', killed),
   serverFault('killed and restarted empty', { ...killed, connecting: resp2 }),
   serverFault('killed and restarted empty', { ...killed, connecting: users }),
+  serverFault('killed and restarted empty', { ...killed, connecting: nodeRedis }),
   serverFault('killed and restarted from an old RDB file', {
     async break (server, control) {
       await control.save()
@@ -92,6 +102,7 @@ export const serverFaults: Fault[] = [
   serverFault('hung (SIGSTOP)', hung),
   serverFault('hung (SIGSTOP)', { ...hung, connecting: users }),
   serverFault('hung (SIGSTOP)', { ...hung, connecting: impatient }),
+  serverFault('hung (SIGSTOP)', { ...hung, connecting: nodeRedis }),
   serverFault('full, noeviction', {
     break: async (_server, control) => await control.config('SET', 'maxmemory', '1'),
     mend: async (_server, control) => await control.config('SET', 'maxmemory', '0')

@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Cluster, Redis } from 'ioredis'
+import { createCluster } from 'redis'
+import type { ApiCacheOptions } from '../../index.js'
 import { redisCliPath } from '../support/programs.js'
 import { startCluster, type RedisClusterServers } from '../support/redis-cluster.js'
 import { startSentinel } from '../support/redis-sentinel.js'
@@ -30,29 +32,67 @@ const sentinelFault: Fault = {
   }
 }
 
-async function clusterStage (replicas: 0 | 1, breaks: (servers: RedisClusterServers) => Promise<void>, mend: (servers: RedisClusterServers) => Promise<void>): Promise<Stage> {
-  const servers = await startCluster({ masters: 3, replicas })
-  const clients: Cluster[] = []
-  return {
-    redis () {
-      const client = new Cluster([...servers.startupNodes])
-      client.on('error', () => {})
-      clients.push(client)
-      return client
-    },
-    lasts: 0,
-    break: () => breaks(servers),
-    mend: () => mend(servers),
-    async stop () {
-      for (const client of clients) client.disconnect()
-      await servers.stop()
-    }
+type Nodes = RedisClusterServers['startupNodes']
+
+/** An application's own Cluster. */
+interface Client {
+  readonly how: string
+  to (nodes: Nodes): { redis: ApiCacheOptions['redis'], close: () => void }
+}
+
+const ioredis: Client = {
+  how: '',
+  to (nodes) {
+    const redis = new Cluster([...nodes])
+    redis.on('error', () => {})
+    return { redis, close: () => { redis.disconnect() } }
   }
 }
 
-const dyingMaster: Fault = {
+const nodeRedis: Client = {
+  how: ', a cluster of node-redis',
+  to (nodes) {
+    const redis = createCluster({ rootNodes: nodes.map((socket) => ({ socket })) })
+    void redis.connect()
+    return { redis, close: () => { redis.destroy() } }
+  }
+}
+
+/** What happens to a Cluster of three masters, each with as many replicas. */
+interface ClusterFault {
+  readonly name: string
+  readonly replicas: 0 | 1
+  break (servers: RedisClusterServers): Promise<void>
+  mend (servers: RedisClusterServers): Promise<void>
+}
+
+const clusterFault = (fault: ClusterFault, { how, to }: Client): Fault => ({
+  name: `${fault.name}${how}`,
+  async stage (): Promise<Stage> {
+    const servers = await startCluster({ masters: 3, replicas: fault.replicas })
+    const closes: Array<() => void> = []
+    return {
+      redis () {
+        const { redis, close } = to(servers.startupNodes)
+        closes.push(close)
+        return redis
+      },
+      lasts: 0,
+      break: () => fault.break(servers),
+      mend: () => fault.mend(servers),
+      async stop () {
+        for (const close of closes) close()
+        await servers.stop()
+      }
+    }
+  }
+})
+
+const dyingMaster: ClusterFault = {
   name: 'a master of a Cluster crashes, and its replica takes over',
-  stage: () => clusterStage(1, async ({ nodes }) => { await nodes[0]!.kill() }, async ({ nodes }) => {
+  replicas: 1,
+  break: async ({ nodes }) => { await nodes[0]!.kill() },
+  async mend ({ nodes }) {
     const witness = new Redis(nodes[1]!.port, '127.0.0.1')
     try {
       while (!String(await witness.cluster('NODES')).includes('master,fail')) await delay(20)
@@ -61,20 +101,24 @@ const dyingMaster: Fault = {
     } finally {
       witness.disconnect()
     }
-  })
+  }
 }
 
-const hungMaster: Fault = {
+const hungMaster: ClusterFault = {
   name: 'a master of a Cluster hangs, its replica takes over, and the master comes back',
-  stage: () => clusterStage(1, async ({ nodes }) => {
+  replicas: 1,
+  async break ({ nodes }) {
     nodes[0]!.pause()
     await delay(4_000)
-  }, async ({ nodes }) => { nodes[0]!.resume() })
+  },
+  mend: async ({ nodes }) => { nodes[0]!.resume() }
 }
 
-const movingSlots: Fault = {
+const movingSlots: ClusterFault = {
   name: 'slots of a Cluster move from master to master',
-  stage: () => clusterStage(0, async () => {}, async ({ nodes }) => {
+  replicas: 0,
+  async break () {},
+  async mend ({ nodes }) {
     const ids = await Promise.all(nodes.slice(0, 2).map(async ({ port }) => {
       const node = new Redis(port, '127.0.0.1')
       const id = await node.cluster('MYID')
@@ -85,7 +129,10 @@ const movingSlots: Fault = {
       '--cluster', 'reshard', `127.0.0.1:${nodes[0]!.port}`, '--cluster-from', ids[0]!, '--cluster-to', ids[1]!,
       '--cluster-slots', '5000', '--cluster-yes'
     ], { maxBuffer: 64 * 1024 * 1024 })
-  })
+  }
 }
 
-export const topologyFaults: Fault[] = [sentinelFault, dyingMaster, hungMaster, movingSlots]
+export const topologyFaults: Fault[] = [
+  sentinelFault,
+  ...[dyingMaster, hungMaster, movingSlots].flatMap((fault) => [ioredis, nodeRedis].map((client) => clusterFault(fault, client)))
+]

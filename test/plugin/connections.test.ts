@@ -2,7 +2,7 @@ import fastifyRedis from '@fastify/redis'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import { Cluster, Redis } from 'ioredis'
-import { createClient } from 'redis'
+import { createClient, createClientPool, createCluster } from 'redis'
 import t, { type Test } from 'tap'
 import apiCache, { type ApiCacheOptions } from '../../index.js'
 import { fileRedis, redisCli } from '../support/each-store.js'
@@ -65,6 +65,72 @@ t.test('an ioredis client is used and stays open when the server closes', async 
   await app.close()
   t.equal(client.status, 'ready')
   t.equal(await client.ping(), 'PONG')
+})
+
+t.test('a client of node-redis is used, through a connection of the plugin\'s own', async (t) => {
+  const client = createClient({ url: redis().url })
+  client.on('error', () => {})
+  await client.connect()
+  t.teardown(() => { client.destroy() })
+  const before = await connections()
+  const app = await works(t, { redis: client })
+  t.same(await entriesInRedis(), ['api-cache|users:GET /1'])
+  t.equal(await connections(), before + 1)
+  t.ok((await redisCli(redis().port, 'CLIENT', 'LIST')).some((line) => line.includes(' name=api-cache ')))
+  await app.close()
+  t.equal(await client.ping(), 'PONG')
+})
+
+t.test("local: { consistency: 'tracked' } with a client of node-redis is a coded error", async (t) => {
+  const redis = createClient()
+  await t.rejects(async () => { await Fastify().register(apiCache, { redis, timeout: 1, local: { consistency: 'tracked' } }) }, {
+    code: 'FST_API_CACHE_INVALID_FIELD', message: /'strict' with a Cluster, a node-redis client/
+  })
+})
+
+t.test('a fastify.redis of node-redis is picked up, also before it is connected', async (t) => {
+  const lines: LogLine[] = []
+  const app = await works(t, {}, (app) => app.decorate('redis', createClient({ url: redis().url }) as never), lines)
+  t.equal(app.apiCache.stats().store, 'redis')
+  t.same(complaints(lines), [])
+})
+
+t.test('a cluster of node-redis is used itself and stays open, and several registrations leave nothing behind, also where it has other addresses', async (t) => {
+  const { startupNodes, stop } = await startCluster()
+  const cluster = createCluster({
+    rootNodes: startupNodes.map((socket) => ({ socket })),
+    nodeAddressMap: (address) => ({ host: 'localhost', port: Number(address.split(':')[1]) })
+  })
+  cluster.on('error', () => {})
+  await cluster.connect()
+  t.teardown(async () => {
+    cluster.destroy()
+    await stop()
+  })
+  const warnings: string[] = []
+  process.on('warning', (warning) => { warnings.push(warning.name) })
+  const app = Fastify()
+  for (let index = 0; index < 12; index++) {
+    await app.register(async (child) => {
+      await child.register(apiCache, { redis: cluster, prefix: `cache-${index}`, timeout: 10_000 })
+      child.get(`/${index}`, { config: { cache: { namespace: 'users', expire: 60, host: false, coalesce: 'fleet' } } }, async () => 'user')
+      child.post(`/${index}`, { config: { cache: { invalidate: 'users' } } }, async () => 'done')
+    })
+  }
+  const { request } = await listening(t, app)
+  for (let index = 0; index < 12; index++) {
+    t.equal((await request(`/${index}`)).cache, 'MISS')
+    t.equal((await request(`/${index}`)).cache, 'HIT')
+    await request(`/${index}`, { method: 'POST' })
+    t.equal((await request(`/${index}`)).cache, 'MISS')
+  }
+  const channels = async (): Promise<string[]> =>
+    (await Promise.all(startupNodes.map(({ port }) => redisCli(port, 'PUBSUB', 'CHANNELS')))).flat()
+  t.not((await channels()).length, 0)
+  await app.close()
+  t.equal(cluster.isOpen, true)
+  while ((await channels()).length > 0);
+  t.notOk(warnings.includes('MaxListenersExceededWarning'))
 })
 
 t.test('a client that connects later is used once it is connected', async (t) => {
@@ -196,19 +262,19 @@ t.test('a Cluster that reads from replicas is refused', async (t) => {
 
 type Refused = [what: string, options: ApiCacheOptions, before: (app: FastifyInstance) => unknown, message: RegExp]
 
-const other = createClient()
+const other = createClientPool()
 const missing: Refused[] = [
   ['store: \'redis\' without any', { store: 'redis' }, () => {}, /register @fastify\/redis before this plugin, or give it the redis option/],
   ['a redisNamespace without @fastify/redis', { redisNamespace: 'cache' }, () => {}, /has no namespace 'cache'; register it before this plugin/],
   ['an unknown redisNamespace', { redisNamespace: 'cahce' }, (app) => app.register(fastifyRedis, { url: redis().url, namespace: 'cache' }), /has no namespace 'cahce'/],
-  ['a redisNamespace that is a client of node-redis', { redisNamespace: 'cache' }, (app) => app.decorate('redis', { cache: other } as never),
-    /'cache' of @fastify\/redis is not an ioredis client but a node-redis client/],
+  ['a redisNamespace that is a pool of node-redis', { redisNamespace: 'cache' }, (app) => app.decorate('redis', { cache: other } as never),
+    /'cache' of @fastify\/redis is not a client of ioredis or node-redis but a pool, a Sentinel or a legacy client of node-redis/],
   ['@fastify/redis with namespaces of which none is named', {}, async (app) => {
     for (const namespace of ['cache', 'other']) await app.register(fastifyRedis, { url: redis().url, namespace })
   }, /has only the namespaces 'cache', 'other': set redisNamespace to one, or write store: 'memory'/],
-  ['a fastify.redis of node-redis', {}, (app) => app.decorate('redis', other as never),
-    /fastify\.redis is not an ioredis client but a node-redis client \(package redis\): pass one as redis, or write store: 'memory'/],
-  ['a fastify.redis that is a string', {}, (app) => app.decorate('redis', 'redis://:secret@localhost' as never), /is not an ioredis client but a string: /]
+  ['a fastify.redis that is a pool of node-redis', {}, (app) => app.decorate('redis', other as never),
+    /fastify\.redis is not a client of ioredis or node-redis but a pool, .*: pass one as redis, or write store: 'memory'/],
+  ['a fastify.redis that is a string', {}, (app) => app.decorate('redis', 'redis://:secret@localhost' as never), /is not a client of ioredis or node-redis but a string: /]
 ]
 for (const [what, options, before, message] of missing) {
   t.test(`${what} is a coded error that says what to register`, async (t) => {

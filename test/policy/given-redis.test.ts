@@ -12,6 +12,9 @@ const usable: Record<string, unknown> = {
   'an ioredis client': client,
   'an ioredis Cluster': new Cluster(nodes, { lazyConnect: true }),
   'a client of a class of the application\'s own': new (class extends Redis {})({ lazyConnect: true }),
+  'a client of node-redis': createClient(),
+  'a client of node-redis with options of its own': createClient().withTypeMapping({}),
+  'a cluster of node-redis': createCluster({ rootNodes: [{ url: 'redis://host' }] }),
   'a URL': 'redis://host',
   'a URL with all that it may have': 'rediss://user:p%40ss@host:6380/2?family=6',
   'a URL in capitals': 'REDIS://HOST',
@@ -32,7 +35,7 @@ for (const [what, value] of Object.entries(usable)) {
   t.test(`redis may be ${what}`, async (t) => { t.equal(faultOf(value), undefined) })
 }
 
-const NODE_REDIS = 'a node-redis client (package redis)'
+const NODE_REDIS = 'a pool, a Sentinel or a legacy client of node-redis'
 const NO_URL = "a string that is not a redis:// or rediss:// URL; write 'redis://localhost:6379', or { path } for a socket"
 const foreign = (name: string, instead: string): string =>
   `options with '${name}', which ioredis does not know; ${instead}`
@@ -40,12 +43,10 @@ const localhost = (name: string): string =>
   `options with '${name}', with which ioredis would connect to localhost; write host, port, path or sentinels`
 
 const refused: Array<[what: string, value: unknown, got: string]> = [
-  ['a client of node-redis', createClient(), NODE_REDIS],
-  ['a cluster client of node-redis', createCluster({ rootNodes: [{ url: 'redis://host' }] }), NODE_REDIS],
   ['a client pool of node-redis', createClientPool(), NODE_REDIS],
   ['a sentinel client of node-redis', createSentinel({ name: 'main', sentinelRootNodes: nodes }), NODE_REDIS],
   ['a client of node-redis with callbacks', createClient().legacy(), NODE_REDIS],
-  ['a client over HTTP', { mget () {}, pipeline () {} }, 'a client that is not from ioredis'],
+  ['a client over HTTP', { mget () {}, pipeline () {} }, 'a client that is neither of ioredis nor of node-redis'],
   ['a pipeline', client.pipeline(), 'an ioredis pipeline'],
   ['a transaction', client.multi(), 'an ioredis pipeline'],
   ['a promise', Promise.resolve(client), 'a promise; await it first'],
@@ -81,7 +82,7 @@ for (const [what, value, got] of refused) {
     t.teardown(() => app.close())
     await t.rejects(async () => { await app.register(apiCache, { redis: value } as ApiCacheOptions) }, {
       code: 'FST_API_CACHE_INVALID_FIELD',
-      message: `fastify-api-cache: 'redis' must be an ioredis client or Cluster, a URL or ioredis options, got ${got}`
+      message: `fastify-api-cache: 'redis' must be a client or Cluster of ioredis or node-redis, a URL or ioredis options, got ${got}`
     })
   })
 }

@@ -1,5 +1,5 @@
 import calculateSlot from 'cluster-key-slot'
-import type { Cluster, Redis } from 'ioredis'
+import type { ClusterClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import { ReadsByKey, type EntryReads, type Interpret } from './reads.js'
 import { asInteger } from './replies.js'
@@ -9,9 +9,10 @@ import { WritesByKey, type EntryWrites, type Watch } from './writes.js'
 
 /** The masters of a Cluster. The server of a key is the one that has its slot when the reply arrives. */
 export class ClusterServers implements Topology {
-  readonly client: Cluster
+  readonly client: ClusterClient
   readonly keyPrefix: string
-  readonly #connections = new Map<Redis, Connection>()
+  readonly user: string
+  readonly #connections = new Map<ServerClient, Connection>()
   readonly #byName = new Map<string, Connection>()
   /** The last key that was read at each master, so that a ping reaches all masters in use. */
   readonly #lastRead = new Map<string, string>()
@@ -19,12 +20,13 @@ export class ClusterServers implements Topology {
   readonly #met = new WeakSet<ServerRun>()
   #tell: TakeoverListener | undefined
   readonly #refreshed = (): void => { this.#meetMasters() }
-  readonly #added = (redis: Redis): void => { this.#add(redis) }
-  readonly #removed = (redis: Redis): void => { this.#remove(redis) }
+  readonly #added = (redis: ServerClient): void => { this.#add(redis) }
+  readonly #removed = (redis: ServerClient): void => { this.#remove(redis) }
 
-  constructor (client: Cluster) {
+  constructor (client: ClusterClient) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
+    this.user = client.options.redisOptions?.username ?? 'default'
     client.on('+node', this.#added).on('-node', this.#removed).on('refresh', this.#refreshed)
     for (const redis of client.nodes()) this.#add(redis)
   }
@@ -44,7 +46,7 @@ export class ClusterServers implements Topology {
     await Promise.all(keys.map(async (key) => asInteger('EXISTS', await this.client.exists(key))))
   }
 
-  masters (): readonly Redis[] {
+  masters (): readonly ServerClient[] {
     return this.client.nodes('master')
   }
 
@@ -88,7 +90,7 @@ export class ClusterServers implements Topology {
     return new WritesByKey(this.client, watch)
   }
 
-  subscriber (): Cluster {
+  subscriber (): Subscriber {
     return this.client.duplicate()
   }
 
@@ -128,14 +130,14 @@ export class ClusterServers implements Topology {
     return name === undefined ? undefined : this.#byName.get(name)
   }
 
-  #add (redis: Redis): void {
+  #add (redis: ServerClient): void {
     if (this.#connections.has(redis)) return
     const connection = new Connection(redis, false)
     this.#connections.set(redis, connection)
     this.#byName.set(nameOf(redis), connection)
   }
 
-  #remove (redis: Redis): void {
+  #remove (redis: ServerClient): void {
     const connection = this.#connections.get(redis)
     if (connection === undefined) return
     connection.stop()
@@ -145,4 +147,4 @@ export class ClusterServers implements Topology {
   }
 }
 
-const nameOf = (redis: Redis): string => `${redis.options.host}:${redis.options.port}`
+const nameOf = (redis: ServerClient): string => `${redis.options.host}:${redis.options.port}`

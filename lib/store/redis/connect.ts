@@ -1,52 +1,62 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import type { Log } from '../../observe/log.js'
-import { isClient } from '../given-redis.js'
+import { isIoredis, isNodeRedis, isNodeRedisCluster } from '../given-redis.js'
+import type { ClusterClient, RedisClient, ServerClient } from './client.js'
+import { NodeRedisClient, type NodeRedis } from './node-redis.js'
+import { NodeRedisClusterClient, type NodeRedisCluster } from './node-redis-cluster.js'
 import { RedisStore } from './redis-store.js'
-import type { RedisClient } from './topology.js'
+import { retryDelay } from './retry.js'
 
-/** What names a Redis: a client or Cluster, a URL, or options of ioredis. */
-export type GivenRedis = Redis | Cluster | RedisOptions | string
-
-/** Longest time in milliseconds between two attempts of the plugin's own connection. */
-const MAX_RETRY = 250
+/** What names a Redis: a client or Cluster of ioredis or node-redis, a URL, or options of ioredis. */
+export type GivenRedis = Redis | Cluster | NodeRedis | NodeRedisCluster | RedisOptions | string
 
 /** A command that cannot be sent now is useless later, and closing must not wait for a hung server. */
 const FAIL_FAST: RedisOptions = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   disconnectTimeout: 200,
-  retryStrategy: (times) => Math.min(times * 50, MAX_RETRY)
+  retryStrategy: retryDelay
 }
 
 /**
  * A store in the given Redis. It opens and closes a connection of its own, except to a Cluster.
- * @param name what CLIENT LIST shows, unless the options name the connection
+ * @param prefix the first part of every key; CLIENT LIST shows it, unless the options name the connection
  * @param sweepShare the share of Redis's time that sweeps may take
  */
-export function connectedStore (given: GivenRedis, name: string, log: Log, sweepShare?: number): RedisStore {
-  const opened = isClient(given) ? duplicated(given, name) : connect(given, name)
-  if (opened !== undefined) logFirstError(opened, log)
-  return new RedisStore(opened ?? given as Cluster, opened !== undefined, sweepShare)
+export function connectedStore (given: GivenRedis, prefix: string, log: Log, sweepShare?: number): RedisStore {
+  const settings = { prefix, sweepShare, report: log.missingRights.bind(log) }
+  const cluster = clusterOf(given)
+  if (cluster !== undefined) return new RedisStore(cluster, false, settings)
+  const own = connected(given as Exclude<GivenRedis, Cluster | NodeRedisCluster>, prefix)
+  logFirstError(own, log)
+  return new RedisStore(own, true, settings)
 }
 
-function connect (redis: string | RedisOptions, connectionName: string): Redis {
-  const defaults = { ...FAIL_FAST, connectionName }
-  return typeof redis === 'string' ? new Redis(redis, defaults) : new Redis({ ...defaults, ...redis })
+/** Undefined if a single server is given. */
+function clusterOf (given: unknown): ClusterClient | undefined {
+  if (isNodeRedisCluster(given)) return NodeRedisClusterClient.of(given)
+  return isIoredis(given) && given.isCluster ? given as ClusterClient : undefined
 }
 
 /**
- * A connection of the plugin's own beside the application's: it fails fast, can be closed when it is
- * half-open, and is not held up by a MULTI or a blocking command. Undefined for a Cluster, whose
- * client is used itself.
+ * A connection of the plugin's own, also beside the application's: it fails fast, can be closed when it
+ * is half-open, and is not held up by a MULTI or a blocking command.
  */
-function duplicated (client: RedisClient, name: string): Redis | undefined {
-  if (client.isCluster) return undefined
-  const { options } = client as Redis
-  return (client as Redis).duplicate({ ...FAIL_FAST, connectionName: options.connectionName ?? name })
+function connected (given: Redis | NodeRedis | RedisOptions | string, name: string): ServerClient {
+  if (typeof given === 'string') return new Redis(given, ownOptions({}, name))
+  if (isNodeRedis(given)) return NodeRedisClient.beside(given, name)
+  if (isIoredis(given)) return (given as Redis).duplicate(ownOptions((given as Redis).options, name))
+  const options = given as RedisOptions
+  return new Redis({ ...ownOptions(options, name), ...options })
+}
+
+function ownOptions ({ connectionName, sentinels }: RedisOptions, name: string): RedisOptions {
+  // Its check needs INFO, and the store makes its own. Behind Sentinels it also finds the master.
+  return { ...FAIL_FAST, connectionName: connectionName ?? name, enableReadyCheck: sentinels != null }
 }
 
 /** Without a listener ioredis prints each failed attempt. The first is logged; then the circuit breaker logs. */
-function logFirstError (client: Redis, log: Log): void {
+function logFirstError (client: RedisClient, log: Log): void {
   let reported = false
   client.on('error', (err: Error) => {
     if (reported) return

@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis'
+import type { ServerClient } from './client.js'
 
 /** A stream that can buffer writes, such as a socket. */
 interface Corkable {
@@ -7,7 +7,7 @@ interface Corkable {
 }
 
 /** Sends all commands of `send` in one write per server. A write per command would cost more than all the rest. */
-export function corked (servers: readonly Redis[], send: () => void): void {
+export function corked (servers: readonly ServerClient[], send: () => void): void {
   // `stream` is not documented by ioredis. If it changes, commands are written one by one.
   const sockets = servers.map((server) => server.stream as unknown).filter(isCorkable)
   for (const socket of sockets) socket.cork()

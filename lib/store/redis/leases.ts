@@ -1,21 +1,27 @@
 import type { Leases } from '../contract.js'
+import type { Subscriber } from './client.js'
+import { isDenied } from './errors.js'
 import { asFlag, asInteger } from './replies.js'
+import type { Failed, Rights } from './rights.js'
 import { LEASE, RELEASE } from './scripts.js'
-import type { RedisClient, Topology } from './topology.js'
+import type { Topology } from './topology.js'
 
-/** The channel on which released leases are published. */
-const CHANNEL = 'fastify-api-cache:leases'
+const NO_NEWS = "with coalesce: 'fleet' requests wait longer for the fills of other processes"
 
 /** Leases, each under its own key, and a channel for released ones. */
 export class RedisLeases implements Leases {
   readonly #topology: Topology
+  /** On which released leases are published. It begins as keys do. */
   readonly #channel: string
+  readonly #rights: Rights
   /** A connection that is only used to subscribe. */
-  #subscriber: RedisClient | undefined
+  #subscriber: Subscriber | undefined
 
-  constructor (topology: Topology) {
+  /** @param prefix the first part of every key */
+  constructor (topology: Topology, prefix: string, rights: Rights) {
     this.#topology = topology
-    this.#channel = topology.keyPrefix + CHANNEL
+    this.#channel = `${topology.keyPrefix}${prefix}!leases`
+    this.#rights = rights
   }
 
   async take (key: string, holder: string, milliseconds: number): Promise<boolean> {
@@ -23,9 +29,13 @@ export class RedisLeases implements Leases {
   }
 
   async release (key: string, holder: string, news: string): Promise<void> {
-    const { client } = this.#topology
-    asInteger('EVAL', await client.eval(RELEASE, 1, key, holder))
-    asInteger('PUBLISH', await client.publish(this.#channel, `${news} ${key}`))
+    asInteger('EVAL', await this.#topology.client.eval(RELEASE, 1, key, holder))
+    try {
+      asInteger('PUBLISH', await this.#topology.client.publish(this.#channel, `${news} ${key}`))
+    } catch (error) {
+      // Reported when subscribing.
+      if (!isDenied(error)) throw error
+    }
   }
 
   subscribe (listener: (key: string, news: string) => void): void {
@@ -37,10 +47,22 @@ export class RedisLeases implements Leases {
       const keyAt = message.indexOf(' ') + 1
       listener(message.slice(keyAt), message.slice(0, keyAt - 1))
     })
-    this.#subscriber.subscribe(this.#channel).catch(() => {})
+    void this.#join(this.#subscriber)
   }
 
   close (): void {
     this.#subscriber?.disconnect()
+  }
+
+  /** Never rejects. */
+  async #join (subscriber: Subscriber): Promise<void> {
+    const failed: Failed[] = []
+    const failing = (command: string) => (error: unknown) => {
+      failed.push({ command, channel: this.#channel, error, without: NO_NEWS })
+    }
+    await subscriber.subscribe(this.#channel).catch(failing('subscribe'))
+    // Nobody waits for a lease without a name.
+    await this.#topology.client.publish(this.#channel, '').catch(failing('publish'))
+    this.#rights.report(failed)
   }
 }

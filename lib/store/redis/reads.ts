@@ -1,4 +1,4 @@
-import type { Cluster, Redis } from 'ioredis'
+import type { ClusterClient, ServerClient } from './client.js'
 import { decodeEntry } from '../../entry/codec.js'
 import type { Entry } from '../../entry/entry.js'
 import type { CurrentVersions, Lookup, MaybePromise } from '../contract.js'
@@ -20,10 +20,10 @@ export interface EntryReads {
 
 /** Reads from a single server, many keys in one command. */
 export class BatchedReads implements EntryReads {
-  readonly #server: Redis
+  readonly #server: ServerClient
   readonly #tick: TickBatch<ReadBatch>
 
-  constructor (server: Redis, interpret: Interpret) {
+  constructor (server: ServerClient, interpret: Interpret) {
     this.#server = server
     this.#tick = new TickBatch(() => new ReadBatch(interpret), (batch) => { void this.#send(batch) })
   }
@@ -124,11 +124,11 @@ class ReadBatch {
 
 /** Reads from a Cluster, key by key, so that a failing server does not affect the keys of others. */
 export class ReadsByKey implements EntryReads {
-  readonly #cluster: Cluster
+  readonly #cluster: ClusterClient
   readonly #interpret: Interpret
   #joining = new Map<string, Deferred<Value>>()
 
-  constructor (cluster: Cluster, interpret: Interpret) {
+  constructor (cluster: ClusterClient, interpret: Interpret) {
     this.#cluster = cluster
     this.#interpret = interpret
   }

@@ -1,30 +1,44 @@
 import { once } from 'node:events'
-import type { Cluster, Redis } from 'ioredis'
 import type { Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
+import { DEFAULT_PREFIX } from '../../key/keyspace.js'
+import type { MissingRights } from '../../observe/log.js'
 import { DEFAULT_SWEEP_SHARE } from '../budget.js'
 import type { CacheStore, CurrentVersions, IsCurrent, Lookup, SweepHints, TakeoverListener } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
+import type { ClusterClient, RedisClient, ServerClient } from './client.js'
 import { ClusterServers } from './cluster.js'
 import { isReply } from './errors.js'
 import { FreezeWatch } from './freeze.js'
 import { RedisIntents } from './intents.js'
 import { RedisLeases } from './leases.js'
+import { NodeRedisClient } from './node-redis.js'
 import type { EntryReads } from './reads.js'
+import { Rights } from './rights.js'
 import { SingleServer } from './single-server.js'
 import { Sweeps } from './sweep.js'
-import type { RedisClient, Topology } from './topology.js'
+import type { Topology } from './topology.js'
 import { Versions } from './versions.js'
 import type { EntryWrites, Watch } from './writes.js'
 
 /** Unanswered pings after which the plugin reconnects its own connection. */
 const MAX_UNANSWERED = 3
 
+export interface RedisStoreSettings {
+  /** The first part of every key; default `DEFAULT_PREFIX`. */
+  readonly prefix?: string | undefined
+  /** The share of Redis's time that sweeps may take; default `DEFAULT_SWEEP_SHARE`. */
+  readonly sweepShare?: number | undefined
+  /** Called for commands that the Redis user may not use; default: they are not tried. */
+  readonly report?: (missing: MissingRights) => void
+}
+
 /** Keeps entries and versions in Redis, standalone or Cluster, for all processes. */
 export class RedisStore implements CacheStore {
   readonly name = 'redis'
   readonly intents: RedisIntents
   readonly leases: RedisLeases
+  readonly rights: Rights
   readonly #owned: boolean
   readonly #topology: Topology
   readonly #versions: Versions
@@ -38,10 +52,10 @@ export class RedisStore implements CacheStore {
 
   /**
    * @param owned whether the plugin opened the connection, so that it closes it
-   * @param sweepShare the share of Redis's time that sweeps may take
    * @throws UnsafeRedisError if the client reads from replicas, which lag behind an invalidation
    */
-  constructor (client: RedisClient, owned: boolean, sweepShare = DEFAULT_SWEEP_SHARE) {
+  constructor (client: RedisClient, owned: boolean, settings: RedisStoreSettings = {}) {
+    const { prefix = DEFAULT_PREFIX, sweepShare = DEFAULT_SWEEP_SHARE, report } = settings
     this.#owned = owned
     this.#topology = topologyOf(client)
     this.#versions = new Versions(this.#topology, this.#watch)
@@ -49,12 +63,15 @@ export class RedisStore implements CacheStore {
     this.#writes = this.#topology.writes(this.#watch)
     this.#sweeps = new Sweeps(this.#topology, sweepShare)
     this.intents = new RedisIntents(this.#topology, this.#watch)
-    this.leases = new RedisLeases(this.#topology)
+    this.rights = new Rights(this.#topology, prefix, report ?? (() => {}))
+    this.leases = new RedisLeases(this.#topology, prefix, this.rights)
+    if (report !== undefined) this.rights.check()
   }
 
-  /** The client of a single server, whose connection can be duplicated for tracking; undefined for a Cluster. */
-  get singleServer (): Redis | undefined {
-    return this.#topology instanceof SingleServer ? this.#topology.client : undefined
+  /** The client of a single server, for tracking; undefined for a Cluster, and for node-redis, which cannot do it. */
+  get singleServer (): ServerClient | undefined {
+    const { client } = this.#topology
+    return client.isCluster || client instanceof NodeRedisClient ? undefined : client as ServerClient
   }
 
   /** Waits until the client is connected and the server's run id is known, for at most `milliseconds`. */
@@ -136,6 +153,7 @@ export class RedisStore implements CacheStore {
   close (): void {
     this.#sweeps.stop()
     this.#freezes.close()
+    this.rights.stop()
     this.#topology.close()
     this.leases.close()
     if (this.#owned) this.#topology.client.disconnect()
@@ -144,7 +162,7 @@ export class RedisStore implements CacheStore {
   /** Before the client notices that its connection was closed, its status is still 'ready'. */
   #isConnected (): boolean {
     const { client } = this.#topology
-    return client.status === 'ready' && (client as Redis).stream?.writable !== false
+    return client.status === 'ready' && (client as ServerClient).stream?.writable !== false
   }
 
   /** If a replica refuses a write, the server is no longer the master that it was. */
@@ -155,8 +173,8 @@ export class RedisStore implements CacheStore {
 }
 
 function topologyOf (client: RedisClient): Topology {
-  if (!client.isCluster) return new SingleServer(client as Redis)
-  const cluster = client as Cluster
+  if (!client.isCluster) return new SingleServer(client as ServerClient)
+  const cluster = client as ClusterClient
   if (cluster.options.scaleReads !== 'master') {
     throw new UnsafeRedisError("a Cluster client with scaleReads other than 'master' reads from replicas, which may " +
       "lag behind an invalidation; give the plugin its own client with scaleReads: 'master'")

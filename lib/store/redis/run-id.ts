@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { ServerClient } from './client.js'
 import { isReply } from './errors.js'
 import { asInfo } from './replies.js'
 
@@ -34,7 +34,7 @@ export function trust (run: ServerRun, key: string): void {
 
 /** The run of the server at the other end of a connection. It is learned again after each reconnection. */
 export class Connection {
-  readonly #redis: Redis
+  readonly #redis: ServerClient
   readonly #refusesReplica: boolean
   readonly #onRun: (() => void) | undefined
   /** Undefined until it is known. */
@@ -45,7 +45,7 @@ export class Connection {
   readonly #close = (): void => { this.forget() }
 
   /** @param onRun called for each run that is not the one before, before it is used */
-  constructor (redis: Redis, refusesReplica: boolean, onRun?: () => void) {
+  constructor (redis: ServerClient, refusesReplica: boolean, onRun?: () => void) {
     this.#onRun = onRun
     this.#redis = redis
     this.#refusesReplica = refusesReplica
@@ -84,9 +84,11 @@ export class Connection {
     try {
       info = asInfo(await this.#redis.info())
     } catch (error) {
-      if (!isReply(error, 'NOPERM')) throw error
+      // Refused, renamed, or unknown to a proxy. LOADING and the like pass.
+      if (!isReply(error, 'NOPERM') && !isReply(error, 'ERR')) throw error
       info = ''
     }
+    if (/^loading:1\b/m.test(info)) throw new Error('Redis is loading its data')
     if (this.#refusesReplica && /^role:slave\b/m.test(info)) {
       throw new Error('Redis is a replica, which lags behind its master')
     }

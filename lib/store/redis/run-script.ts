@@ -1,6 +1,7 @@
+import type { RedisClient } from './client.js'
 import { isReply } from './errors.js'
 import type { ServerRun } from './run-id.js'
-import type { RedisClient, Topology } from './topology.js'
+import type { Topology } from './topology.js'
 
 /** Runs a script on some keys of one server. */
 export type RunScript = (keys: readonly string[], run: ServerRun) => Promise<unknown>

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Redis } from 'ioredis'
+import type { ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import { BatchedReads, type EntryReads, type Interpret } from './reads.js'
 import { expectPong } from './replies.js'
@@ -9,14 +9,16 @@ import { BatchedWrites, type EntryWrites, type Watch } from './writes.js'
 
 /** A single server. Behind its address or a Sentinel's name another server may take its place. */
 export class SingleServer implements Topology {
-  readonly client: Redis
+  readonly client: ServerClient
   readonly keyPrefix: string
+  readonly user: string
   readonly #connection: Connection
   #tell: TakeoverListener | undefined
 
-  constructor (client: Redis) {
+  constructor (client: ServerClient) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
+    this.user = client.options.username ?? 'default'
     this.#connection = new Connection(client, true, () => { this.#tell?.(() => true) })
   }
 
@@ -39,7 +41,7 @@ export class SingleServer implements Topology {
     return bytesRead + bytesWritten - writableLength
   }
 
-  masters (): readonly Redis[] {
+  masters (): readonly ServerClient[] {
     return [this.client]
   }
 
@@ -69,7 +71,7 @@ export class SingleServer implements Topology {
     return new BatchedWrites(this.client, watch)
   }
 
-  subscriber (): Redis {
+  subscriber (): Subscriber {
     return this.client.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: true })
   }
 

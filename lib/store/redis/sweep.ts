@@ -3,7 +3,8 @@ import { beginningOf } from '../../key/keyspace.js'
 import { Budget } from '../budget.js'
 import type { FilledUnder, IsCurrent, SweepHints } from '../contract.js'
 import { Deadlines } from '../deadlines.js'
-import { isReply } from './errors.js'
+import { isDenied, isReply } from './errors.js'
+import { escapeGlob } from './glob.js'
 import { asBytes, asInteger, asScan } from './replies.js'
 import { DELETE_SEEN } from './scripts.js'
 import type { Topology } from './topology.js'
@@ -103,7 +104,7 @@ export class Sweeps {
       try {
         return asInteger('EVAL', await this.#topology.client.eval(DELETE_SEEN, 1, key, checksum))
       } catch (error) {
-        if (!isReply(error)) throw error
+        if (!isDenied(error)) throw error
       }
     }
     return await this.#delete(key)
@@ -114,7 +115,7 @@ export class Sweeps {
       try {
         return asInteger('UNLINK', await this.#topology.client.unlink(key))
       } catch (error) {
-        if (!isReply(error)) throw error
+        if (!isDenied(error)) throw error
         this.#unlinks = false
       }
     }
@@ -145,8 +146,4 @@ export class Sweeps {
     }
     if (errors.length > 0) throw errors[0]
   }
-}
-
-function escapeGlob (text: string): string {
-  return text.replace(/[\\*?[\]]/g, '\\$&')
 }

@@ -1,10 +1,8 @@
-import type { Cluster, Redis } from 'ioredis'
+import type { RedisClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import type { EntryReads, Interpret } from './reads.js'
 import type { ServerRun } from './run-id.js'
 import type { EntryWrites, Watch } from './writes.js'
-
-export type RedisClient = Redis | Cluster
 
 /** How the keys are distributed: to a single server, or to the masters of a Cluster. */
 export interface Topology {
@@ -12,6 +10,8 @@ export interface Topology {
   readonly client: RedisClient
   /** The prefix that the client adds to keys, but not to the pattern of SCAN and to channels. */
   readonly keyPrefix: string
+  /** The name of the Redis user. */
+  readonly user: string
   /** False while the server's run is unknown. */
   isReady(): boolean
   /** Learns the runs of all servers. */
@@ -21,7 +21,7 @@ export interface Topology {
   /** The bytes exchanged with the server so far; left out if there are several. */
   transferred?(): number
   /** All servers that have a part of the keys. */
-  masters(): readonly Redis[]
+  masters(): readonly ServerClient[]
   /** The runs of the servers of these keys; a promise while one of them is unknown. */
   runsOf(keys: readonly string[]): ServerRun[] | Promise<ServerRun[]>
   /** The keys in lists of which each can be given to one script, in the order of the keys. */
@@ -33,7 +33,7 @@ export interface Topology {
   reads(interpret: Interpret): EntryReads
   writes(watch: Watch): EntryWrites
   /** A connection for subscribing. It waits for its server without limit, and resubscribes after reconnecting. */
-  subscriber(): RedisClient
+  subscriber(): Subscriber
   /** Removes all listeners. */
   close(): void
 }

@@ -1,10 +1,14 @@
-import type { Redis } from 'ioredis'
+import type { ServerClient } from './client.js'
 import { LRUCache } from 'lru-cache'
 import { isPromise, isSettling, type CacheStore, type CurrentVersions, type MaybePromise } from '../contract.js'
 import type { KnownVersions } from '../local-tier.js'
+import type { Rights } from './rights.js'
 import { asInteger, expectOk, expectPong } from './replies.js'
 
 const MAX_VERSIONS = 100_000
+/** On which Redis notifies of changes. */
+const CHANNEL = '__redis__:invalidate'
+const NOT_TRACKED = "with consistency: 'tracked' each HIT reads versions from Redis, as with 'strict'"
 /** Milliseconds between two pings on the tracking connection. */
 const PING_INTERVAL = 250
 /** Milliseconds without a reply to a ping after which the kept versions are not used. */
@@ -18,8 +22,9 @@ const MAX_SILENCE = 1_000
  */
 export class TrackedVersions implements KnownVersions {
   readonly #store: Pick<CacheStore, 'versions'>
-  readonly #connection: Redis
+  readonly #connection: ServerClient
   readonly #keyPrefix: string
+  readonly #rights: Rights | undefined
   readonly #prefix: string
   readonly #known = new LRUCache<string, string>({ max: MAX_VERSIONS })
   /** Reads in progress by version. If the version changes during a read, the result is not kept. */
@@ -32,9 +37,11 @@ export class TrackedVersions implements KnownVersions {
    * @param store the store to read unknown versions from
    * @param client the client to duplicate; it is not changed
    * @param prefix the beginning of every version's key, without the client's keyPrefix
+   * @param rights told what the Redis user may not do
    */
-  constructor (store: Pick<CacheStore, 'versions'>, client: Redis, prefix: string) {
+  constructor (store: Pick<CacheStore, 'versions'>, client: ServerClient, prefix: string, rights?: Rights) {
     this.#store = store
+    this.#rights = rights
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#prefix = this.#keyPrefix + prefix
     this.#connection = client.duplicate({
@@ -126,17 +133,21 @@ export class TrackedVersions implements KnownVersions {
   /** Never rejects. */
   async #track (): Promise<void> {
     this.#stopTracking()
+    let command = 'client|id'
     try {
       const connection = this.#connection
       const id = await connection.client('ID')
-      const tracking = connection.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', this.#prefix)
-      expectOk('CLIENT TRACKING', await tracking)
-      asInteger('SUBSCRIBE', await connection.subscribe('__redis__:invalidate'))
+      command = 'client|tracking'
+      const tracking = ['TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', this.#prefix]
+      expectOk('CLIENT TRACKING', await connection.call('CLIENT', ...tracking))
+      command = 'subscribe'
+      asInteger('SUBSCRIBE', await connection.subscribe(CHANNEL))
       this.#aliveAt = performance.now()
       this.#tracking = true
-    } catch {
+    } catch (error) {
       // An older server, a proxy or an ACL does not allow tracking. Versions are then read from the store.
       this.#stopTracking()
+      this.#rights?.report([{ command, channel: CHANNEL, error, without: NOT_TRACKED }])
     }
   }
 

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { ONE_YEAR_IN_SECONDS } from '../../policy/duration.js'
 import { CLOSED, isSettling, type CurrentVersions, type MaybePromise } from '../contract.js'
-import { isReply } from './errors.js'
+import { isDenied, isFull } from './errors.js'
 import { asFlag, asInteger, asMarkedText, asTexts, asValue, expectInteger, expectOk, type Value } from './replies.js'
 import { trust, trusts, type ServerRun } from './run-id.js'
 import { inParts, runAlsoIfFull } from './run-script.js'
@@ -57,7 +57,7 @@ export class Versions {
       try {
         expectInteger('EVAL', await this.#watch(keys[0]!, bumped), keys.length)
       } catch (error) {
-        if (!isReply(error)) throw error
+        if (!isDenied(error) && !isFull(error)) throw error
         await Promise.all(keys.map((key) => this.#drop(key, settle)))
       }
     })
@@ -83,7 +83,7 @@ export class Versions {
       expectInteger('EVAL', await this.#watch(keys[0]!, kept), keys.length)
     } catch (error) {
       // Without permission to run scripts a version is made to live long.
-      if (!isReply(error)) throw error
+      if (!isDenied(error)) throw error
     }
     keys.forEach((key, index) => { this.#kept.set(key, current[index]!) })
   }
@@ -98,7 +98,7 @@ export class Versions {
         const texts = asTexts('EVAL', await this.#watch(keys[0]!, there), keys.length)
         keys.forEach((key, index) => { values.set(key, Buffer.from(texts[index]!)) })
       } catch (error) {
-        if (!isReply(error)) throw error
+        if (!isDenied(error)) throw error
         await Promise.all(keys.map(async (key) => {
           values.set(key, await this.#ensureWithoutScript(key, fresh + mark))
         }))
@@ -122,7 +122,7 @@ export class Versions {
       const replaced = this.#topology.client.eval(REPLACE, 1, name, fresh, run.mark, UNUSED_SECONDS)
       version = asMarkedText('EVAL', await this.#watch(name, replaced), run.mark)
     } catch (error) {
-      if (!isReply(error)) throw error
+      if (!isDenied(error) && !isFull(error)) throw error
       await this.#drop(name, 0)
     }
     trust(run, name)
@@ -139,7 +139,7 @@ export class Versions {
     try {
       isFree = asFlag('EVAL', await this.#watch(name, this.#topology.client.eval(DROP, 1, name, settle)))
     } catch (error) {
-      if (!isReply(error)) throw error
+      if (!isDenied(error)) throw error
       isFree = await this.#dropWithoutScript(name, settle)
     }
     if (!isFree) throw new Error('a strict write holds the version, which could not be replaced')

@@ -1,8 +1,8 @@
-import type { Cluster, Redis } from 'ioredis'
+import type { ClusterClient, ServerClient } from './client.js'
 import { encodeEntry } from '../../entry/codec.js'
 import { timeToLive, type Entry } from '../../entry/entry.js'
 import { corked } from './corked.js'
-import { isReply } from './errors.js'
+import { isDenied } from './errors.js'
 import { expectInteger, expectOk } from './replies.js'
 import { SET_ALL } from './scripts.js'
 import { Deferred, TickBatch } from './tick-batch.js'
@@ -47,11 +47,11 @@ class WriteBatch {
 
 /** Writes to a single server, small entries in one command. */
 export class BatchedWrites implements EntryWrites {
-  readonly #server: Redis
+  readonly #server: ServerClient
   readonly #watch: Watch
   readonly #tick = new TickBatch(() => new WriteBatch(), (batch) => { this.#send(batch) })
 
-  constructor (server: Redis, watch: Watch) {
+  constructor (server: ServerClient, watch: Watch) {
     this.#server = server
     this.#watch = watch
   }
@@ -75,9 +75,10 @@ export class BatchedWrites implements EntryWrites {
     const keys = writes.map(({ key }) => key)
     const values = writes.flatMap(({ key, entry }) => [encodeEntry(key, entry), millisecondsLeft(entry)])
     try {
-      return expectInteger('EVAL', await this.#server.eval(SET_ALL, keys.length, ...keys, ...values), keys.length)
+      const written = this.#server.eval(SET_ALL, keys.length, ...keys, ...values)
+      return expectInteger('EVAL', await this.#watch(keys[0]!, written), keys.length)
     } catch (error) {
-      if (!isReply(error)) throw error
+      if (!isDenied(error)) throw error
     }
     // For a Redis user without permission to run scripts.
     return await Promise.all(writes.map((write) => this.#set(write)))
@@ -91,11 +92,11 @@ export class BatchedWrites implements EntryWrites {
 
 /** Writes to a Cluster, key by key, so that a failing server does not affect the keys of others. */
 export class WritesByKey implements EntryWrites {
-  readonly #cluster: Cluster
+  readonly #cluster: ClusterClient
   readonly #watch: Watch
   readonly #joining: Array<Write & { readonly stored: Deferred<unknown> }> = []
 
-  constructor (cluster: Cluster, watch: Watch) {
+  constructor (cluster: ClusterClient, watch: Watch) {
     this.#cluster = cluster
     this.#watch = watch
   }
