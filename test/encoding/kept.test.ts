@@ -1,6 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { brotliDecompressSync } from 'node:zlib'
 import Fastify, { type FastifyInstance } from 'fastify'
-import apiCache from '../../index.js'
+import apiCache, { type Decision } from '../../index.js'
 import { asking, ask as askOnce, cached } from '../http/ask.js'
 import { eachTier } from '../support/each-store.js'
 import { listening } from '../support/serving.js'
@@ -28,6 +29,21 @@ test('the first HIT of a coding has the body encoded once more, and the next one
   t.equal(cached(plain.headers), 'HIT')
   t.equal(plain.text, text)
   t.same((await ask('/', BR)).bytes, kept.br(text), 'both codings are kept')
+})
+
+test('a decision tells the length of the plain body, in whatever coding it is sent', async (t, options) => {
+  const lengths: unknown[] = []
+  const note = (decision: unknown): void => { lengths.push((decision as Decision).bytes) }
+  subscribe('fastify-api-cache:decision', note)
+  t.teardown(() => unsubscribe('fastify-api-cache:decision', note))
+  const { ask } = await asking(t, (app) => {
+    app.get('/', { config: { cache } }, async () => text)
+    app.get('/stored', { config: { cache: { ...cache, storeCompressed: true } } }, async () => text)
+  }, options)
+  for (const path of ['/', '/stored']) {
+    for (let times = 0; times < 3; times++) await ask(path, BR)
+  }
+  t.same(lengths, Array.from({ length: 6 }, () => text.length))
 })
 
 test('a write ends the plain and the encoded body at once', async (t, options) => {

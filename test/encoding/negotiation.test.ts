@@ -42,7 +42,9 @@ const table: Record<string, string> = {
   'br;q=1.000': 'br',
   'br;q=0.': 'identity',
   'br gzip': 'identity',
-  'br, br;q=0': 'identity'
+  'br, br;q=0': 'identity',
+  'br;q=0, br': 'identity',
+  'br, gzip;q=1.9': 'br'
 }
 
 t.test('each client gets the coding that it accepts most, on a MISS and on a HIT', async (t) => {

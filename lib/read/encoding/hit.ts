@@ -30,7 +30,8 @@ export function inCoding (hit: Hit, { coding, bytes }: Chosen, headers: ReplyHea
   headers['content-encoding'] = coding
   if (headers['etag'] !== undefined) headers['etag'] = weak(headers['etag'])
   const defaultHeaders = withWeakEtag(entry.defaultHeaders)
-  const form = { kind: 'bytes', body: bytes, text: undefined, plainLength: undefined, defaultHeaders } as const
+  const plainLength = lengthOf(entry)
+  const form = { kind: 'bytes', body: bytes, text: undefined, plainLength, defaultHeaders } as const
   return { ...hit, entry: { ...entry, ...form } }
 }
 
