@@ -22,10 +22,17 @@ export interface LoadOptions {
   header?: 'HIT' | 'MISS'
   /** Asks whether this is still valid: every answer must be 304. */
   etag?: string
+  /** Accepts this coding: every answer must be these bytes. */
+  encoded?: Encoded
   /** Over HTTP/2, without TLS; needs h2load. */
   http2?: true
   /** How long a connection rests between its requests, on average, in milliseconds. */
   pause?: number
+}
+
+export interface Encoded {
+  coding: string
+  bytes: Buffer
 }
 
 export interface LoadResult {
@@ -54,14 +61,23 @@ function tailFile (bodyBytes: number): string {
   return file
 }
 
+/** The end of each answer, or the whole of it. */
+function expectedFile ({ bodyBytes, encoded }: LoadOptions): string {
+  if (encoded === undefined) return tailFile(bodyBytes)
+  const file = join(folder, `encoded-${bodyBytes}`)
+  writeFileSync(file, encoded.bytes)
+  return file
+}
+
 function commandFor (options: LoadOptions): [string, string[]] {
-  const { origin, seconds, connections, keys, first = 0, bodyBytes, header = 'none', pause = 0, etag = 'none' } = options
+  const { origin, seconds, connections, keys, first = 0, header = 'none', pause = 0, etag = 'none', encoded } = options
   if (loadGenerator === 'autocannon') {
+    if (encoded !== undefined) throw new Error('content codings need wrk')
     return [process.execPath, [join(__dirname, 'autocannon-load.js'), JSON.stringify(options)]]
   }
   return ['wrk', [
     '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', join(sources, 'wrk.lua'), origin,
-    '--', String(keys), String(first), tailFile(bodyBytes), header, String(pause), etag
+    '--', String(keys), String(first), expectedFile(options), header, String(pause), etag, encoded?.coding ?? 'none'
   ]]
 }
 

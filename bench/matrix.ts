@@ -20,6 +20,12 @@ const tiers = ['fastify-static', 'memory', 'tracked', 'strict', 'redis', 'redis-
 const fills = ['node-http', 'fastify-static', 'uncached', 'uncached-set', 'miss']
 const revalidated = ['fastify-304', 'memory', 'tracked', 'strict', 'redis']
 const overHttp2 = ['fastify-static', 'memory', 'tracked', 'strict', 'redis']
+/** For a client that accepts br, each beside the same for one that accepts none. */
+const coded = [
+  ['memory', 'memory-br', 'memory-beside'],
+  ['tracked', 'tracked-br', 'strict', 'strict-br'],
+  ['redis', 'redis-br', 'redis-stored-br', 'redis-beside', 'redis-get']
+]
 const unused = ['no-plugin', 'no-policy']
 const peers = ['fastify-caching', 'async-cache-dedupe', 'bentocache', 'bentocache-tiered', 'nest', 'apicache']
 
@@ -31,6 +37,7 @@ function besidePeers (...compared: string[]): string[][] {
 const small = { title: '1 KB, 50 connections, 1 key', bodyBytes: 1024, keys: 1, connections: 50 }
 const noPolicy = { ...small, title: '1 KB, 50 connections, a route without a policy' }
 const large = { ...small, title: '64 KB, 50 connections, 1 key', bodyBytes: 64 * 1024 }
+const largeCoded = { ...large, title: '64 KB, 50 connections, 1 key, with and without br' }
 const manyKeys = { ...small, title: '1 KB, 50 connections, 10,000 keys', keys: 10_000 }
 const notModified = { ...small, title: '304 Not Modified, 50 connections, 1 key', revalidates: true as const }
 const http2 = { ...small, title: 'HTTP/2, 1 KB, 5 connections with 10 streams each, 1 key', http2: true as const }
@@ -48,6 +55,7 @@ export const fullMatrix: Setting[] = [
   { name: '1kb', ...small, groups: [tiers, fills, ...besideTiers], timing },
   { name: 'no-policy', ...noPolicy, groups: [unused], timing: more },
   { name: '64kb', ...large, groups: [tiers, ...besidePeers('fastify-static', 'redis')], timing: fewer },
+  { name: '64kb-br', ...largeCoded, groups: coded, timing: fewer },
   { name: '1kb-10000-keys', ...manyKeys, groups: [tiers, ...besideTiers], timing: fewer },
   { name: '304', ...notModified, groups: [revalidated], timing: fewer },
   { name: 'http2', ...http2, groups: [overHttp2], timing: fewer },
@@ -59,7 +67,8 @@ export const quickMatrix: Setting[] = [
   { name: 'no-policy', ...noPolicy, groups: [unused], timing: quick },
   { name: '304', ...notModified, groups: [revalidated], timing: quick },
   { name: 'http2', ...http2, groups: [overHttp2], timing: quick },
-  { name: '64kb', ...large, groups: [tiers], timing: quick }
+  { name: '64kb', ...large, groups: [tiers], timing: quick },
+  { name: '64kb-br', ...largeCoded, groups: coded, timing: quick }
 ]
 
 /** What the plugin promises, each a ratio within one round. */
@@ -97,6 +106,13 @@ export const targets: Target[] = [
   cost('1kb', 'redis', 'redis-get', 0.80),
   { ...cost('1kb', 'redis', 'redis-get', 1), figure: 'p99' },
   cost('64kb', 'redis', 'redis-get', 0.50),
+  cost('64kb-br', 'memory-br', 'memory', 0.95),
+  cost('64kb-br', 'tracked-br', 'tracked', 1.10),
+  cost('64kb-br', 'strict-br', 'strict', 1.10),
+  cost('64kb-br', 'redis-br', 'redis', 1.10),
+  cost('64kb-br', 'memory-br', 'memory-beside', 0.10),
+  cost('64kb-br', 'redis-br', 'redis-beside', 0.10),
+  cost('64kb-br', 'redis-stored-br', 'redis-get', 0.40),
   cost('1kb-10000-keys', 'redis', 'redis-get', 0.85),
   cost('1kb', 'miss', 'uncached-set', 1.15),
   cost('no-policy', 'no-policy', 'no-plugin', 1.02),

@@ -1,8 +1,13 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { brotliDecompressSync } from 'node:zlib'
 import Redis from 'ioredis'
 import { askForAll, checkAnswers } from './answers.js'
 import { askOverHttp1, askOverHttp2, type Ask } from './ask.js'
-import { load } from './load.js'
+import { load, type Encoded } from './load.js'
+import { itemText } from './payload.js'
 import { lastingLine, progress } from './progress.js'
 import type { BenchRedis } from './redis.js'
 import { ServerProcess } from './server-process.js'
@@ -50,6 +55,8 @@ export interface Outcome {
 }
 
 const checksPerWindow = 3
+/** Milliseconds in which a body is encoded for good. */
+const encodingTime = 1_000
 
 /** Ids that nobody has asked for yet: for the load, and far from them for the checks. */
 let nextId = 1_000_000
@@ -81,9 +88,19 @@ class Contender {
       const before = await this.server.mark()
       await askForAll(this.#ask, this.server.origin, 0, this.case.keys)
       const after = await this.server.mark()
-      if (pass > 0 && after.handlerRuns === before.handlerRuns) return
+      if (pass > 0 && after.handlerRuns === before.handlerRuns) return await this.#encode()
     }
     throw new Error('its handler still ran after five passes over all keys')
+  }
+
+  /** Asks until a body is kept encoded. */
+  async #encode (): Promise<void> {
+    const { accepts } = this.case.subject
+    if (accepts === undefined) return
+    await this.#encoded(accepts)
+    await sleep(encodingTime)
+    await this.#encoded(accepts)
+    await sleep(encodingTime)
   }
 
   async measure (seconds: number): Promise<Sample> {
@@ -104,7 +121,8 @@ class Contender {
         first: nextId,
         ...(subject.header !== undefined && { header: subject.header }),
         ...(scenario.http2 && { http2: true }),
-        ...(revalidates && { etag: await this.#etag() })
+        ...(revalidates && { etag: await this.#etag() }),
+        ...(subject.accepts !== undefined && { encoded: await this.#encoded(subject.accepts) })
       }),
       sleep(seconds * 500).then(() => this.#check())
     ])
@@ -140,6 +158,14 @@ class Contender {
     const etag = header('etag')
     if (etag === undefined) throw new Error('it sends no ETag')
     return etag
+  }
+
+  async #encoded (coding: 'br'): Promise<Encoded> {
+    const [response] = await once(get(`${this.server.origin}/items/0`, { headers: { 'accept-encoding': coding } }), 'response') as [IncomingMessage]
+    const bytes = await buffer(response)
+    if (response.headers['content-encoding'] !== coding) throw new Error(`it sends no ${coding}`)
+    if (brotliDecompressSync(bytes).toString() !== itemText(0, this.case.scenario.bodyBytes)) throw new Error('it encodes another body')
+    return { coding, bytes }
   }
 
   #check (): Promise<void> {

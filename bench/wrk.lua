@@ -1,6 +1,7 @@
--- wrk -s wrk.lua URL -- KEYS FIRST TAIL_FILE HEADER PAUSE ETAG
+-- wrk -s wrk.lua URL -- KEYS FIRST FILE HEADER PAUSE ETAG CODING
 -- Asks at random for /items/0 … /items/KEYS-1 or, with KEYS 0, for FIRST and the ones after it.
 -- With an ETAG it asks whether that is still valid, and all answers must be 304.
+-- FILE has the end of all answers; with a CODING, which it then accepts, the whole of them.
 -- Checks every answer it counts; prints one line of JSON.
 
 local threads = {}
@@ -9,12 +10,12 @@ function setup (thread)
   table.insert(threads, thread)
 end
 
-local keys, position, tail, expected, condition
+local keys, position, tail, expected, condition, fields, coding
 local requests = {}
 wrong_status, wrong_header, wrong_bytes = 0, 0, 0
 
 local function build (id)
-  return wrk.format('GET', string.format('/items/%.0f', id), condition)
+  return wrk.format('GET', string.format('/items/%.0f', id), fields)
 end
 
 function init (args)
@@ -25,6 +26,11 @@ function init (args)
   if args[4] ~= 'none' then expected = args[4] end
   local pause = tonumber(args[5])
   if args[6] ~= 'none' then condition = { ['If-None-Match'] = args[6] } end
+  fields = condition
+  if args[7] ~= 'none' then
+    coding = args[7]
+    fields = { ['Accept-Encoding'] = coding }
+  end
   math.randomseed(os.time())
   for id = 0, keys - 1 do requests[id] = build(id) end
   if pause > 0 then
@@ -43,6 +49,7 @@ local only
 
 local function right (body)
   if condition then return body == '' end
+  if coding then return body == tail end
   if body == only then return true end
   local id = tonumber(body:match('^{"id":"(%d%d%d%d%d%d%d%d%d%d)'))
   if id == nil or (keys > 0 and id >= keys) or body:sub(18) ~= tail then return false end

@@ -1,3 +1,4 @@
+import { Encodings } from './encoding/encodings.js'
 import type { Keyspace } from './key/keyspace.js'
 import type { Log } from './observe/log.js'
 import { Stats } from './observe/stats.js'
@@ -25,6 +26,7 @@ export class Runtime extends WriteRuntime {
   /** Undefined if the store has no leases. */
   readonly leases: LeasedFills | undefined
   readonly drains = new Drains()
+  readonly encodings = new Encodings()
   /** The name in lower case of the response header that says HIT or MISS; false for none. */
   readonly responseHeader: string | false
   /** Whether the decision about each request on a cached route is explained. */
@@ -43,5 +45,10 @@ export class Runtime extends WriteRuntime {
     this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain
     this.application = application
+  }
+
+  override async close (): Promise<void> {
+    this.encodings.close()
+    await super.close()
   }
 }

@@ -34,6 +34,9 @@ app.register(apiCache, { store: 'memory', memory: { maxBytes: 1024, maxEntries: 
 app.register(apiCache, { store: 'redis', redisNamespace: 'cache' })
 app.register(apiCache, { store })
 app.register(apiCache, { expire: '15m', scope: 'shared', query: ['skip'], ignoreQuery: ['utm_*'], vary: ['accept-language'], host: false, revision: '3f2a1b', maxBytes: 1024, statuses: [200, 404] })
+app.register(apiCache, { compress: true, storeCompressed: true })
+// @ts-expect-error no such coding
+app.register(apiCache, { compress: ['deflate'] })
 // @ts-expect-error options of node-redis
 app.register(apiCache, { redis: { url: 'redis://127.0.0.1' } })
 app.register(apiCache, { guards: 'hooks' })

@@ -1,6 +1,7 @@
 import { apicache } from './apicache.js'
 import { asyncCacheDedupe } from './async-cache-dedupe.js'
 import { bentocacheRedis, bentocacheTiered } from './bentocache.js'
+import { codedSubjects } from './coded.js'
 import { fastifyCaching } from './fastify-caching.js'
 import { fastifyConnected, fastifyNotModified, fastifyStatic } from './fastify-static.js'
 import { nest } from './nest.js'
@@ -24,6 +25,7 @@ export const subjects: Subject[] = [
   pluginTracked,
   pluginStrict,
   pluginRedis,
+  ...codedSubjects,
   redisGet,
   uncached,
   uncachedSet,

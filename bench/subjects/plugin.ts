@@ -1,3 +1,4 @@
+import compress from '@fastify/compress'
 import fastifyRedis from '@fastify/redis'
 import Fastify from 'fastify'
 import apiCache, { oneDay } from '../../index.js'
@@ -11,17 +12,28 @@ export interface Tier {
   local?: { maxBytes: number, maxEntries: number, consistency: 'strict' | 'tracked' }
 }
 
+/** What a subject does with content codings. */
+export interface Coded {
+  compress?: true
+  storeCompressed?: true
+  /** Beside @fastify/compress. */
+  beside?: true
+}
+
 // Nothing is to be evicted while it is measured.
-const unbounded = { maxBytes: 4 * 2 ** 30, maxEntries: 1_000_000 }
+export const unbounded = { maxBytes: 4 * 2 ** 30, maxEntries: 1_000_000 }
 
 export const strict: Tier = { local: { ...unbounded, consistency: 'strict' } }
 export const tracked: Tier = { local: { ...unbounded, consistency: 'tracked' } }
 
-async function serve (tier: Tier, scenario: Scenario, counters: Counters): Promise<Running> {
+export async function serve (
+  tier: Tier, scenario: Scenario, counters: Counters, { beside, ...coded }: Coded = {}
+): Promise<Running> {
   const { bodyBytes, redisUrl, namespaces = 1, tags = 0 } = scenario
   const app = fastifyFor(scenario)
   if (tier.store !== 'memory') await app.register(fastifyRedis, { url: redisUrl })
-  await app.register(apiCache, tier)
+  if (beside) await app.register(compress)
+  await app.register(apiCache, { ...tier, ...coded })
   const cache = oneDay({
     namespace: namespaces === 1 ? 'items' : (request) => `items-${Number((request.params as ItemRoute['Params']).id) % namespaces}`,
     ...(tags > 0 && { tags: Array.from({ length: tags }, (_, index) => `tag-${index}`) })

@@ -30,6 +30,8 @@ export interface Subject {
   answeredBy: 'handler' | 'cache'
   /** Each run of the handler leaves an entry in Redis. */
   stores?: true
+  /** The content coding that the load accepts, and must get; only with one key. */
+  accepts?: 'br'
   /** What X-API-Cache must say on every measured answer. */
   header?: 'HIT' | 'MISS'
   /** Serves `GET /items/:id`. */

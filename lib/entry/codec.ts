@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { isCoding, type Coding, type Encoded } from '../encoding/codings.js'
 import { areStorableHeaders, isStorableHeader } from '../http/headers.js'
 import { ONE_YEAR_IN_SECONDS } from '../policy/duration.js'
 import type { BodyKind, Entry, StoredHeaders } from './entry.js'
@@ -10,7 +11,8 @@ import type { BodyKind, Entry, StoredHeaders } from './entry.js'
  *   4  CRC-32 of the key and of everything from byte 8 on
  *   8  length of the head                   4 bytes, big-endian
  *  12  the head: JSON, with the versions first, so that a sweep reads only the beginning
- *   …  the body, unchanged
+ *   …  the body in content codings, in the order and with the lengths that the head says
+ *   …  the body, unchanged; nothing if it is kept in content codings only
  *
  * An entry with another format number is a MISS.
  */
@@ -23,6 +25,8 @@ export const CHECKSUM_END = HEAD_AT
 const MAX_HEAD_BYTES = 256 * 1024
 const MAX_HEADERS = 1_000
 const MAX_VARY = 100
+/** Longest body, in bytes, that is kept in content codings: what a value of Redis can hold. */
+const MAX_PLAIN_LENGTH = 512 * 1024 * 1024
 /** Statuses that are never stored, because they do not carry the whole response. */
 const PARTIAL = new Set<unknown>([206, 304])
 const KINDS: readonly BodyKind[] = ['text', 'bytes', 'empty', 'stream', 'web-stream', 'response']
@@ -44,7 +48,10 @@ type Head = [
 
 /** What not every entry has. */
 type More = Pick<Entry,
-  'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary' | 'staleWindows' | 'fillTime'>
+  'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary' | 'staleWindows' | 'fillTime' |
+  'plainLength'> & { encoded?: EncodedLengths | undefined }
+
+type EncodedLengths = ReadonlyArray<readonly [coding: Coding, length: number]>
 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
@@ -53,15 +60,33 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
     entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
   ]
   const { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime } = entry
-  const more: More = { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime }
+  const forms = Object.entries(entry.encoded ?? {}) as Array<[Coding, Buffer]>
+  const encoded = entry.encoded && forms.map(([coding, bytes]) => [coding, bytes.length] as const)
+  const more: More = {
+    defaultHeaders,
+    removedHeaders,
+    extendedHeaders,
+    responseHeaders,
+    vary,
+    staleWindows,
+    fillTime,
+    encoded,
+    plainLength: entry.plainLength
+  }
   if (Object.values(more).some((field) => field !== undefined)) parts.push(more)
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
-  const bodyAt = HEAD_AT + headBytes
+  const formsAt = HEAD_AT + headBytes
+  const bodyAt = formsAt + forms.reduce((size, [, bytes]) => size + bytes.length, 0)
   const frame = Buffer.allocUnsafe(bodyAt + entry.body.length)
   frame.writeUInt32BE(FORMAT, 0)
   frame.writeUInt32BE(headBytes, 8)
   frame.write(head, HEAD_AT)
+  let at = formsAt
+  for (const [, bytes] of forms) {
+    frame.set(bytes, at)
+    at += bytes.length
+  }
   frame.set(entry.body, bodyAt)
   frame.writeUInt32BE(crc32(frame.subarray(8), crc32(key)), 4)
   return frame
@@ -72,12 +97,14 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
  * this version of the plugin wrote under this key.
  */
 export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
-  const bodyAt = headEnd(frame)
-  if (bodyAt === 0 || bodyAt > frame.length) return undefined
+  const formsAt = headEnd(frame)
+  if (formsAt === 0 || formsAt > frame.length) return undefined
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
-  const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
+  const head = parseHead(frame.toString('utf8', HEAD_AT, formsAt))
   if (head === undefined) return undefined
   const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more = {}] = head
+  const bodyAt = formsAt + (more.encoded === undefined ? 0 : sizeOf(more.encoded))
+  if (bodyAt > frame.length) return undefined
   return {
     route,
     application: application === '' ? undefined : application,
@@ -90,7 +117,10 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     responseHeaders: more.responseHeaders,
     kind: KINDS[kind]!,
     body: frame.subarray(bodyAt),
-    text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
+    // Where there are encoded forms, most clients get those.
+    text: KINDS[kind] === 'text' && more.encoded === undefined ? frame.toString('utf8', bodyAt) : undefined,
+    encoded: more.encoded && formsIn(frame, formsAt, more.encoded),
+    plainLength: more.plainLength,
     storedAt,
     staleAt,
     deleteAt,
@@ -99,6 +129,18 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     staleWindows: more.staleWindows,
     fillTime: more.fillTime
   }
+}
+
+const sizeOf = (encoded: EncodedLengths): number => encoded.reduce((size, [, length]) => size + length, 0)
+
+function formsIn (frame: Buffer, formsAt: number, lengths: EncodedLengths): Encoded {
+  const encoded: Partial<Record<Coding, Buffer>> = {}
+  let at = formsAt
+  for (const [coding, length] of lengths) {
+    encoded[coding] = frame.subarray(at, at + length)
+    at += length
+  }
+  return encoded
 }
 
 /** The offset at which the head ends; 0 if this plugin did not write the frame. */
@@ -146,8 +188,15 @@ const MORE = new Map<string, (value: unknown) => boolean>([
   ['responseHeaders', areHeaderNames],
   ['vary', (value) => isNames(value, MAX_VARY)],
   ['staleWindows', areStaleWindows],
+  ['encoded', areEncodedLengths],
+  ['plainLength', (value) => isIntegerWithin(value, 1, MAX_PLAIN_LENGTH)],
   ['fillTime', (value) => isIntegerWithin(value, 0, Number.MAX_SAFE_INTEGER)]
 ])
+
+function areEncodedLengths (value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((form) =>
+    Array.isArray(form) && form.length === 2 && isCoding(form[0]) && isIntegerWithin(form[1], 1, MAX_PLAIN_LENGTH))
+}
 
 function areHeaderNames (value: unknown): boolean {
   return isNames(value, MAX_HEADERS) && value.every((name) => isStorableHeader(name, ''))

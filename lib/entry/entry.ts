@@ -1,3 +1,4 @@
+import type { Encoded } from '../encoding/codings.js'
 import type { StaleWindows } from '../http/freshness.js'
 import type { Extension } from '../http/headers.js'
 import { now } from './clock.js'
@@ -30,6 +31,10 @@ export interface Entry {
   readonly body: Buffer
   /** The body as a string, if it was a string and has been decoded already. */
   readonly text?: string | undefined
+  /** The body in content codings, by their names; each is smaller than the plain one. */
+  readonly encoded?: Encoded | undefined
+  /** The length of a body that is kept in `encoded` only: `body` is empty then. */
+  readonly plainLength?: number | undefined
   readonly storedAt: number
   /** The entry is stale from then on. */
   readonly staleAt: number
@@ -101,7 +106,12 @@ export function timeToLive (entry: Entry): number {
  */
 export function detached (entry: Entry): Entry {
   const body = ownBytes(entry.body)
-  return { ...entry, body, text: entry.text === undefined ? undefined : body.toString() }
+  const encoded = entry.encoded && mapped(entry.encoded, ownBytes)
+  return { ...entry, body, encoded, text: entry.text === undefined ? undefined : body.toString() }
+}
+
+function mapped (encoded: Encoded, change: (bytes: Buffer) => Buffer): Encoded {
+  return Object.fromEntries(Object.entries(encoded).map(([coding, bytes]) => [coding, change(bytes)]))
 }
 
 function ownBytes (bytes: Buffer): Buffer {
@@ -109,6 +119,16 @@ function ownBytes (bytes: Buffer): Buffer {
   const own = Buffer.allocUnsafeSlow(bytes.length)
   own.set(bytes)
   return own
+}
+
+/** The length of an entry's body without a content coding of this plugin. */
+export const lengthOf = ({ body, plainLength }: Entry): number => plainLength ?? body.length
+
+/** Bytes that the encoded forms of a body take. */
+function sizeOfEncoded (encoded: Encoded | undefined): number {
+  let size = 0
+  for (const coding in encoded) size += encoded[coding as keyof Encoded]!.length
+  return size
 }
 
 /** Bytes of memory that an entry takes without headers and versions, and whose body is empty. */
@@ -123,7 +143,7 @@ export function sizeOfEntry (entry: Entry, key: string): number {
   const { headers, defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, versions } = entry
   const parts = [key, headers, defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, versions]
   const body = entry.body.length * (entry.kind === 'text' ? 2 : 1)
-  return parts.reduce((size: number, part) => size + sizeOf(part), ENTRY_BYTES + body)
+  return parts.reduce((size: number, part) => size + sizeOf(part), ENTRY_BYTES + body + sizeOfEncoded(entry.encoded))
 }
 
 /** About how many bytes of memory a string takes, or a list or an object of them. */

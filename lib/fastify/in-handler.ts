@@ -138,12 +138,16 @@ export class InHandler {
     const route = cachedRoute(compile(what, policy, this.#defaults), given, this.#runtime)
     if (route.policy.coalesce === 'fleet') this.#runtime.leases?.listen()
     // An entry with a value is no response, even under the same key.
-    const kept = compiled === this.#values ? { ...route, name: `${route.name} value` } : route
+    const kept = compiled === this.#values ? forValues(route) : route
     const routes = compiled.get(policy) ?? new WeakMap<object, CachedRoute>()
     compiled.set(policy, routes.set(config, kept))
     return kept
   }
 }
+
+/** Code of the application reads a value: it is kept as it is. */
+const forValues = (route: CachedRoute): CachedRoute =>
+  ({ ...route, name: `${route.name} value`, policy: { ...route.policy, encoding: undefined } })
 
 function compile (what: string, policy: PolicyInHandler, defaults: ReadDefaults): CompiledReadPolicy {
   if (!isObject(policy)) {

@@ -2,7 +2,8 @@ import type {
   onErrorHookHandler, onRequestAsyncHookHandler, onSendHookHandler, preSerializationHookHandler
 } from 'fastify'
 import { requestDirectives } from '../http/request-directives.js'
-import type { CachedRoute } from '../read/exchange.js'
+import { readable, UNREADABLE } from '../read/encoding/plain.js'
+import { bypassFor, type CachedRoute } from '../read/exchange.js'
 import { sendEntry } from '../read/hit.js'
 import { lookup } from '../read/lookup.js'
 import { isDueEarly } from '../read/refresh/early.js'
@@ -22,7 +23,12 @@ export function serveOnRequest (route: CachedRoute): onRequestAsyncHookHandler {
       request[kFound] = found
       return
     }
-    const payload = sendEntry(exchange, found)
+    const hit = found.entry.plainLength === undefined ? found : await readable(exchange, found, false)
+    if (hit === undefined) {
+      request[kFound] = bypassFor(UNREADABLE)
+      return
+    }
+    const payload = sendEntry(exchange, hit)
     return payload === reply ? reply : reply.send(payload)
   }
 }
@@ -45,7 +51,9 @@ export const watch: onSendHookHandler<unknown> = function apiCacheWatch (_reques
 
 export const onSend: onSendHookHandler<unknown> = function apiCacheOnSend (_request, reply, payload, done) {
   const stage = reply[kResponseStage]
-  done(null, stage === undefined ? payload : stage.onSend(payload))
+  const left = stage === undefined ? payload : stage.onSend(payload)
+  if (left instanceof Promise) left.then((encoded) => { done(null, encoded) }, done)
+  else done(null, left)
 }
 
 export const onError: onErrorHookHandler = function apiCacheOnError (_request, reply, _error, done) {

@@ -137,3 +137,11 @@ export function extend (value: HeaderValue, [before, after]: Extension): string 
 function sameValue (a: HeaderValue, b: HeaderValue): boolean {
   return a === b || (a !== undefined && textOf(a) === textOf(b))
 }
+
+/** A Vary that also names these request headers (RFC 9110 section 12.5.5). */
+export function varyWith (vary: HeaderValue, names: readonly string[]): HeaderValue {
+  const listed = listOf(vary)
+  if (listed.includes('*')) return vary
+  const missing = names.filter((name) => !listed.includes(name))
+  return missing.length === 0 ? vary : [textOf(vary), ...missing].filter(Boolean).join(', ')
+}

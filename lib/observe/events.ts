@@ -25,7 +25,7 @@ export interface Decision {
   readonly ttl: number | undefined
   /** Age of a stored response, in seconds. */
   readonly age: number | undefined
-  /** Length of the body. */
+  /** Length of the body, without a content coding of the cache. */
   readonly bytes: number | undefined
 }
 

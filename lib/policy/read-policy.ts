@@ -1,6 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MissingFieldError } from '../errors.js'
 import {
+  compileCompress, compressFields, type CompiledCompressPolicy, type CompressDefaults
+} from './compress-policy.js'
+import {
   checkCredentials, compileCredentials, type CompiledCredentials, type Credentials
 } from './credentials-policy.js'
 import { compileStale, staleFields, type CompiledStalePolicy, type StaleDefaults } from './stale-policy.js'
@@ -13,7 +16,7 @@ import {
 } from './fields.js'
 
 /** Fields of a read policy that can also be set on the plugin, as defaults for every route. */
-export interface ReadDefaults extends ExpireDefaults, StaleDefaults {
+export interface ReadDefaults extends ExpireDefaults, StaleDefaults, CompressDefaults {
   /**
    * Who shares an entry. `'anonymous'` (default): requests with Authorization or Cookie, even if a
    * hook has removed it, go to the handler, and their responses are not stored. `'shared'`:
@@ -87,7 +90,7 @@ export interface ReadPolicy extends ReadDefaults {
 /** A read policy with all defaults applied. */
 export type CompiledReadPolicy =
   Required<Pick<ReadPolicy, 'namespace' | 'scope' | 'host' | 'maxBytes' | 'serveFrom' | 'coalesce'>> &
-  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & CompiledExpire & CompiledStalePolicy & {
+  Pick<ReadPolicy, 'key' | 'when' | 'revision'> & CompiledExpire & CompiledStalePolicy & CompiledCompressPolicy & {
     /** The tags that are known from the request. */
     readonly tags: readonly string[] | ((request: FastifyRequest) => string[])
     /** The tags that are known from the payload only. */
@@ -126,6 +129,7 @@ export const defaultsFields: Fields<ReadDefaults> = {
   requestDirectives: oneOf('obey', 'ignore'),
   clientExpire: durationOrNone,
   ...staleFields,
+  ...compressFields,
   coalesce: oneOf('process', 'fleet')
 }
 
@@ -187,6 +191,7 @@ export function compileReadPolicy (what: string, policy: ReadPolicy, defaults: R
     serveFrom,
     coalesce,
     ...compileStale(merged),
+    ...compileCompress(merged, policy),
     key,
     ...compileTags(tags),
     when

@@ -1,7 +1,8 @@
 import type { RouteHandlerMethod } from 'fastify'
 import { OnlyIfCachedError } from '../errors.js'
 import { isReading } from '../fastify/methods.js'
-import type { CachedRoute, Exchange } from './exchange.js'
+import { readable, UNREADABLE } from './encoding/plain.js'
+import { bypassFor, type CachedRoute, type Exchange } from './exchange.js'
 import { fill } from './fill/fill.js'
 import { presentEntry, sendEntry } from './hit.js'
 import { passThrough, publishRefused, refuseOnlyIfCached, sendFailure } from './pass-through.js'
@@ -36,7 +37,10 @@ export function cachedHandler (
 export async function respond (exchange: Exchange, run: () => unknown, handle: Handle = injected): Promise<unknown> {
   const resolved = await resolve(exchange, exchange.request.method === 'GET', handle)
   switch (resolved.outcome) {
-    case 'hit': return sendEntry(exchange, resolved)
+    case 'hit': {
+      const hit = resolved.entry.plainLength === undefined ? resolved : await readable(exchange, resolved, false)
+      return hit === undefined ? passThrough(exchange, bypassFor(UNREADABLE), run) : sendEntry(exchange, hit)
+    }
     case 'fill': return fill(exchange, resolved, run)
     case 'failed': return sendFailure(exchange, resolved)
     case 'refused': return refuseOnlyIfCached(exchange, resolved.found)
@@ -51,7 +55,12 @@ export async function respond (exchange: Exchange, run: () => unknown, handle: H
 export async function presented (exchange: Exchange, run: () => unknown): Promise<unknown> {
   const resolved = await resolve(exchange, exchange.request.method === 'GET', injected)
   switch (resolved.outcome) {
-    case 'hit': return presentEntry(exchange, resolved)
+    case 'hit': {
+      const hit = resolved.entry.plainLength === undefined ? resolved : await readable(exchange, resolved, true)
+      return hit === undefined
+        ? await passThrough(exchange, bypassFor(UNREADABLE), run)
+        : presentEntry(exchange, hit)
+    }
     case 'failed': return sendFailure(exchange, resolved)
     case 'fill': {
       let answer: unknown

@@ -1,53 +1,62 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Entry, StoredHeaders } from '../entry/entry.js'
-import { isResponse } from '../fastify/payload.js'
 import {
-  hasAnyHeader, hasOtherOnSendHooks, headerOn, putHeaders, setHeaderOn, type ReplyHeaders
+  hasAnyHeader, hasOtherOnSendHooks, headerOn, putHeaders, type ReplyHeaders
 } from '../fastify/private-state.js'
 import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
-import { extend, textOf, type HeaderDifference, type HeaderValue } from '../http/headers.js'
+import { extend, varyWith, type HeaderDifference, type HeaderValue } from '../http/headers.js'
 import { isNotModified } from '../http/validators.js'
-import { publishDecision } from '../observe/decide.js'
-import { withoutStream } from './conditions.js'
+import { VARY } from './encoding/apply.js'
+import type { Chosen } from './encoding/choose.js'
+import { chooseForHit, inCoding, isToBeMade } from './encoding/hit.js'
 import type { Exchange, Hit } from './exchange.js'
-import { discard } from './fill/capture.js'
-import { Outgoing } from './outgoing.js'
-import { addDefaults, announce, unwrapped, type ResponseStage } from './response-stage.js'
-import { forClients, isSettlingEntry, SETTLING } from './settling.js'
-import { isWhole } from './whole.js'
-
-/** Up to this length Node sends a string faster than bytes, in one write with the headers. */
-const SHORT_TEXT = 2_048
+import { HitStage, publishHit, SHORT_TEXT } from './hit-stage.js'
 
 /** Headers that decide what the cache adds. */
 const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
-
-const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'application/octet-stream'])
 
 /**
  * Puts an entry's status and headers on the reply; returns the payload to send, or the reply if it
  * has been sent. Hooks may change what they get, so it is never part of the entry itself.
  */
 export function sendEntry (exchange: Exchange, hit: Hit): unknown {
-  const { request, reply } = exchange
-  const { entry } = hit
-  const headers = headersFor(entry, reply)
-  const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
-  if (!isDecided && isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
-  const payload = present(exchange, hit, headers)
-  return payload === undefined ? reply.send() : payload
+  const headers = headersFor(hit.entry, exchange.reply)
+  return exchange.route.policy.encoding === undefined
+    ? sendAs(exchange, hit, headers)
+    : sendNegotiated(exchange, hit, headers)
 }
+
+function sendAs (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
+  const { request, reply } = exchange
+  const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
+  if (!isDecided && isPlain(exchange, hit.entry, headers)) return sendPlain(exchange, hit, headers)
+  return sent(reply, present(exchange, hit, headers))
+}
+
+/** The same in a content coding that the client accepts. */
+function sendNegotiated (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
+  const { request, reply } = exchange
+  const chosen = chooseForHit(exchange, hit, headers)
+  if (chosen === undefined) return sendAs(exchange, hit, headers)
+  if (hasOtherOnSendHooks(request) || isToBeMade(chosen)) return sent(reply, present(exchange, hit, headers, chosen))
+  headers['vary'] = varyWith(headers['vary'] ?? headerOn(reply, 'vary'), VARY)
+  return sendAs(exchange, inCoding(hit, chosen, headers), headers)
+}
+
+const sent = (reply: FastifyReply, payload: unknown): unknown => payload === undefined ? reply.send() : payload
 
 /** The same for a framework that sends the payload itself: it may have set a status that it sets again. */
 export function presentEntry (exchange: Exchange, hit: Hit): unknown {
-  return present(exchange, hit, headersFor(hit.entry, exchange.reply))
+  const headers = headersFor(hit.entry, exchange.reply)
+  const isEncoded = exchange.route.policy.encoding !== undefined
+  return present(exchange, hit, headers, isEncoded ? chooseForHit(exchange, hit, headers) : undefined)
 }
 
-function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
+function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders, chosen?: Chosen): unknown {
   const payload = putEntry(exchange, hit.entry, headers)
-  exchange.reply[kResponseStage] = new HitStage(exchange, hit, payload)
+  exchange.reply[kResponseStage] = new HitStage(exchange, hit, payload, chosen)
   return payload
 }
 
@@ -60,11 +69,6 @@ export function putEntry (exchange: Exchange, entry: Entry, headers = headersFor
   if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
   putHeaders(reply, headers)
   return payload
-}
-
-/** Removes the Content-Type that Fastify adds to strings and bytes: the handler sent something else, without one. */
-export function removeDefaultType (reply: FastifyReply): void {
-  if (DEFAULT_TYPES.has(headerOn(reply, 'content-type'))) reply.removeHeader('content-type')
 }
 
 /** Does to a reply's headers what a handler did to those of another. */
@@ -111,7 +115,7 @@ function isPlain ({ route: { policy }, request }: Exchange, entry: Entry, header
  * names on a new object costs V8 a fraction of changing the headers of a reply.
  */
 function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
-  const { entry, key, age, freshness, collapsed } = hit
+  const { entry, age } = hit
   const { route: { policy, runtime: { responseHeader } }, request, reply } = exchange
   const { body, defaultHeaders } = entry
   const isSame = entry.status === 200 &&
@@ -126,9 +130,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   headers['etag'] = defaultHeaders!['etag']
   headers['cache-control'] = policy.clientCacheControl
   headers['age'] = age
-  headers['cache-status'] = publishDecision(exchange, {
-    outcome: 'hit', detail: detailOf(hit), collapsed, key, ttl: freshness, age, bytes: body.length
-  })
+  headers['cache-status'] = publishHit(exchange, hit)
   if (responseHeader !== false) headers[responseHeader] = 'HIT'
   if (isSame) {
     putHeaders(reply.code(304), headers)
@@ -138,8 +140,6 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
   putHeaders(reply, headers)
   return payload
 }
-
-const detailOf = ({ entry, detail }: Hit): string | undefined => isSettlingEntry(entry) ? SETTLING : detail
 
 function copied (stored: StoredHeaders): Record<string, HeaderValue> {
   // Not spread: V8 creates a hidden class for each object that grows after a spread, which takes 2 µs.
@@ -167,74 +167,5 @@ function payloadFor ({ request, reply }: Exchange, entry: Entry): unknown {
     case 'stream': return Readable.from([Buffer.from(body)], { objectMode: false })
     case 'web-stream': return new Blob([body]).stream()
     default: return Buffer.from(body)
-  }
-}
-
-/** A stored response while hooks run. */
-class HitStage implements ResponseStage {
-  readonly #exchange: Exchange
-  readonly #hit: Hit
-  /** What hooks get; the body of a `Response`. */
-  readonly #sent: unknown
-  readonly #cacheStatus: string
-  readonly #isTyped: boolean
-  /** The status that hooks find on the reply. */
-  readonly #replyStatus: number
-  readonly #outgoing: Outgoing
-  #hasFailed = false
-
-  constructor (exchange: Exchange, hit: Hit, payload: unknown) {
-    const { request, reply } = exchange
-    const { entry, collapsed, key, freshness, age } = hit
-    const { body, defaultHeaders } = entry
-    this.#exchange = exchange
-    this.#hit = hit
-    this.#sent = isResponse(payload) ? payload.body : payload
-    this.#cacheStatus = publishDecision(exchange, {
-      outcome: 'hit', detail: detailOf(hit), collapsed, key, ttl: freshness, age, bytes: body.length
-    })
-    this.#replyStatus = reply.statusCode
-    this.#isTyped = headerOn(reply, 'content-type') !== undefined
-    this.#outgoing = new Outgoing(request, reply, { payload: this.#sent, body, etag: textOf(defaultHeaders?.etag) })
-  }
-
-  onError (): void {
-    this.#hasFailed = true
-  }
-
-  watch (payload: unknown): void {
-    this.#outgoing.watch(payload)
-  }
-
-  onSend (given: unknown): unknown {
-    const { reply } = this.#exchange
-    if (!this.#isTyped) removeDefaultType(reply)
-    const payload = withoutStream(reply, given)
-    const left = this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
-    if (left !== given) discard(given)
-    return left
-  }
-
-  /** Whether something other than the stored response is sent. */
-  #failed (): boolean {
-    const { route: { runtime }, reply } = this.#exchange
-    const status = reply.statusCode
-    if (!this.#hasFailed && (status === this.#replyStatus || status < 400)) return false
-    if (runtime.responseHeader !== false) reply.header(runtime.responseHeader, 'MISS')
-    return true
-  }
-
-  /** All hooks have run: completes the response. */
-  #leave (payload: unknown): unknown {
-    const { route: { policy }, reply } = this.#exchange
-    const { entry, age, freshness } = this.#hit
-    addDefaults(reply, forClients(policy, isSettlingEntry(entry) || freshness <= 0), entry.defaultHeaders)
-    setHeaderOn(reply, 'age', age)
-    announce(this.#exchange, 'HIT', this.#cacheStatus)
-    const { body } = entry
-    // Hooks got what they get on a MISS. A stream that they did not change is not read.
-    const isOwnStream = payload === this.#sent && payload !== undefined && payload !== null && !isWhole(payload)
-    const left = this.#outgoing.complete(isOwnStream ? body : payload, true)
-    return typeof left === 'string' && left === this.#sent && left.length > SHORT_TEXT ? body : left
   }
 }

@@ -3,7 +3,8 @@ import { kResponseStage } from '../fastify/state.js'
 import { publishDecision, type Decided } from '../observe/decide.js'
 import type { Bypass, Exchange, Failed, Miss } from './exchange.js'
 import { STATUS } from './fill/storability.js'
-import { applyDifference, putEntry, removeDefaultType } from './hit.js'
+import { applyDifference, putEntry } from './hit.js'
+import { removeDefaultType } from './hit-stage.js'
 import { announce } from './response-stage.js'
 
 /** Runs the handler without the cache: its response is not stored. */

@@ -4,7 +4,7 @@ import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { isResponse } from '../fastify/payload.js'
 import { cacheControl } from '../http/cache-control.js'
 import { appended } from '../http/cache-status.js'
-import { listOf, textOf } from '../http/headers.js'
+import { varyWith } from '../http/headers.js'
 import type { Exchange } from './exchange.js'
 import type { ForClients } from './settling.js'
 
@@ -18,7 +18,7 @@ export interface ResponseStage {
   onError?(): void
   /** Gets the payload between the application's onSend hooks. */
   watch?(payload: unknown): void
-  /** Called after all other hooks; returns the payload to send. */
+  /** Called after all other hooks; returns the payload to send, or a promise of it. */
   onSend(payload: unknown): unknown
 }
 
@@ -48,13 +48,11 @@ function mayBeReused (reply: FastifyReply): boolean {
   return !noStore && !noCache
 }
 
-/** Names in Vary what tells callers apart, for the caches between this one and the client (RFC 9110 section 12.5.5). */
-function addVary (reply: FastifyReply, names: readonly string[]): void {
+/** Names in Vary what a response depends on, for the caches between this one and the client. */
+export function addVary (reply: FastifyReply, names: readonly string[]): void {
   const given = headerOn(reply, 'vary')
-  const listed = listOf(given)
-  if (listed.includes('*')) return
-  const missing = names.filter((name) => !listed.includes(name))
-  if (missing.length > 0) reply.header('vary', [textOf(given), ...missing].filter(Boolean).join(', '))
+  const vary = varyWith(given, names)
+  if (vary !== given) reply.header('vary', vary)
 }
 
 /** Tells in the response what the cache did. */

@@ -84,6 +84,8 @@ const cases: Record<string, Case> = {
       entryOf({ kind: 'stream', defaultHeaders: { etag: '"a"' } }),
       entryOf({ initialAge: 7, ...lasting(31_536_000), route: 'GET /users/:id' }),
       entryOf({ staleAt: Date.now() + 30_000 }),
+      entryOf({ encoded: { br: everyByte, gzip: Buffer.from([0]) }, body: Buffer.from('plain') }),
+      entryOf({ encoded: { gzip: everyByte }, plainLength: 1_000, body: Buffer.alloc(0) }),
       entryOf({ vary: ['accept', 'accept-language'], kind: 'empty', body: Buffer.alloc(0) })
     ]
     for (const [index, entry] of entries.entries()) await store.set(`${prefix}|a:GET /${index}`, entry)
@@ -633,7 +635,9 @@ const ABSENT = {
   staleWindows: undefined,
   fillTime: undefined,
   responseHeaders: undefined,
-  vary: undefined
+  vary: undefined,
+  encoded: undefined,
+  plainLength: undefined
 }
 
 function entryOf (fields: Partial<Entry>): Entry {

@@ -73,6 +73,8 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['requestDirectives', /must be 'obey' or 'ignore'/, 'obay', true],
   ['clientExpire', /must be 0 or whole seconds from 1 to 31536000 or a duration/, -1, 0.5, '0s', null],
   ['coalesce', /must be 'process' or 'fleet'/, 'all', true],
+  ['compress', /must be true, false or a list of 'br', 'zstd', 'gzip'/, 'br', [], ['deflate'], ['br', 1], ['toString'], 1, null, {}],
+  ['storeCompressed', /must be true or false/, 'br', 1, null, ['br']],
   ['earlyRefresh', /must be true, false or a factor above 0/, 0, -1, 'yes', Infinity],
   ['staleWhileRevalidate', /must be 0 or whole seconds from 1 to 31536000 or a duration/, -1, '0s', true],
   ['staleIfError', /must be 0 or whole seconds from 1 to 31536000 or a duration/, 0.5, null],

@@ -58,6 +58,8 @@ const wrong: Record<string, () => CacheStore> = {
   'returns a string that is not the body': () => storing((entry) => ({ ...entry, text: `${String(entry.body)}!` })),
   'loses the names of removed headers': () => storing((entry) => ({ ...entry, removedHeaders: undefined })),
   'loses the request headers that select variants': () => storing((entry) => ({ ...entry, vary: undefined })),
+  'loses encoded bodies': () => storing((entry) => ({ ...entry, encoded: undefined })),
+  'loses the length of a body that is kept encoded only': () => storing((entry) => ({ ...entry, plainLength: undefined })),
   'loses the age': () => storing((entry) => ({ ...entry, initialAge: 0 })),
   'treats an entry as fresh until it is deleted': () => storing((entry) => ({ ...entry, staleAt: entry.deleteAt })),
   'never replaces an entry': () => new class extends MapStore {

@@ -5,6 +5,7 @@ import { isAboutCaller } from '../../http/storable.js'
 import type { FillEvent } from '../../observe/events.js'
 import { FillFailure, type Thrown } from '../coalesce/fill-failure.js'
 import type { Filled, Outcome } from '../coalesce/fills-in-flight.js'
+import { keepEncoded, storedCodingOf } from '../encoding/keep.js'
 import type { CachedRoute } from '../exchange.js'
 import { withPayloadTags } from '../payload-tags.js'
 import type { Captured, CaptureListener } from './capture.js'
@@ -168,6 +169,8 @@ export class Fill implements CaptureListener {
       writes.push(store.call('set', (store) => store.set(base.key, pointerTo(entry, key.vary ?? []))))
     }
     await Promise.all(writes)
+    const coding = storedCodingOf(this.route, entry)
+    if (coding !== undefined) keepEncoded(this.route, key, entry, coding)
     if (inFlight !== undefined) fills.releaseSoon(inFlight)
   }
 

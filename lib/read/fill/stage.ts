@@ -1,14 +1,16 @@
 import type { Readable } from 'node:stream'
 import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify/intercept-reply.js'
 import { isResponse } from '../../fastify/payload.js'
-import { headersOf } from '../../fastify/private-state.js'
+import { headerOn, headersOf } from '../../fastify/private-state.js'
 import { httpDateOf } from '../../http/date.js'
-import { areSendable, listOf, type HeaderValue } from '../../http/headers.js'
+import { areSendable, listOf, textOf, type HeaderValue } from '../../http/headers.js'
 import { cookiesIn } from '../../http/storable.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
 import { isSettling } from '../../store/contract.js'
 import { withoutStream } from '../conditions.js'
+import { applyCoding } from '../encoding/apply.js'
+import { choose, type Chosen } from '../encoding/choose.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
 import type { Sent } from './answer.js'
@@ -160,6 +162,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const finished = this.#assessLeaving(handed)
     const { defaultHeaders } = finished
     const isRefused = this.#fill.refusal !== undefined
+    const chosen = isRefused || policy.encoding === undefined ? undefined : this.#chooseCoding(handed)
     if (!isRefused) {
       defaultHeaders['date'] = httpDateOf(Date.now())
       addDefaults(reply, forClients(policy, this.#isSettling()), defaultHeaders)
@@ -171,7 +174,14 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const stored = this.#fill.finish(finished)
     if (!isRefused) request[kExplanation]?.filled(finished.vary)
     announce(this.#exchange, 'MISS', this.#publish(stored))
-    return left
+    return chosen === undefined ? left : applyCoding(this.#exchange, chosen, left, undefined)
+  }
+
+  /** Undefined if a hook has encoded the response, or nobody gets it. */
+  #chooseCoding ({ sent: { headers, body } }: Handed): Chosen | undefined {
+    const isHooks = textOf(headerOn(this.#exchange.reply, 'content-encoding')) !== textOf(headers['content-encoding'])
+    if (isHooks || this.#fill.context.isRefresh) return undefined
+    return choose(this.#exchange, {}, { length: body?.length ?? Infinity, encoded: undefined })
   }
 
   /** Whether the response that leaves may be stored: hooks may have forbidden it. */

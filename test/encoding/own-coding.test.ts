@@ -1,0 +1,94 @@
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { deflateSync, gunzipSync, gzipSync } from 'node:zlib'
+import type { FastifyInstance, RouteHandlerMethod } from 'fastify'
+import { asking, cached, open } from '../http/ask.js'
+import { eachTier } from '../support/each-store.js'
+import { gate } from '../support/gate.js'
+import { codingOf, plainOf, text } from './encoded.js'
+
+const test = eachTier()
+const config = { cache: { namespace: 'n', expire: 60, compress: true } } as const
+const zipped = gzipSync(text)
+
+const handlers: Record<string, RouteHandlerMethod> = {
+  bytes: async () => zipped,
+  'a stream': async () => Readable.from([zipped.subarray(0, 100), zipped.subarray(100)]),
+  'a web stream': async () => new Blob([zipped]).stream(),
+  'a Response': async () => new Response(zipped, { headers: { 'content-encoding': 'gzip', 'content-type': 'text/plain' } })
+}
+
+for (const [kind, handler] of Object.entries(handlers)) {
+  for (const hooks of ['no hooks', 'a hook']) {
+    test(`${kind} that the handler has compressed, with ${hooks}, is decoded for those who cannot read it`, async (t, options) => {
+      const { ask } = await asking(t, (app) => {
+        if (hooks === 'a hook') app.addHook('onSend', async () => {})
+        app.get('/:first', { config }, function (request, reply) {
+          if (kind !== 'a Response') reply.type('text/plain').header('content-encoding', 'gzip').header('etag', '"own"')
+          return handler.call(this, request, reply)
+        })
+      }, options)
+      for (const first of ['gzip', 'br']) {
+        for (const state of ['MISS', 'HIT', 'HIT']) {
+          const read = await ask(`/${first}`, { 'accept-encoding': state === 'MISS' ? first : 'gzip' })
+          t.equal(cached(read.headers), state)
+          t.equal(plainOf(read), text)
+          if (state === 'MISS') continue
+          t.equal(codingOf(read), 'gzip')
+          t.same(read.bytes, zipped, 'left alone')
+          for (const accepted of ['br', 'identity', '', 'gzip;q=0, *']) {
+            const decoded = await ask(`/${first}`, { 'accept-encoding': accepted })
+            t.equal(codingOf(decoded), 'identity')
+            t.equal(decoded.text, text)
+            t.match(decoded.headers.vary, /accept-encoding/)
+            t.not(decoded.headers.etag, read.headers.etag)
+            const unchanged = await ask(`/${first}`, { 'accept-encoding': accepted, 'if-none-match': decoded.headers.etag! })
+            t.equal(unchanged.status, 304)
+          }
+        }
+      }
+      const head = await ask('/gzip', { 'accept-encoding': 'br' }, 'HEAD')
+      t.equal(head.headers['content-encoding'], undefined)
+    })
+  }
+}
+
+test('what cannot be decoded is sent as it is', async (t, options) => {
+  const { ask } = await asking(t, (app) => {
+    const serve = (path: string, coding: string, body: Buffer): FastifyInstance => app.get(path, { config }, async (_request, reply) =>
+      reply.type('text/plain').header('content-encoding', coding).send(body))
+    serve('/damaged', 'gzip', Buffer.from(text))
+    serve('/other', 'deflate', deflateSync(text))
+    serve('/twice', 'gzip, gzip', gzipSync(zipped))
+    serve('/bomb', 'gzip', gzipSync(Buffer.alloc(2 ** 21)))
+  }, options)
+  for (const path of ['/damaged', '/other', '/twice', '/bomb']) {
+    const first = await ask(path, { 'accept-encoding': 'br' })
+    for (let times = 0; times < 2; times++) {
+      const answered = await ask(path, { 'accept-encoding': 'br' })
+      t.equal(cached(answered.headers), 'HIT')
+      t.same(answered.bytes, first.bytes)
+      t.equal(codingOf(answered), codingOf(first))
+      t.not(codingOf(first), 'identity')
+    }
+  }
+})
+
+test('a compressed stream is decoded as it comes', async (t, options) => {
+  const more = gate()
+  const { origin } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) => {
+    reply.type('text/plain').header('content-encoding', 'gzip')
+    return Readable.from((async function * () {
+      yield zipped.subarray(0, zipped.length - 8)
+      await more.opened
+      yield zipped.subarray(zipped.length - 8)
+    })())
+  }), options)
+  const response = await open(`${origin}/`, { 'accept-encoding': 'identity' })
+  const [first] = await once(response, 'data') as [Buffer]
+  t.ok(text.startsWith(first.toString()))
+  more.open()
+  response.resume()
+  await once(response, 'end')
+  t.equal(gunzipSync(zipped).toString(), text)
+})
