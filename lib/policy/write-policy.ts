@@ -5,6 +5,7 @@ import {
   checkFields, describeReturned, isBoolean, isFunction, isText, isTextList, oneOf, settleField, type Field, type Fields
 } from './fields.js'
 import { different, namesOf } from './names.js'
+import type { OfRequest } from './of-request.js'
 
 /**
  * What to invalidate: a name, a list of names, or a function that returns either. Members of a list
@@ -19,7 +20,7 @@ import { different, namesOf } from './names.js'
 export type Invalidation =
   | string
   | readonly string[]
-  | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
+  | OfRequest<[payload: unknown], string | readonly string[] | undefined | null>
 
 /** Distinguishes write policies from read policies at compile time. */
 interface NoReadFields {
