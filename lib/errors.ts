@@ -34,6 +34,12 @@ export const NestRouteError = createError<[route: string]>(
   "or guard it with Fastify hooks and register the plugin with guards: 'hooks', " +
   "or give its policy serveFrom: 'onRequest' if it is open to all", 500)
 
+/** A decorator on a class of NestJS, without the module that applies it to the methods. */
+export const NestClassError = createError<[route: string]>(
+  'FST_API_CACHE_NEST_CLASS',
+  '%s is a route of a class with @Cached or @Invalidates, which need ApiCacheModule of fastify-api-cache/nest: ' +
+  'import ApiCacheModule.forRoot() in the root module, in the place of app.register(apiCache)', 500)
+
 /** `ApiCacheModule` in an application that is not on the Fastify adapter. */
 export const NestAdapterError = createError<[]>(
   'FST_API_CACHE_NEST_ADAPTER',

@@ -3,7 +3,7 @@ import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 import { expectTypeOf } from 'expect-type'
 import apiCache, {
-  type ApiCache, type ApiCacheOptions, type CacheStore, type Entry, type Intents, type Invalidated, type Invalidation,
+  type ApiCache, type ApiCacheOptions, type CacheStore, type Credentials, type Entry, type Intents, type Invalidated, type Invalidation,
   type Leases, type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, type WritingNames, type WritingOptions, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
 } from 'fastify-api-cache'
 
@@ -238,3 +238,43 @@ app.get('/inside', async (_request, reply) => {
   // @ts-expect-error all hooks have run
   return reply.cached({ namespace: 'a', expire: 1, serveFrom: 'onRequest' }, () => 1)
 })
+
+// Functions of a policy may declare what requests of the route are
+interface Cat { Params: { id: string }, Querystring: { lives?: number } }
+app.get<Cat>('/:id', {
+  config: {
+    cache: {
+      namespace: ({ params }: FastifyRequest<Cat>) => params.id,
+      expire: 1,
+      key: ({ params, query }: FastifyRequest<Cat>) => `${params.id.trim()} ${query.lives?.toFixed() ?? ''}`,
+      scope: ({ query }: FastifyRequest<Cat>) => query.lives,
+      tags: ({ params }: FastifyRequest<Cat>, payload) => {
+        expectTypeOf(payload).toBeUnknown()
+        return [params.id]
+      },
+      when: ({ params }: FastifyRequest<Cat>, reply, payload) => {
+        expectTypeOf(reply).toEqualTypeOf<FastifyReply>()
+        expectTypeOf(payload).toBeUnknown()
+        return params.id !== ''
+      }
+    }
+  }
+}, async (request) => request.params.id)
+app.get<Cat>('/:id', { config: { cache: oneDay({ namespace: 'a', key: ({ params }: FastifyRequest<Cat>) => params.id }) } }, handler)
+app.put<Cat>('/:id', { config: { cache: { invalidate: ({ params }: FastifyRequest<Cat>) => params.id, invalidateTags: ({ params }: FastifyRequest<Cat>) => [params.id] } } }, handler)
+app.get('/inside/:id', async (request, reply) => await reply.cached({ namespace: 'a', expire: 1, key: ({ params }: FastifyRequest<Cat>) => params.id }, () => 1))
+// @ts-expect-error no such parameter
+app.get<Cat>('/:id', { config: { cache: { namespace: 'a', expire: 1, key: ({ params }: FastifyRequest<Cat>) => params.name } } }, handler)
+// @ts-expect-error a request, not a reply
+app.get('/', { config: { cache: { namespace: 'a', expire: 1, key: (reply: FastifyReply) => String(reply.statusCode) } } }, handler)
+// @ts-expect-error a key is a text
+app.get('/', { config: { cache: { namespace: 'a', expire: 1, key: ({ query }: FastifyRequest<Cat>) => query.lives } } }, handler)
+// A config of the application's own beside ours
+app.get('/', { config: { own: 1, cache: { namespace: 'a', expire: 1, key: ({ url }) => url } } }, async ({ routeOptions }) => routeOptions.config.own.toFixed())
+
+// What makes a request somebody's
+app.register(apiCache, { credentials: { headers: ['x-api-key'], cookies: ['session', 'sb-*'] } })
+read({ namespace: 'user-cache', credentials: { cookies: [] } })
+// @ts-expect-error no such field
+read({ namespace: 'user-cache', credentials: { cookie: ['session'] } })
+expectTypeOf<Credentials>().toEqualTypeOf<{ headers?: readonly string[], cookies?: readonly string[] }>()

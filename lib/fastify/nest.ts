@@ -2,6 +2,17 @@ import type { RouteHandlerMethod } from 'fastify'
 
 /** Under which NestJS keeps what `@RouteConfig()` says, on the method and on the handler that it makes of it. */
 export const FASTIFY_ROUTE_CONFIG = '__fastify_route_config__'
+/** Marks the config of routes whose class says how they are cached or what they invalidate: only the module knows. */
+export const kOfClass = Symbol('fastify-api-cache.ofClass')
+/** On the instance: there is the module. */
+export const kNestModule = Symbol('fastify-api-cache.nestModule')
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    [kOfClass]?: true
+  }
+}
+
 /** The method with which its FastifyAdapter declares a route. */
 const DECLARES = 'injectRouteOptions'
 

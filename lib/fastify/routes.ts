@@ -1,5 +1,5 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { InvalidFieldError, NestRouteError, WrongMethodError } from '../errors.js'
+import { InvalidFieldError, NestClassError, NestRouteError, WrongMethodError } from '../errors.js'
 import { toSettle } from '../policy/duration.js'
 import { softOf } from '../policy/invalidation.js'
 import { describe, isObject } from '../policy/fields.js'
@@ -12,7 +12,7 @@ import type { WriteRoute } from '../write/write-route.js'
 import { markApplied } from './early-routes.js'
 import { addLast, addOnSend } from './last-hook.js'
 import { isReading, isWriting } from './methods.js'
-import { isOfNest } from './nest.js'
+import { isOfNest, kNestModule, kOfClass } from './nest.js'
 import { onError, onPayload, onSend, serveOnRequest, watch } from './read-hooks.js'
 import type { SharedRoutes } from './shared-routes.js'
 import { invalidateOnSend, runHandler, settledHandler, strictHandler } from './write-hooks.js'
@@ -30,9 +30,10 @@ export interface Registration {
 export function applyPolicy (registration: Registration, route: RouteOptions, instance: FastifyInstance): void {
   const { runtime } = registration
   const policy: unknown = route.config?.cache
-  if (policy === undefined) return
   const methods = [route.method].flat()
   const name = `${methods.join(',')} ${route.url}`
+  if (route.config?.[kOfClass] === true && !instance.hasDecorator(kNestModule)) throw new NestClassError(name)
+  if (policy === undefined) return
   if (!isObject(policy)) {
     throw new WrongMethodError(name,
       `config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got ${describe(policy)}`)

@@ -4,7 +4,7 @@ import { WrongMethodError } from '../errors.js'
 import type { InHandler, PolicyInHandler } from '../fastify/in-handler.js'
 import { FASTIFY_ROUTE_CONFIG } from '../fastify/nest.js'
 import { checkWritePolicy, type WritePolicy } from '../policy/write-policy.js'
-import { cachedOn, invalidatesOn } from './decorators.js'
+import { cachedOn, HTTP_METHOD, invalidatesOn } from './decorators.js'
 
 /** A method of a controller that answers requests. */
 interface Endpoint {
@@ -16,7 +16,6 @@ interface Endpoint {
 }
 
 /** Metadata of NestJS. */
-const HTTP_METHOD = 'method'
 const SSE = '__sse__'
 
 const READING = new Set([RequestMethod.GET, RequestMethod.HEAD, RequestMethod.ALL])

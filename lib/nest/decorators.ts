@@ -1,5 +1,7 @@
 import 'reflect-metadata'
-import { FASTIFY_ROUTE_CONFIG } from '../fastify/nest.js'
+import type { Type } from '@nestjs/common'
+import { MetadataScanner } from '@nestjs/core'
+import { FASTIFY_ROUTE_CONFIG, kOfClass } from '../fastify/nest.js'
 import type { PolicyInHandler } from '../fastify/in-handler.js'
 import { isObject } from '../policy/fields.js'
 import type { Invalidation, SoftNamespaces } from '../policy/invalidation.js'
@@ -7,6 +9,9 @@ import type { WritePolicy } from '../policy/write-policy.js'
 
 const CACHED = 'fastify-api-cache:cached'
 const INVALIDATES = 'fastify-api-cache:invalidates'
+
+/** Metadata of NestJS: which method of HTTP a method answers. */
+export const HTTP_METHOD = 'method'
 
 type Decorator = ClassDecorator & MethodDecorator
 
@@ -35,12 +40,25 @@ function decorator (key: string, value: Partial<PolicyInHandler> | WritePolicy |
   return (target: object, _name?: string | symbol, descriptor?: PropertyDescriptor): void => {
     const method = descriptor?.value as object | undefined
     Reflect.defineMetadata(key, value, method ?? target)
+    if (value === false) return
     // Where the module is missing, the plugin refuses what it finds here.
-    if (method !== undefined && value !== false) {
-      const config = Reflect.getMetadata(FASTIFY_ROUTE_CONFIG, method) as object | undefined
-      Reflect.defineMetadata(FASTIFY_ROUTE_CONFIG, { cache: value, ...config }, method)
-    }
+    if (method !== undefined) addToConfig(method, { cache: value })
+    else for (const endpoint of endpointsOf(target as Type)) addToConfig(endpoint, { [kOfClass]: true })
   }
+}
+
+/** What is there already stays. */
+function addToConfig (method: object, added: object): void {
+  const config = Reflect.getMetadata(FASTIFY_ROUTE_CONFIG, method) as object | undefined
+  Reflect.defineMetadata(FASTIFY_ROUTE_CONFIG, { ...added, ...config }, method)
+}
+
+/** The methods of a class, its own and inherited ones, that answer requests. */
+function endpointsOf ({ prototype }: Type): object[] {
+  const methods = prototype as Record<string, object>
+  return new MetadataScanner().getAllMethodNames(methods)
+    .map((name) => methods[name]!)
+    .filter((method) => Reflect.hasMetadata(HTTP_METHOD, method) && cachedOn(method) !== false)
 }
 
 /** What decorators say about one place: undefined for nothing, false for `@NoCache()`. */

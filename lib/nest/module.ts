@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import apiCache from '../../index.js'
 import { NestAdapterError } from '../errors.js'
 import { kInHandler } from '../fastify/in-handler.js'
+import { kNestModule } from '../fastify/nest.js'
 import type { ApiCacheOptions } from '../options.js'
 import { prepareControllers } from './controllers.js'
 import { ApiCacheInterceptor } from './interceptor.js'
@@ -49,6 +50,7 @@ export class ApiCacheModule implements NestModule {
     if (adapter?.getType?.() !== 'fastify') throw new NestAdapterError()
     const fastify = adapter.getInstance() as FastifyInstance
     await fastify.register(apiCache, this.#options)
+    fastify.decorate(kNestModule, true)
     prepareControllers(this.#modules, fastify[kInHandler])
   }
 }

@@ -1,8 +1,9 @@
 import { types } from 'node:util'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
 import { InvalidFieldError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS, toSeconds, type Duration } from './duration.js'
 import { describe, duration, isFunction, isObject, type Field, type Fields } from './fields.js'
+import type { OfRequest } from './of-request.js'
 
 type Digit = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
 
@@ -13,7 +14,7 @@ type StorableStatus = Exclude<`${2 | 3 | 4 | 5}${Digit}${Digit}`, '206' | '304'>
 export type ExpireByStatus = { readonly [Status in StorableStatus]?: Duration }
 
 /** How long this response is fresh; 0 to not store it. */
-export type ExpireFunction = (request: FastifyRequest, reply: FastifyReply, payload: unknown) => Duration | 0
+export type ExpireFunction = OfRequest<[reply: FastifyReply, payload: unknown], Duration | 0>
 
 /** Fields of a read policy that say what may be stored for how long. */
 export interface ExpireDefaults {

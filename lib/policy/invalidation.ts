@@ -1,8 +1,8 @@
-import type { FastifyRequest } from 'fastify'
 import { toSoft, type Duration } from './duration.js'
 import {
   checkFields, isFunction, isObject, isText, isTextList, requireFields, softField, type Field
 } from './fields.js'
+import type { OfRequest } from './of-request.js'
 
 /**
  * What to invalidate: a name, a list of names, or a function that returns either. Members of a list
@@ -17,7 +17,7 @@ import {
 export type Invalidation =
   | string
   | readonly string[]
-  | ((request: FastifyRequest, payload: unknown) => string | readonly string[] | undefined | null)
+  | OfRequest<[payload: unknown], string | readonly string[] | undefined | null>
 
 interface Soft {
   /**

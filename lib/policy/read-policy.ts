@@ -6,6 +6,7 @@ import {
 import {
   checkCredentials, compileCredentials, type CompiledCredentials, type Credentials
 } from './credentials-policy.js'
+import type { OfRequest } from './of-request.js'
 import { compileStale, staleFields, type CompiledStalePolicy, type StaleDefaults } from './stale-policy.js'
 import { toSeconds, type Duration } from './duration.js'
 import { checkStatuses, compileExpire, expireFields, type CompiledExpire, type ExpireDefaults } from './expire.js'
@@ -24,7 +25,7 @@ export interface ReadDefaults extends ExpireDefaults, StaleDefaults, CompressDef
    * user id, a tenant); 7 and '7' are one. If it returns anything else, such as undefined for a request
    * without a user, or throws, the request bypasses the cache.
    */
-  scope?: 'anonymous' | 'shared' | ((request: FastifyRequest) => string | number | null | undefined)
+  scope?: 'anonymous' | 'shared' | OfRequest<[], string | number | null | undefined>
   /**
    * What makes a request somebody's under `scope: 'anonymous'`; default: Authorization, and all cookies. A
    * route's `headers` and `cookies` each replace those of the plugin.
@@ -70,17 +71,17 @@ export interface ReadDefaults extends ExpireDefaults, StaleDefaults, CompressDef
 /** `config.cache` of a GET route; its HEAD sibling follows. */
 export interface ReadPolicy extends ReadDefaults {
   /** The group that a write invalidates. */
-  namespace: string | ((request: FastifyRequest) => string)
+  namespace: string | OfRequest<[], string>
   /** Replaces method, path and query in the key; `host`, `scope` and `vary` still apply. */
-  key?: (request: FastifyRequest) => string
+  key?: OfRequest<[], string>
   /**
    * Names for finer invalidation: a list or a function. A function of the request is called before
    * the handler, and a HIT takes one round trip. A function that also declares the payload is called
    * after the handler, with the payload before serialization, and a HIT takes two round trips.
    */
-  tags?: readonly string[] | ((request: FastifyRequest, payload: unknown) => string[])
+  tags?: readonly string[] | OfRequest<[payload: unknown], string[]>
   /** Whether this response may be stored. */
-  when?: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => boolean
+  when?: OfRequest<[reply: FastifyReply, payload: unknown], boolean>
   /** `'onRequest'` serves a HIT before parsing, validation and later hooks: for public routes. Default `'handler'`. */
   serveFrom?: 'handler' | 'onRequest'
   invalidate?: never

@@ -93,6 +93,7 @@ const KINDS: Record<string, Kind> = {
   'a web token in a path': inPath('/confirm/:id', (given) => `/confirm/${given}`, webToken),
   'a web token behind a wildcard': inPath('/files/*', (given) => `/files/a/${given}/b`, webToken),
   'a matrix parameter behind a wildcard': inPath('/files/*', (given) => `/files/a;token=${given}/b`),
+  'a password in an address behind a wildcard': inPath('/proxy/*', (given) => `/proxy/${given}`, (secret) => `https://ada:${secret}@shop.example/a`),
   'a long token': parameter('token', (secret) => secret.repeat(100)),
   'a long address with a token': parameter('next', (secret) => `/?token=${secret}&${'x'.repeat(1_000)}`),
   'an address that a key function returns': { ...parameter('token'), policy: { key: ({ url }) => url } },

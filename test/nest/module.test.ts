@@ -1,11 +1,11 @@
-import { Get, Injectable, Post, Module } from '@nestjs/common'
+import { Controller, Get, Injectable, Post, Module, type Type } from '@nestjs/common'
 import { NestFactory } from '@nestjs/core'
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
 import apiCache, { type ApiCacheOptions } from '../../index.js'
-import { ApiCacheModule, Cached, Invalidates } from '../../lib/nest/index.js'
+import { ApiCacheModule, Cached, Invalidates, NoCache } from '../../lib/nest/index.js'
 import { root } from '../support/packed.js'
 import { controller, listening } from './application.js'
 
@@ -58,6 +58,45 @@ for (const [what, decorators] of [
     }), { code: 'FST_API_CACHE_NEST_ROUTE', message: /ApiCacheModule/ })
   })
 }
+
+class Base { read (): string { return 'cats' } }
+Get()(Base.prototype, 'read', Object.getOwnPropertyDescriptor(Base.prototype, 'read')!)
+class Inheriting extends Base {}
+cached(Inheriting)
+Controller('cats')(Inheriting)
+
+const onClass: Record<string, Type> = {
+  '@Cached on a class': controller('cats', { read: { decorators: [Get()], run: () => 'cats' } }, cached),
+  '@Cached on a class with fields on its methods': controller('cats', { read: { decorators: [Get(':id'), Cached({ expire: 5 })], run: () => 'cats' } }, cached),
+  '@Cached on a class with inherited methods': Inheriting,
+  '@Invalidates on a class': controller('cats', { write: { decorators: [Post()], run: () => 'cats' } }, Invalidates('cats'))
+}
+
+for (const [what, cats] of Object.entries(onClass)) {
+  for (const guards of [{}, { guards: 'hooks' }] as const) {
+    t.test(`without the module ${what} is refused at boot by the plugin${guards.guards === undefined ? '' : ', also if guards are hooks'}`, async (t) => {
+      await t.rejects(listening(t, { controllers: [cats] }, async (app) => {
+        await app.register(apiCache as never, { store: 'memory', ...guards } satisfies ApiCacheOptions as never)
+      }), { code: 'FST_API_CACHE_NEST_CLASS', message: /^(GET|POST) \/cats.* need ApiCacheModule/ })
+    })
+  }
+}
+
+t.test('with the module classes with inherited methods are cached, and without a decorator they are not', async (t) => {
+  class Plain extends Base {}
+  Controller('dogs')(Plain)
+  const { settled } = await listening(t, { controllers: [Inheriting, Plain], imports: [ApiCacheModule.forRoot({ store: 'memory' })] })
+  for (const cache of ['MISS', 'HIT']) t.match(await settled('/cats'), { status: 200, cache })
+  for (const cache of [null, null]) t.match(await settled('/dogs'), { status: 200, cache })
+})
+
+t.test('a class of which no method is cached needs no module', async (t) => {
+  const cats = controller('cats', { read: { decorators: [Get(), NoCache()], run: () => 'cats' } }, cached)
+  const { settled } = await listening(t, { controllers: [cats] }, async (app) => {
+    await app.register(apiCache as never, { store: 'memory' } satisfies ApiCacheOptions as never)
+  })
+  t.match(await settled('/cats'), { status: 200, cache: null })
+})
 
 t.test('without the module @Invalidates works as @RouteConfig does', async (t) => {
   const { settled, fastify } = await listening(t, {
