@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { areStorableHeaders, isStorableHeader } from '../http/headers.js'
 import { ONE_YEAR_IN_SECONDS } from '../policy/duration.js'
-import { residentSince, type BodyKind, type Entry, type StoredHeaders } from './entry.js'
+import { residentSince, SHORT_TEXT, type BodyKind, type Entry, type StoredHeaders } from './entry.js'
 
 /*
  * An entry as bytes:
@@ -44,7 +44,11 @@ type Head = [
 
 /** What not every entry has. */
 type More = Pick<Entry,
-  'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary' | 'staleWindows' | 'fillTime'>
+  'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary' | 'staleWindows' | 'fillTime'
+> & {
+  /** Whether a long body is wanted as a string. */
+  wantsText?: true | undefined
+}
 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
@@ -53,7 +57,10 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
     entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
   ]
   const { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime } = entry
-  const more: More = { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime }
+  const wantsText = entry.text !== undefined && entry.body.length > SHORT_TEXT ? true : undefined
+  const more: More = {
+    defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime, wantsText
+  }
   if (Object.values(more).some((field) => field !== undefined)) parts.push(more)
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
@@ -78,6 +85,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   const head = parseHead(frame.toString('utf8', HEAD_AT, bodyAt))
   if (head === undefined) return undefined
   const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more = {}] = head
+  const body = frame.subarray(bodyAt)
   return {
     route,
     application: application === '' ? undefined : application,
@@ -89,8 +97,8 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     extendedHeaders: more.extendedHeaders,
     responseHeaders: more.responseHeaders,
     kind: KINDS[kind]!,
-    body: frame.subarray(bodyAt),
-    text: KINDS[kind] === 'text' ? frame.toString('utf8', bodyAt) : undefined,
+    body,
+    text: KINDS[kind] === 'text' && (body.length <= SHORT_TEXT || more.wantsText) ? body.toString() : undefined,
     storedAt,
     staleAt,
     deleteAt,
@@ -147,6 +155,7 @@ const MORE = new Map<string, (value: unknown) => boolean>([
   ['responseHeaders', areHeaderNames],
   ['vary', (value) => isNames(value, MAX_VARY)],
   ['staleWindows', areStaleWindows],
+  ['wantsText', (value) => value === true],
   ['fillTime', (value) => isIntegerWithin(value, 0, Number.MAX_SAFE_INTEGER)]
 ])
 

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
-import type { Entry, StoredHeaders } from '../entry/entry.js'
+import { SHORT_TEXT, type Entry, type StoredHeaders } from '../entry/entry.js'
 import { isResponse } from '../fastify/payload.js'
 import {
   hasAnyHeader, hasOtherOnSendHooks, headerOn, putHeaders, setHeaderOn, type ReplyHeaders
@@ -18,9 +18,6 @@ import { addDefaults, announce, unwrapped, type ResponseStage } from './response
 import { forClients, isSettlingEntry, SETTLING } from './settling.js'
 import { isWhole } from './whole.js'
 
-/** Up to this length Node sends a string faster than bytes, in one write with the headers. */
-const SHORT_TEXT = 2_048
-
 /** Headers that decide what the cache adds. */
 const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
 
@@ -36,27 +33,30 @@ export function sendEntry (exchange: Exchange, hit: Hit): unknown {
   const headers = headersFor(entry, reply)
   const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
   if (!isDecided && isPlain(exchange, entry, headers)) return sendPlain(exchange, hit, headers)
-  const payload = present(exchange, hit, headers)
+  const payload = present(exchange, hit, headers, hasOtherOnSendHooks(request))
   return payload === undefined ? reply.send() : payload
 }
 
 /** The same for a framework that sends the payload itself: it may have set a status that it sets again. */
 export function presentEntry (exchange: Exchange, hit: Hit): unknown {
-  return present(exchange, hit, headersFor(hit.entry, exchange.reply))
+  return present(exchange, hit, headersFor(hit.entry, exchange.reply), true)
 }
 
-function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
-  const payload = putEntry(exchange, hit.entry, headers)
+/** @param wantsText whether somebody gets the payload who may want a string */
+function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders, wantsText: boolean): unknown {
+  const payload = putEntry(exchange, hit.entry, headers, wantsText)
   exchange.reply[kResponseStage] = new HitStage(exchange, hit, payload)
   return payload
 }
 
 /** Puts an entry's status and headers on the reply; returns the payload for hooks, undefined for an empty body. */
-export function putEntry (exchange: Exchange, entry: Entry, headers = headersFor(entry, exchange.reply)): unknown {
+export function putEntry (
+  exchange: Exchange, entry: Entry, headers = headersFor(entry, exchange.reply), wantsText = true
+): unknown {
   const { request, reply } = exchange
   // Fastify puts status and headers of a `Response` on the reply after all hooks.
   const isWrapped = entry.kind === 'response' && hasOtherOnSendHooks(request)
-  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
+  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry, wantsText)
   if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
   putHeaders(reply, headers)
   return payload
@@ -134,7 +134,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
     putHeaders(reply.code(304), headers)
     return reply.send()
   }
-  const payload = entry.kind === 'text' && body.length > SHORT_TEXT ? body : payloadFor(exchange, entry)
+  const payload = payloadFor(exchange, entry, false)
   putHeaders(reply, headers)
   return payload
 }
@@ -152,10 +152,11 @@ function copied (stored: StoredHeaders): Record<string, HeaderValue> {
 }
 
 /** What hooks get: the same kind of payload as from the handler. If there are none, the cheapest to send. */
-function payloadFor ({ request, reply }: Exchange, entry: Entry): unknown {
+function payloadFor ({ request, reply }: Exchange, entry: Entry, wantsText: boolean): unknown {
   const { kind, body } = entry
   if (kind === 'empty') return undefined
   if (kind === 'text') {
+    if (!wantsText && body.length > SHORT_TEXT) return body
     const text = entry.text ?? body.toString()
     // The stored body is serialized already, and its type is complete.
     const type = entry.headers['content-type'] ?? entry.defaultHeaders?.['content-type']
