@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import { isCoding, type Coding, type Encoded } from '../encoding/codings.js'
 import { areStorableHeaders, isStorableHeader } from '../http/headers.js'
 import { ONE_YEAR_IN_SECONDS } from '../policy/duration.js'
-import type { BodyKind, Entry, StoredHeaders } from './entry.js'
+import { SHORT_TEXT, type BodyKind, type Entry, type StoredHeaders } from './entry.js'
 
 /*
  * An entry as bytes:
@@ -49,7 +49,12 @@ type Head = [
 /** What not every entry has. */
 type More = Pick<Entry,
   'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary' | 'staleWindows' | 'fillTime' |
-  'plainLength'> & { encoded?: EncodedLengths | undefined }
+  'plainLength'
+> & {
+  encoded?: EncodedLengths | undefined
+  /** Whether a long body is wanted as a string. */
+  wantsText?: true | undefined
+}
 
 type EncodedLengths = ReadonlyArray<readonly [coding: Coding, length: number]>
 
@@ -71,7 +76,8 @@ export function encodeEntry (key: string, entry: Entry): Buffer {
     staleWindows,
     fillTime,
     encoded,
-    plainLength: entry.plainLength
+    plainLength: entry.plainLength,
+    wantsText: entry.text !== undefined && entry.body.length > SHORT_TEXT ? true : undefined
   }
   if (Object.values(more).some((field) => field !== undefined)) parts.push(more)
   const head = JSON.stringify(parts)
@@ -105,6 +111,9 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more = {}] = head
   const bodyAt = formsAt + (more.encoded === undefined ? 0 : sizeOf(more.encoded))
   if (bodyAt > frame.length) return undefined
+  const body = frame.subarray(bodyAt)
+  // Where there are encoded forms, most clients get those.
+  const isText = KINDS[kind] === 'text' && more.encoded === undefined
   return {
     route,
     application: application === '' ? undefined : application,
@@ -116,9 +125,8 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     extendedHeaders: more.extendedHeaders,
     responseHeaders: more.responseHeaders,
     kind: KINDS[kind]!,
-    body: frame.subarray(bodyAt),
-    // Where there are encoded forms, most clients get those.
-    text: KINDS[kind] === 'text' && more.encoded === undefined ? frame.toString('utf8', bodyAt) : undefined,
+    body,
+    text: isText && (body.length <= SHORT_TEXT || more.wantsText) ? body.toString() : undefined,
     encoded: more.encoded && formsIn(frame, formsAt, more.encoded),
     plainLength: more.plainLength,
     storedAt,
@@ -190,6 +198,7 @@ const MORE = new Map<string, (value: unknown) => boolean>([
   ['staleWindows', areStaleWindows],
   ['encoded', areEncodedLengths],
   ['plainLength', (value) => isIntegerWithin(value, 1, MAX_PLAIN_LENGTH)],
+  ['wantsText', (value) => value === true],
   ['fillTime', (value) => isIntegerWithin(value, 0, Number.MAX_SAFE_INTEGER)]
 ])
 

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import { lengthOf } from '../entry/entry.js'
+import { lengthOf, SHORT_TEXT } from '../entry/entry.js'
 import { isResponse } from '../fastify/payload.js'
 import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { textOf } from '../http/headers.js'
@@ -13,9 +13,6 @@ import { Outgoing } from './outgoing.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from './response-stage.js'
 import { forClients, isSettlingEntry, SETTLING } from './settling.js'
 import { isWhole } from './whole.js'
-
-/** Up to this length Node sends a string faster than bytes, in one write with the headers. */
-export const SHORT_TEXT = 2_048
 
 const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'application/octet-stream'])
 

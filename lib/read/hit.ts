@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
-import type { Entry, StoredHeaders } from '../entry/entry.js'
+import { SHORT_TEXT, type Entry, type StoredHeaders } from '../entry/entry.js'
 import {
   hasAnyHeader, hasOtherOnSendHooks, headerOn, putHeaders, type ReplyHeaders
 } from '../fastify/private-state.js'
@@ -12,7 +12,7 @@ import { VARY } from './encoding/apply.js'
 import type { Chosen } from './encoding/choose.js'
 import { chooseForHit, inCoding, isToBeMade } from './encoding/hit.js'
 import type { Exchange, Hit } from './exchange.js'
-import { HitStage, publishHit, SHORT_TEXT } from './hit-stage.js'
+import { HitStage, publishHit } from './hit-stage.js'
 
 /** Headers that decide what the cache adds. */
 const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
@@ -32,7 +32,7 @@ function sendAs (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
   const { request, reply } = exchange
   const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
   if (!isDecided && isPlain(exchange, hit.entry, headers)) return sendPlain(exchange, hit, headers)
-  return sent(reply, present(exchange, hit, headers))
+  return sent(reply, present(exchange, hit, headers, { wantsText: hasOtherOnSendHooks(request) }))
 }
 
 /** The same in a content coding that the client accepts. */
@@ -40,7 +40,8 @@ function sendNegotiated (exchange: Exchange, hit: Hit, headers: ReplyHeaders): u
   const { request, reply } = exchange
   const chosen = chooseForHit(exchange, hit, headers)
   if (chosen === undefined) return sendAs(exchange, hit, headers)
-  if (hasOtherOnSendHooks(request) || isToBeMade(chosen)) return sent(reply, present(exchange, hit, headers, chosen))
+  const wantsText = hasOtherOnSendHooks(request)
+  if (wantsText || isToBeMade(chosen)) return sent(reply, present(exchange, hit, headers, { chosen, wantsText }))
   headers['vary'] = varyWith(headers['vary'] ?? headerOn(reply, 'vary'), VARY)
   return sendAs(exchange, inCoding(hit, chosen, headers), headers)
 }
@@ -51,21 +52,30 @@ const sent = (reply: FastifyReply, payload: unknown): unknown => payload === und
 export function presentEntry (exchange: Exchange, hit: Hit): unknown {
   const headers = headersFor(hit.entry, exchange.reply)
   const isEncoded = exchange.route.policy.encoding !== undefined
-  return present(exchange, hit, headers, isEncoded ? chooseForHit(exchange, hit, headers) : undefined)
+  const chosen = isEncoded ? chooseForHit(exchange, hit, headers) : undefined
+  return present(exchange, hit, headers, { chosen, wantsText: true })
 }
 
-function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders, chosen?: Chosen): unknown {
-  const payload = putEntry(exchange, hit.entry, headers)
+interface Presented {
+  readonly chosen?: Chosen | undefined
+  /** Whether somebody gets the payload who may want a string. */
+  readonly wantsText: boolean
+}
+
+function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders, { chosen, wantsText }: Presented): unknown {
+  const payload = putEntry(exchange, hit.entry, headers, wantsText)
   exchange.reply[kResponseStage] = new HitStage(exchange, hit, payload, chosen)
   return payload
 }
 
 /** Puts an entry's status and headers on the reply; returns the payload for hooks, undefined for an empty body. */
-export function putEntry (exchange: Exchange, entry: Entry, headers = headersFor(entry, exchange.reply)): unknown {
+export function putEntry (
+  exchange: Exchange, entry: Entry, headers = headersFor(entry, exchange.reply), wantsText = true
+): unknown {
   const { request, reply } = exchange
   // Fastify puts status and headers of a `Response` on the reply after all hooks.
   const isWrapped = entry.kind === 'response' && hasOtherOnSendHooks(request)
-  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry)
+  const payload = isWrapped ? responseOf(entry, headers) : payloadFor(exchange, entry, wantsText)
   if (!isWrapped && reply.raw.statusCode !== entry.status) reply.code(entry.status)
   putHeaders(reply, headers)
   return payload
@@ -117,7 +127,7 @@ function isPlain ({ route: { policy }, request }: Exchange, entry: Entry, header
 function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
   const { entry, age } = hit
   const { route: { policy, runtime: { responseHeader } }, request, reply } = exchange
-  const { body, defaultHeaders } = entry
+  const { defaultHeaders } = entry
   const isSame = entry.status === 200 &&
     isNotModified(request.headers, defaultHeaders!['etag'], headers['last-modified'])
   if (isSame) {
@@ -136,7 +146,7 @@ function sendPlain (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknow
     putHeaders(reply.code(304), headers)
     return reply.send()
   }
-  const payload = entry.kind === 'text' && body.length > SHORT_TEXT ? body : payloadFor(exchange, entry)
+  const payload = payloadFor(exchange, entry, false)
   putHeaders(reply, headers)
   return payload
 }
@@ -152,10 +162,11 @@ function copied (stored: StoredHeaders): Record<string, HeaderValue> {
 }
 
 /** What hooks get: the same kind of payload as from the handler. If there are none, the cheapest to send. */
-function payloadFor ({ request, reply }: Exchange, entry: Entry): unknown {
+function payloadFor ({ request, reply }: Exchange, entry: Entry, wantsText: boolean): unknown {
   const { kind, body } = entry
   if (kind === 'empty') return undefined
   if (kind === 'text') {
+    if (!wantsText && body.length > SHORT_TEXT) return body
     const text = entry.text ?? body.toString()
     // The stored body is serialized already, and its type is complete.
     const type = entry.headers['content-type'] ?? entry.defaultHeaders?.['content-type']

@@ -5,9 +5,12 @@ import { beginningOf } from '../key/keyspace.js'
 import { Budget, DEFAULT_SWEEP_SHARE } from './budget.js'
 import type { IsCurrent, SweepHints } from './contract.js'
 
+/** Default for `MemoryOptions.maxBytes`. */
+export const DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+
 /** Limits for the entries that are kept in the process. */
 export interface MemoryOptions {
-  /** Most bytes of all keys and entries; default 64 MiB. */
+  /** About how many bytes of memory entries take at the most, with their keys; default 64 MiB. */
   maxBytes?: number
   /** Most entries; default 10,000. */
   maxEntries?: number
@@ -23,7 +26,7 @@ export class EntryCache {
   readonly #keys = new Map<string, Set<string>>()
   readonly #budget = new Budget(DEFAULT_SWEEP_SHARE)
 
-  constructor ({ maxBytes = 64 * 1024 * 1024, maxEntries = 10_000 }: MemoryOptions) {
+  constructor ({ maxBytes = DEFAULT_MAX_BYTES, maxEntries = 10_000 }: MemoryOptions) {
     this.#entries = new LRUCache({
       max: maxEntries,
       maxSize: maxBytes,

@@ -1,15 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { Entry } from '../entry/entry.js'
+import { sizeOf, type Entry } from '../entry/entry.js'
 import {
   CLOSED, isSettling, settlingVersion, type CacheStore, type Intents, type IsCurrent, type Lookup, type MaybePromise,
   type SoftWrites, type SweepHints
 } from './contract.js'
-import { EntryCache, type MemoryOptions } from './entry-cache.js'
+import { DEFAULT_MAX_BYTES, EntryCache, type MemoryOptions } from './entry-cache.js'
 import { softened, softenedAt, type SoftRecord } from './soft-record.js'
 
-/** Most versions. Losing one only makes its entries invalid. */
-const MAX_VERSIONS = 100_000
+/** The bytes of all versions, as a share of those of entries. Losing a version only makes its entries invalid. */
+const VERSIONS_SHARE = 1 / 4
+/** Bytes of memory that a version takes besides its name and token. */
+const VERSION_BYTES = 100
+/** Most versions whose soft writes are remembered. For others they count as hard. */
+const MAX_SOFTENED = 10_000
+/** Most expired holds that are looked for at a time. */
+const EXPIRED_BATCH = 100
 
 /** A hold of strict writes on a version. */
 interface Hold {
@@ -28,12 +34,17 @@ export class MemoryStore implements CacheStore {
   readonly name = 'memory'
   readonly immediate = true
   readonly #entries: EntryCache
-  readonly #versions = new LRUCache<string, string>({ max: MAX_VERSIONS })
+  readonly #versions: LRUCache<string, string>
+  /** In the order in which they were begun or renewed. */
   readonly #held = new Map<string, Hold>()
-  readonly #softened = new LRUCache<string, SoftRecord>({ max: MAX_VERSIONS })
+  readonly #softened = new LRUCache<string, SoftRecord>({ max: MAX_SOFTENED })
 
   constructor (options: MemoryOptions = {}) {
     this.#entries = new EntryCache(options)
+    this.#versions = new LRUCache({
+      maxSize: Math.ceil((options.maxBytes ?? DEFAULT_MAX_BYTES) * VERSIONS_SHARE),
+      sizeCalculation: (version, name) => VERSION_BYTES + sizeOf(name) + sizeOf(version)
+    })
   }
 
   lookup (key: string, names: readonly string[]): Lookup {
@@ -45,6 +56,7 @@ export class MemoryStore implements CacheStore {
   }
 
   ensure (names: readonly string[], fresh: string): string[] {
+    this.#dropExpired()
     return names.map((name) => {
       if (this.#holdOn(name) !== undefined) return CLOSED
       const current = this.#versions.get(name)
@@ -89,9 +101,11 @@ export class MemoryStore implements CacheStore {
       for (const name of names) {
         const hold = this.#holdOn(name) ?? this.#newHold(name)
         hold.writers.set(writer, performance.now() + milliseconds)
+        this.#held.delete(name)
         this.#held.set(name, hold)
         this.#versions.delete(name)
       }
+      this.#dropExpired()
     },
 
     end: (names, writer, fresh, written) => {
@@ -136,6 +150,14 @@ export class MemoryStore implements CacheStore {
     const before = this.#versions.get(name)
     const existed = before !== undefined
     return { writers: new Map<string, number>(), before: settle > 0 ? undefined : before, existed, settle }
+  }
+
+  /** Nobody may ever ask again for a version whose writers did not end. */
+  #dropExpired (): void {
+    let left = EXPIRED_BATCH
+    for (const name of this.#held.keys()) {
+      if (left-- === 0 || this.#holdOn(name) !== undefined) return
+    }
   }
 
   /** The hold on a version, without expired intents. What their writers wrote is unknown. */

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import type { Entry } from '../../index.js'
+import { CLOSED } from '../../lib/store/contract.js'
 import { MemoryStore } from '../../lib/store/memory-store.js'
 import { storeSuite } from '../../lib/store/suite.js'
 import { lasting } from '../support/entry.js'
@@ -48,7 +49,7 @@ const record = <T>(length: number, value: T): Record<string, T> => Object.fromEn
 /** Entries of many shapes, and how many bytes of memory each takes with strings of its own, as measured on Node 20. */
 const shapes: Array<[what: string, bytes: number, entry: Entry]> = [
   ['little else than a body', 1_400, { ...entry(text(20)), headers: record(1, text(20)), defaultHeaders: record(2, text(29)) }],
-  ['a text', 8_500, entry(text(4_000))],
+  ['a text', 4_900, entry(text(4_000))],
   ['bytes', 4_900, { ...entry(''), kind: 'bytes', body: Buffer.alloc(4_000) }],
   ['many tags', 44_000, entry(text(20), Object.fromEntries(list(300).map((item) => [`p!tag:{12}x-name-${item}`, text(35)])))],
   ['many headers', 15_000, { ...entry(''), headers: record(100, text(20)) }],
@@ -116,4 +117,32 @@ t.test('versions do not take the place of entries', async (t) => {
   store.set('p|a', entry('a'))
   store.bump(Array.from({ length: 1_000 }, (_, index) => `p!version:${index}`), 'token')
   t.same(await keysOf(store), ['p|a'])
+})
+
+t.test('names that are never asked again do not fill the memory with versions', async (t) => {
+  const store = new MemoryStore({ maxBytes: 4_000_000 })
+  const used = (): number => {
+    gc()
+    return process.memoryUsage().heapUsed
+  }
+  const before = used()
+  for (let index = 0; index < 100_000; index++) store.ensure([`p!version:${'x'.repeat(100)}${index}`], `token-${index}`)
+  t.ok(used() - before < 2_000_000, `${used() - before} bytes`)
+  t.same(store.versions([`p!version:${'x'.repeat(100)}99999`]), ['token-99999'])
+})
+
+t.test('holds whose writers never end are forgotten when they have expired, though nobody asks for their names', async (t) => {
+  const store = new MemoryStore()
+  const used = (): number => {
+    gc()
+    return process.memoryUsage().heapUsed
+  }
+  const before = used()
+  const held = 50_000
+  for (let index = 0; index < held; index++) store.intents.begin([`p!version:dead-${index}`], 'writer', 1)
+  store.intents.begin(['p!version:alive'], 'writer', 60_000)
+  // Each of these looks for some of them.
+  for (let index = 0; index < held / 50; index++) store.ensure([`p!version:other-${index}`], 'fresh')
+  t.ok(used() - before < 1_000_000, `${used() - before} bytes`)
+  t.same(store.ensure(['p!version:alive', 'p!version:dead-0'], 'fresh'), [CLOSED, 'fresh'])
 })

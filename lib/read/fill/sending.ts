@@ -1,5 +1,6 @@
 import { now } from '../../entry/clock.js'
-import { headersOf, serializerOf } from '../../fastify/private-state.js'
+import { SHORT_TEXT } from '../../entry/entry.js'
+import { hasOtherOnSendHooks, headersOf, serializerOf } from '../../fastify/private-state.js'
 import { isSerializedUnseen, mayHaveSerializer, serialize, serializeOnce } from '../../fastify/serializer.js'
 import { cacheControl } from '../../http/cache-control.js'
 import { storableDifference, textOf, type HandlerHeaders } from '../../http/headers.js'
@@ -114,7 +115,9 @@ export class Sending {
   }
 
   #sendWhole ({ kind, body, isSerialized }: Body, handedOver: unknown, payload: unknown): void {
-    const text = kind === 'text' ? handedOver as string : undefined
+    const { request } = this.#exchange
+    const isText = kind === 'text' && (body!.length <= SHORT_TEXT || hasOtherOnSendHooks(request))
+    const text = isText ? handedOver as string : undefined
     const sent = sentOn(this.#exchange.reply, this.headers, { kind, body, text, isSerialized })
     this.#handOver(sent, payload, handedOver, this.#assess(sent))
   }

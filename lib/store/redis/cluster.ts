@@ -1,6 +1,7 @@
 import calculateSlot from 'cluster-key-slot'
 import type { ClusterClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
+import { ByteWindows } from './byte-window.js'
 import { ReadsByKey, type EntryReads, type Interpret } from './reads.js'
 import { asInteger } from './replies.js'
 import { Connection, type ServerRun } from './run-id.js'
@@ -83,11 +84,11 @@ export class ClusterServers implements Topology {
   }
 
   reads (interpret: Interpret): EntryReads {
-    return new ReadsByKey(this.client, interpret)
+    return new ReadsByKey(this.client, interpret, this.#windows())
   }
 
   writes (watch: Watch): EntryWrites {
-    return new WritesByKey(this.client, watch)
+    return new WritesByKey(this.client, watch, this.#windows())
   }
 
   subscriber (): Subscriber {
@@ -125,8 +126,16 @@ export class ClusterServers implements Topology {
     }
   }
 
+  #windows (): ByteWindows {
+    return new ByteWindows((key) => this.#nameOfServer(key))
+  }
+
+  #nameOfServer (key: string): string | undefined {
+    return this.client.slots[calculateSlot(this.keyPrefix + key)]?.[0]
+  }
+
   #connection (key: string): Connection | undefined {
-    const name = this.client.slots[calculateSlot(this.keyPrefix + key)]?.[0]
+    const name = this.#nameOfServer(key)
     return name === undefined ? undefined : this.#byName.get(name)
   }
 

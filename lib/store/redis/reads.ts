@@ -2,12 +2,16 @@ import type { ClusterClient, ServerClient } from './client.js'
 import { decodeEntry } from '../../entry/codec.js'
 import type { Entry } from '../../entry/entry.js'
 import type { CurrentVersions, Lookup, MaybePromise } from '../contract.js'
+import { ByteWindow, type ByteWindows } from './byte-window.js'
 import { corked } from './corked.js'
+import { LargeKeys } from './large-keys.js'
 import { asValue, asValues, type Value } from './replies.js'
 import { Deferred, TickBatch } from './tick-batch.js'
 
 /** A batch with this many keys is sent before the tick ends, so that Redis works on it while the next one fills. */
 const FULL = 32
+/** The same for the bytes of large values. */
+const FULL_BYTES = 256 * 1024
 
 /** Gets the current versions from the values of their keys. */
 export type Interpret = (names: readonly string[], values: readonly Value[]) => MaybePromise<CurrentVersions>
@@ -18,20 +22,32 @@ export interface EntryReads {
   versions(names: readonly string[]): Promise<CurrentVersions>
   /** The values of any keys. */
   values(keys: readonly string[]): Promise<readonly Value[]>
+  /** Tells how large a value is that is being written. Reads notice it themselves. */
+  expect(key: string, bytes: number): void
 }
 
-/** Reads from a single server, many keys in one command. */
+/** Reads from a single server, many keys in one command. Large values do not hold up small ones. */
 export class BatchedReads implements EntryReads {
   readonly #server: ServerClient
   readonly #tick: TickBatch<ReadBatch>
+  readonly #largeTick: TickBatch<ReadBatch>
+  readonly #large = new LargeKeys()
+  readonly #window = new ByteWindow()
 
   constructor (server: ServerClient, interpret: Interpret) {
     this.#server = server
-    this.#tick = new TickBatch(() => new ReadBatch(interpret), (batch) => { void this.#send(batch) })
+    const begin = (): ReadBatch => new ReadBatch(interpret)
+    this.#tick = new TickBatch(begin, (batch) => { void this.#send(batch) })
+    this.#largeTick = new TickBatch(begin, (batch) => {
+      void this.#window.pass(batch.largeBytes, () => this.#send(batch))
+    })
   }
 
   lookup (key: string, names: readonly string[]): Promise<Lookup> {
-    return this.#tick.batch().lookup(key, names)
+    const bytes = this.#large.get(key)
+    return bytes === undefined
+      ? this.#tick.batch().lookup(key, names)
+      : this.#largeTick.batch().lookup(key, names, bytes)
   }
 
   versions (names: readonly string[]): Promise<CurrentVersions> {
@@ -42,10 +58,16 @@ export class BatchedReads implements EntryReads {
     return this.#tick.batch().valuesOf(keys)
   }
 
+  expect (key: string, bytes: number): void {
+    this.#large.note(key, bytes)
+  }
+
   /** Never rejects: those who wait for the values get the error. */
   async #send ({ keys, values }: ReadBatch): Promise<void> {
     try {
-      values.resolve(asValues('MGET', await this.#server.mgetBuffer(keys), keys.length))
+      const found = asValues('MGET', await this.#server.mgetBuffer(keys), keys.length)
+      for (let place = 0; place < keys.length; place++) this.#large.note(keys[place]!, found[place]?.length ?? 0)
+      values.resolve(found)
     } catch (error) {
       values.reject(error)
     }
@@ -75,18 +97,21 @@ class ReadBatch {
   readonly #interpret: Interpret
   readonly #reads = new Map<string, Read>()
   readonly #lists = new Map<readonly string[], List>()
+  /** The bytes of its large values, as far as they are known. */
+  largeBytes = 0
 
   constructor (interpret: Interpret) {
     this.#interpret = interpret
   }
 
   get full (): boolean {
-    return this.keys.length >= FULL
+    return this.keys.length >= FULL || this.largeBytes >= FULL_BYTES
   }
 
-  lookup (key: string, names: readonly string[]): Promise<Lookup> {
+  /** @param bytes the size of a large value */
+  lookup (key: string, names: readonly string[], bytes = 0): Promise<Lookup> {
     const list = this.#list(names)
-    const read = this.#read(key)
+    const read = this.#read(key, bytes)
     if (read.shared !== undefined && sameTexts(read.shared.names, names)) return read.shared.lookup
     const lookup = this.values.promise.then((values) => {
       const entry = decoded(key, values[read.place]!)
@@ -123,9 +148,10 @@ class ReadBatch {
     return list
   }
 
-  #read (key: string): Read {
+  #read (key: string, bytes = 0): Read {
     let read = this.#reads.get(key)
     if (read === undefined) {
+      this.largeBytes += bytes
       read = { place: this.keys.push(key) - 1, shared: undefined }
       this.#reads.set(key, read)
     }
@@ -137,11 +163,14 @@ class ReadBatch {
 export class ReadsByKey implements EntryReads {
   readonly #cluster: ClusterClient
   readonly #interpret: Interpret
+  readonly #windows: ByteWindows
+  readonly #large = new LargeKeys()
   #joining = new Map<string, Deferred<Value>>()
 
-  constructor (cluster: ClusterClient, interpret: Interpret) {
+  constructor (cluster: ClusterClient, interpret: Interpret, windows: ByteWindows) {
     this.#cluster = cluster
     this.#interpret = interpret
+    this.#windows = windows
   }
 
   async lookup (key: string, names: readonly string[]): Promise<Lookup> {
@@ -155,6 +184,10 @@ export class ReadsByKey implements EntryReads {
 
   values (keys: readonly string[]): Promise<readonly Value[]> {
     return Promise.all(keys.map((key) => this.#read(key)))
+  }
+
+  expect (key: string, bytes: number): void {
+    this.#large.note(key, bytes)
   }
 
   #read (key: string): Promise<Value> {
@@ -171,14 +204,21 @@ export class ReadsByKey implements EntryReads {
     const ending = this.#joining
     this.#joining = new Map()
     corked(this.#cluster.nodes('master'), () => {
-      for (const [key, value] of ending) void this.#send(key, value)
+      for (const [key, value] of ending) void this.#inTurn(key, () => this.#send(key, value))
     })
+  }
+
+  #inTurn (key: string, send: () => Promise<void>): Promise<void> {
+    const bytes = this.#large.get(key)
+    return bytes === undefined ? send() : this.#windows.of(key).pass(bytes, send)
   }
 
   /** Never rejects: those who wait for the value get the error. */
   async #send (key: string, value: Deferred<Value>): Promise<void> {
     try {
-      value.resolve(asValue('GET', await this.#cluster.getBuffer(key)))
+      const found = asValue('GET', await this.#cluster.getBuffer(key))
+      this.#large.note(key, found?.length ?? 0)
+      value.resolve(found)
     } catch (error) {
       value.reject(error)
     }

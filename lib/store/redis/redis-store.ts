@@ -140,6 +140,7 @@ export class RedisStore implements CacheStore {
   }
 
   set (key: string, entry: Entry): Promise<unknown> {
+    this.#reads.expect(key, entry.body.length)
     const stored = this.#writes.set(key, entry)
     const kept = this.#versions.keep(entry.versions)
     return kept === undefined ? stored : Promise.all([stored, kept])

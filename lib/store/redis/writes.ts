@@ -1,8 +1,10 @@
 import type { ClusterClient, ServerClient } from './client.js'
 import { encodeEntry } from '../../entry/codec.js'
 import { timeToLive, type Entry } from '../../entry/entry.js'
+import { ByteWindow, type ByteWindows } from './byte-window.js'
 import { corked } from './corked.js'
 import { isDenied } from './errors.js'
+import { isLarge } from './large-keys.js'
 import { expectInteger, expectOk } from './replies.js'
 import { SET_ALL } from './scripts.js'
 import { Deferred, TickBatch } from './tick-batch.js'
@@ -45,10 +47,11 @@ class WriteBatch {
   }
 }
 
-/** Writes to a single server, small entries in one command. */
+/** Writes to a single server, small entries in one command. Large ones do not hold up what is sent next. */
 export class BatchedWrites implements EntryWrites {
   readonly #server: ServerClient
   readonly #watch: Watch
+  readonly #window = new ByteWindow()
   readonly #tick = new TickBatch(() => new WriteBatch(), (batch) => { this.#send(batch) })
 
   constructor (server: ServerClient, watch: Watch) {
@@ -66,9 +69,13 @@ export class BatchedWrites implements EntryWrites {
 
   async #setEach (writes: readonly Write[]): Promise<unknown> {
     const small = writes.filter(isSmall)
-    if (small.length < 2) return await Promise.all(writes.map((write) => this.#set(write)))
-    const large = writes.filter((write) => !isSmall(write))
-    return await Promise.all([this.#setAll(small), ...large.map((write) => this.#set(write))])
+    if (small.length < 2) return await Promise.all(writes.map((write) => this.#inTurn(write)))
+    const others = writes.filter((write) => !isSmall(write))
+    return await Promise.all([this.#setAll(small), ...others.map((write) => this.#inTurn(write))])
+  }
+
+  #inTurn (write: Write): Promise<void> {
+    return inTurn(this.#window, write, () => this.#set(write))
   }
 
   async #setAll (writes: readonly Write[]): Promise<unknown> {
@@ -94,11 +101,13 @@ export class BatchedWrites implements EntryWrites {
 export class WritesByKey implements EntryWrites {
   readonly #cluster: ClusterClient
   readonly #watch: Watch
+  readonly #windows: ByteWindows
   readonly #joining: Array<Write & { readonly stored: Deferred<unknown> }> = []
 
-  constructor (cluster: ClusterClient, watch: Watch) {
+  constructor (cluster: ClusterClient, watch: Watch, windows: ByteWindows) {
     this.#cluster = cluster
     this.#watch = watch
+    this.#windows = windows
   }
 
   set (key: string, entry: Entry): Promise<unknown> {
@@ -109,7 +118,9 @@ export class WritesByKey implements EntryWrites {
 
   readonly #tickEnds = (): void => {
     corked(this.#cluster.nodes('master'), () => {
-      for (const { stored, ...write } of this.#joining.splice(0)) stored.resolve(this.#set(write))
+      for (const { stored, ...write } of this.#joining.splice(0)) {
+        stored.resolve(inTurn(this.#windows.of(write.key), write, () => this.#set(write)))
+      }
     })
   }
 
@@ -117,6 +128,10 @@ export class WritesByKey implements EntryWrites {
     const written = this.#cluster.set(key, encodeEntry(key, entry), 'PX', millisecondsLeft(entry))
     expectOk('SET', await this.#watch(key, written))
   }
+}
+
+function inTurn (window: ByteWindow, { entry: { body } }: Write, set: () => Promise<void>): Promise<void> {
+  return isLarge(body.length) ? window.pass(body.length, set) : set()
 }
 
 function isSmall ({ entry }: Write): boolean {
