@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
+import type { ClusterBus } from './cluster-bus.js'
+import { freePort } from './free-port.js'
 import { redisCliPath } from './programs.js'
 import { type RedisServer, startRedis } from './redis-server.js'
 
@@ -17,18 +19,23 @@ export interface RedisClusterOptions {
   masters?: number
   /** How many for each master. */
   replicas?: 0 | 1
+  /** Milliseconds without a word after which a node counts as failed, and one that hears of nobody gives up; default 1,000. */
+  nodeTimeout?: number
+  /** Carries what the nodes tell each other, so that a test can cut it. */
+  bus?: ClusterBus
 }
 
 const NODE_ARGS = [
   '--cluster-enabled', 'yes',
   '--cluster-config-file', 'nodes.conf',
-  '--cluster-node-timeout', '1000',
   '--repl-diskless-sync-delay', '0'
 ]
 
-export async function startCluster ({ masters = 3, replicas = 0 }: RedisClusterOptions = {}): Promise<RedisClusterServers> {
+export async function startCluster (options: RedisClusterOptions = {}): Promise<RedisClusterServers> {
+  const { masters = 3, replicas = 0, nodeTimeout = 1_000, bus } = options
   const count = masters * (1 + replicas)
-  const nodes = await Promise.all(Array.from({ length: count }, () => startRedis({ args: NODE_ARGS })))
+  const args = [...NODE_ARGS, '--cluster-node-timeout', String(nodeTimeout)]
+  const nodes = await Promise.all(Array.from({ length: count }, () => bus === undefined ? startRedis({ args }) : startNode(bus, args)))
   await promisify(execFile)(redisCliPath(), [
     '--cluster', 'create', ...nodes.map(({ port }) => `127.0.0.1:${port}`),
     '--cluster-replicas', String(replicas), '--cluster-yes'
@@ -40,6 +47,26 @@ export async function startCluster ({ masters = 3, replicas = 0 }: RedisClusterO
     startupNodes: nodes.map(({ port }) => ({ host: '127.0.0.1', port })),
     async stop () { await Promise.all(nodes.map((node) => node.stop())) }
   }
+}
+
+/** The id by which a node is known to the others. */
+export async function idOf ({ port }: { readonly port: number }): Promise<string> {
+  const client = new Redis(port, '127.0.0.1')
+  try {
+    return String(await client.cluster('MYID'))
+  } finally {
+    client.disconnect()
+  }
+}
+
+async function startNode (bus: ClusterBus, args: readonly string[]): Promise<RedisServer> {
+  const port = await freePort()
+  const own = await freePort()
+  // Where `redis-cli --cluster create` and other nodes look for it.
+  const announced = port + 10_000
+  await bus.open(announced, own, () => idOf({ port }))
+  const addresses = ['--cluster-port', String(own), '--cluster-announce-bus-port', String(announced)]
+  return await startRedis({ port, args: [...args, ...addresses] })
 }
 
 // Nodes gossip; none of them announces that it has heard of all.
