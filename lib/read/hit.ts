@@ -22,28 +22,19 @@ const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
  * has been sent. Hooks may change what they get, so it is never part of the entry itself.
  */
 export function sendEntry (exchange: Exchange, hit: Hit): unknown {
-  const headers = headersFor(hit.entry, exchange.reply)
-  return exchange.route.policy.encoding === undefined
-    ? sendAs(exchange, hit, headers)
-    : sendNegotiated(exchange, hit, headers)
-}
-
-function sendAs (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
-  const { request, reply } = exchange
-  const isDecided = hasOtherOnSendHooks(request) || hasAnyHeader(reply, DECISIVE)
-  if (!isDecided && isPlain(exchange, hit.entry, headers)) return sendPlain(exchange, hit, headers)
-  return sent(reply, present(exchange, hit, headers, { wantsText: hasOtherOnSendHooks(request) }))
-}
-
-/** The same in a content coding that the client accepts. */
-function sendNegotiated (exchange: Exchange, hit: Hit, headers: ReplyHeaders): unknown {
-  const { request, reply } = exchange
-  const chosen = chooseForHit(exchange, hit, headers)
-  if (chosen === undefined) return sendAs(exchange, hit, headers)
+  const { route: { policy }, request, reply } = exchange
+  const headers = headersFor(hit.entry, reply)
   const wantsText = hasOtherOnSendHooks(request)
-  if (wantsText || isToBeMade(chosen)) return sent(reply, present(exchange, hit, headers, { chosen, wantsText }))
-  headers['vary'] = varyWith(headers['vary'] ?? headerOn(reply, 'vary'), VARY)
-  return sendAs(exchange, inCoding(hit, chosen, headers), headers)
+  const chosen = policy.encoding === undefined ? undefined : chooseForHit(exchange, hit, headers)
+  let shown = hit
+  if (chosen !== undefined) {
+    if (wantsText || isToBeMade(chosen)) return sent(reply, present(exchange, hit, headers, { chosen, wantsText }))
+    headers['vary'] = varyWith(headers['vary'] ?? headerOn(reply, 'vary'), VARY)
+    shown = inCoding(hit, chosen, headers)
+  }
+  const isDecided = wantsText || hasAnyHeader(reply, DECISIVE)
+  if (!isDecided && isPlain(exchange, shown.entry, headers)) return sendPlain(exchange, shown, headers)
+  return sent(reply, present(exchange, shown, headers, { wantsText }))
 }
 
 const sent = (reply: FastifyReply, payload: unknown): unknown => payload === undefined ? reply.send() : payload

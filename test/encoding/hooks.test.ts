@@ -64,6 +64,22 @@ test('a hook that encodes the body all the same is left to it', async (t, option
   }
 })
 
+test('a hook that encodes what the client cannot read is left to it', async (t, options) => {
+  const { ask } = await asking(t, (app) => {
+    app.addHook('onSend', async (_request, reply, payload) => {
+      reply.header('content-encoding', 'gzip')
+      return kept.gzip(payload as string)
+    })
+    app.get('/', { config }, async () => text)
+  }, options)
+  for (const state of ['MISS', 'HIT', 'HIT', 'HIT']) {
+    const answered = await ask('/', BR)
+    t.equal(cached(answered.headers), state)
+    t.equal(codingOf(answered), 'gzip')
+    t.same(answered.bytes, kept.gzip(text))
+  }
+})
+
 test('a coding that only a hook knows is left to it', async (t, options) => {
   const { ask } = await asking(t, (app) => {
     app.addHook('onSend', async (_request, reply, payload) => {
