@@ -25,6 +25,23 @@ const LOOKS = 10
 /** Least number of bytes between two looks if an answer keeps arriving: 2.5 MB/s for a limit of 250 ms. */
 const LEAST_PROGRESS = 64 * 1024
 
+/**
+ * Milliseconds since an earlier call in which this process had work to do and the machine did not run it,
+ * because others took its time. Only an estimate: threads of its own that run beside it are taken for it.
+ */
+class Starvation {
+  #cpu = process.cpuUsage()
+  #loop = performance.eventLoopUtilization()
+
+  since (): number {
+    const { user, system } = process.cpuUsage(this.#cpu)
+    const { active } = performance.eventLoopUtilization(this.#loop)
+    this.#cpu = process.cpuUsage()
+    this.#loop = performance.eventLoopUtilization()
+    return Math.max(0, active - (user + system) / 1000)
+  }
+}
+
 /** The deadlines that were started in one turn of the event loop. */
 class Batch {
   readonly deadlines: Waiting[] = []
@@ -74,7 +91,7 @@ class Waiting implements Deadline {
  *
  * A late timer says nothing about the store: while the event loop is blocked, or the process frozen,
  * no answer can be read. So the time is measured in short steps, and a step that took longer counts
- * as two.
+ * as two. Nor does the time count in which other processes kept this one from its work.
  */
 export class Deadlines {
   readonly #milliseconds: number
@@ -85,6 +102,7 @@ export class Deadlines {
   #current: Batch | undefined
   #timer: NodeJS.Timeout | undefined
   #times: Times = { running: 0, waiting: 0 }
+  #starvation = new Starvation()
   #lookedAt = 0
   #transferred = 0
 
@@ -136,6 +154,7 @@ export class Deadlines {
     while (this.#batches[0]?.running === 0) this.#batches.shift()
     if (this.#timer === undefined) {
       this.#lookedAt = performance.now()
+      this.#starvation = new Starvation()
       this.#transferred = this.#progress?.transferred() ?? 0
       this.#wait(this.#step)
     }
@@ -156,7 +175,8 @@ export class Deadlines {
   #look (): void {
     const transferred = this.#progress?.transferred() ?? 0
     const isReceiving = transferred - this.#transferred >= LEAST_PROGRESS
-    const { running, waiting } = this.#now()
+    const ran = Math.max(0, Math.min(performance.now() - this.#lookedAt, 2 * this.#step) - this.#starvation.since())
+    const [running, waiting] = [this.#times.running + ran, this.#times.waiting + ran]
     this.#times = { running, waiting: isReceiving ? this.#times.waiting : waiting }
     this.#lookedAt = performance.now()
     this.#transferred = transferred

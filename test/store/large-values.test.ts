@@ -19,8 +19,8 @@ t.before(async () => { [server, servers] = await Promise.all([startRedis(), star
 t.teardown(() => Promise.all([server.stop(), servers.stop()]))
 
 const KIB = 1024
-/** Of 100 large values of 256 KiB, how many may pass one connection before something that is asked at the same time: 2 MiB. */
-const FEW = 8
+/** Of 100 large values of 256 KiB, how many may pass one connection before something that is asked at the same time: 2.5 MiB. */
+const FEW = 10
 // On a Cluster all of these are on one master: each has a connection of its own.
 const LARGE = Array.from({ length: 100 }, (_, index) => `{one}large-${index}`)
 const SMALL = '{one}small'

@@ -1,5 +1,5 @@
 /** Bytes of large values that may be on their way. What is sent next waits for these and one value more at the most. */
-const WINDOW = 1024 * 1024
+const WINDOW = 2 * 1024 * 1024
 
 interface Waiting {
   readonly bytes: number
