@@ -6,6 +6,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 export interface WithoutClient {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
+  /** Aborts the request's signal. */
+  abort(): void
 }
 
 type ReplyClass = new (raw: ServerResponse, request: FastifyRequest, log: unknown) => FastifyReply
@@ -18,10 +20,12 @@ type ReplyClass = new (raw: ServerResponse, request: FastifyRequest, log: unknow
  */
 export function withoutClient (request: FastifyRequest, reply: FastifyReply): WithoutClient {
   const raw: IncomingMessage = Object.create(request.raw, { headers: own({ ...request.raw.headers }) })
-  const detached: FastifyRequest = Object.create(request, { raw: own(raw), signal: own(new AbortController().signal) })
+  const controller = new AbortController()
+  const detached: FastifyRequest = Object.create(request, { raw: own(raw), signal: own(controller.signal) })
   const response = new ServerResponse(request.raw)
   response.assignSocket(new Nowhere() as never)
-  return { request: detached, reply: new (reply.constructor as ReplyClass)(response, detached, request.log) }
+  const detachedReply = new (reply.constructor as ReplyClass)(response, detached, request.log)
+  return { request: detached, reply: detachedReply, abort () { controller.abort() } }
 }
 
 const own = (value: unknown): PropertyDescriptor => ({ value, writable: true, configurable: true, enumerable: true })

@@ -1,5 +1,6 @@
 import { finished } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { RefreshTimeoutError } from '../../errors.js'
 import { injectRefresh } from '../../fastify/injected-refresh.js'
 import { sendReturned, withoutClient } from '../../fastify/without-client.js'
 import { kStoreWait } from '../../fastify/state.js'
@@ -11,6 +12,9 @@ import type { Exchange, Hit, Stale } from '../exchange.js'
 import type { FillContext } from '../fill/context.js'
 import { fill } from '../fill/fill.js'
 import { groupVersions } from '../payload-tags.js'
+
+/** Milliseconds after which a refresh is given up on a route without `handlerTimeout`. */
+const LONGEST = 60_000
 
 /** The route's handler, for any of its requests. */
 export type Handle = (request: FastifyRequest, reply: FastifyReply) => unknown
@@ -57,7 +61,14 @@ async function run (
   const own = withoutClient(request, reply)
   own.request[kExplanation] = undefined
   own.request[kStoreWait] = { milliseconds: 0 }
-  const exchange: Exchange = { route, ...own }
+  const exchange: Exchange = { route, request: own.request, reply: own.reply }
+  const limit = request.routeOptions.handlerTimeout || LONGEST
+  // A handler that hangs keeps no other from refreshing the entry.
+  const timer = setTimeout(() => {
+    fills.publish(inFlight, new FillFailure({ error: new RefreshTimeoutError(route.name, String(limit)) }, request))
+    own.abort()
+  }, limit).unref()
+  inFlight.whenPublished(() => { clearTimeout(timer) })
   if (await filledElsewhere(exchange, key, inFlight, entry.storedAt) !== undefined) return
   const groups = policy.payloadTags === undefined ? undefined : await groupVersions(exchange)
   const { versions } = inFlight
