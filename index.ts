@@ -43,7 +43,8 @@ declare module 'fastify' {
      * resolver: on a HIT that code runs on an equal value. Kept are text, finite numbers, booleans and
      * null, in lists and plain objects; anything else is made again for each request.
      * @param policy as in `config.cache`, with a `key` that tells the value from others
-     * @throws MissingFieldError without a key
+     * @throws MissingFieldError without a key, InvalidFieldError for `earlyRefresh`, `staleWhileRevalidate`,
+     *   `staleIfError`, `softTimeout` or `refreshWith`: a stale value is made anew by the next request
      */
     cachedValue<T>(policy: PolicyInHandler, run: () => T): Promise<Awaited<T>>
   }

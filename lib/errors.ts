@@ -26,6 +26,12 @@ export const AlreadyCachedError = createError<[route: string]>(
 export const OnlyIfCachedError = createError<[route: string]>(
   'FST_API_CACHE_ONLY_IF_CACHED', '%s: the request is only for what is stored, and nothing is', 504)
 
+/** A handler that has not answered a refresh in time. Only the log shows it. */
+export const RefreshTimeoutError = createError<[route: string, milliseconds: string]>(
+  'FST_API_CACHE_REFRESH_TIMEOUT',
+  '%s has not answered a refresh within %s ms, so it is given up, and its request.signal is aborted; ' +
+  "the route's handlerTimeout sets this limit", 503)
+
 /** A caching policy on a route of NestJS, whose guards a HIT would skip. */
 export const NestRouteError = createError<[route: string]>(
   'FST_API_CACHE_NEST_ROUTE',

@@ -5,6 +5,7 @@ import { describe, isObject } from '../policy/fields.js'
 import {
   compileReadPolicy, type CompiledReadPolicy, type ReadDefaults, type ReadPolicy
 } from '../policy/read-policy.js'
+import { staleFields } from '../policy/stale-policy.js'
 import { presented, respond } from '../read/cached-handler.js'
 import { cachedRoute } from '../read/cached-route.js'
 import { cachedValue } from '../read/cached-value.js'
@@ -18,6 +19,8 @@ import { kResponseStage } from './state.js'
 
 /** A read policy for a place inside a handler. */
 export type PolicyInHandler = Omit<ReadPolicy, 'serveFrom'>
+
+const STALE_FIELDS = Object.keys(staleFields) as Array<keyof typeof staleFields>
 
 /** Keeps the constraints of a route in its config. A request does not tell them. */
 const kConstraints = Symbol('fastify-api-cache.constraints')
@@ -88,7 +91,8 @@ export class InHandler {
 
   /**
    * A value of which code of the application makes the response.
-   * @throws MissingFieldError without a `key`, which tells it from other values of the same request
+   * @throws MissingFieldError without a `key`, which tells it from other values of the same request; InvalidFieldError
+   *   for a field for stale entries: nobody could run it for a refresh
    */
   async keyedValue (
     request: FastifyRequest, reply: FastifyReply, policy: PolicyInHandler, run: () => unknown
@@ -96,6 +100,11 @@ export class InHandler {
     if (isObject(policy) && policy.key === undefined) {
       throw new MissingFieldError('reply.cachedValue',
         "a policy needs a key that tells the value from others, such as { key: () => 'top-ten' }")
+    }
+    const stale = isObject(policy) ? STALE_FIELDS.find((name) => policy[name] !== undefined) : undefined
+    if (stale !== undefined) {
+      throw new InvalidFieldError('reply.cachedValue', stale,
+        'left out, as a value is made anew by the next request when it is stale', describe(policy[stale]))
     }
     return await this.#value({ request, reply }, policy, run, false)
   }

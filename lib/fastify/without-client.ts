@@ -4,10 +4,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 
 type ReplyClass = new (raw: ServerResponse, request: FastifyRequest, log: unknown) => FastifyReply
 
-/** The same validated request, which no client can change or abort any more. */
-export function withoutClient (request: FastifyRequest): FastifyRequest {
+/** The same validated request, which no client can change or abort any more. `signal` becomes its own. */
+export function withoutClient (request: FastifyRequest, signal: AbortSignal): FastifyRequest {
   const raw: IncomingMessage = Object.create(request.raw, { headers: own({ ...request.raw.headers }) })
-  return Object.create(request, { raw: own(raw), signal: own(new AbortController().signal) })
+  return Object.create(request, { raw: own(raw), signal: own(signal) })
 }
 
 /**

@@ -425,3 +425,36 @@ each('a refresh is not aborted when the client leaves that waits for it', async 
   await app.apiCache.settled()
   t.equal(run(await request('/things')), 2)
 })
+
+each('a refresh that hangs is given up: the next one begins, and a late answer is not stored', async (t, options) => {
+  const signals: boolean[] = []
+  const held = gate()
+  const lines: LogLine[] = []
+  let runs = 0
+  const { app, request } = await serving(t, options, (app) => {
+    const cache: ReadPolicy = { ...shared, staleWhileRevalidate: 60 }
+    app.get('/things', { config: { cache }, handlerTimeout: 300 }, async (request) => {
+      const run = ++runs
+      if (run === 2) {
+        request.signal.addEventListener('abort', () => { signals.push(true) })
+        await held.opened
+      }
+      return { run }
+    })
+  }, loggingTo(lines))
+  await request('/things')
+  await app.apiCache.settled()
+  await untilStale()
+  t.equal(run(await request('/things')), 1)
+  await until(() => runs === 2)
+  while (runs < 3) {
+    t.equal(run(await request('/things')), 1)
+    await delay(50)
+  }
+  await app.apiCache.settled()
+  t.same(signals, [true], 'its signal was aborted')
+  t.ok(lines.some(({ err }) => /FST_API_CACHE_REFRESH_TIMEOUT/.test(JSON.stringify(err))))
+  held.open()
+  await app.apiCache.settled()
+  t.ok(run(await request('/things')) > 2)
+})

@@ -167,7 +167,7 @@ t.test("Fastify reads a route's hooks after the turn in which the route was decl
 
 t.test("A reply's class makes a reply of a response, a request and a log, as a refresh without a client needs it", async (t) => {
   const [made, detached] = await inHandler(() => {}, (request, reply) => {
-    const detached = withoutClient(request)
+    const detached = withoutClient(request, new AbortController().signal)
     return [replyToNobody(detached, reply), detached]
   })
   t.equal(made?.request, detached, advice('without-client.ts', 'makes a reply of a response, a request and a log'))

@@ -186,3 +186,23 @@ test('resolvers of GraphQL cache their results, for each caller what it asked fo
   t.same(await ask('{ users { name } me }', 'bob'), { data: { users: [{ name: 'Ada' }], me: 'bob' } })
   t.equal(runs, 1)
 })
+
+t.test('fields for stale entries are refused for a value, and those of the plugin have no effect on it', async (t) => {
+  const base = { namespace: 'values', key: () => 'value', expire: 1 }
+  for (const [field, value] of Object.entries({
+    earlyRefresh: true, staleWhileRevalidate: '1h', staleIfError: '1h', softTimeout: 10, refreshWith: 'inject'
+  } as const)) {
+    const { request } = await serving(t, { store: 'memory' }, (app) => {
+      app.get('/', async (_request, reply) => await reply.cachedValue({ ...base, [field]: value }, () => 'made'))
+    })
+    t.match(await request('/'), { status: 500, text: new RegExp(`'${field}' must be left out, as a value is made anew`) })
+  }
+  let runs = 0
+  const { app, request } = await serving(t, { store: 'memory', staleWhileRevalidate: '1h', staleIfError: '1h' }, (app) => {
+    app.get('/', async (_request, reply) => await reply.cachedValue(base, () => ({ run: ++runs })))
+  })
+  await request('/')
+  await app.apiCache.settled()
+  await new Promise((resolve) => { setTimeout(resolve, 1_050) })
+  t.match(await request('/'), { cache: 'MISS', text: '{"run":2}' })
+})

@@ -42,6 +42,11 @@ export class FillInFlight {
     this.versions = versions
   }
 
+  /** Whether the outcome is known. */
+  get isPublished (): boolean {
+    return this.#outcome !== undefined
+  }
+
   /** Whether other requests of this process wait for the outcome. */
   get isAwaited (): boolean {
     return this.#untilPublished !== undefined

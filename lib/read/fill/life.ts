@@ -111,6 +111,12 @@ export class Fill implements CaptureListener {
     this.#tell('not-stored', this.refusal ?? (outcome instanceof FillFailure ? 'failed' : outcome))
   }
 
+  /** Whether this is a refresh that took too long: another one may have stored something newer. */
+  get #isGivenUp (): boolean {
+    const { isRefresh, inFlight } = this.context
+    return isRefresh && !this.#published && inFlight?.isPublished === true
+  }
+
   /** Whether nothing but its status forbids storing the response. */
   get #isOfStatus (): boolean {
     return this.refusal === STATUS
@@ -119,6 +125,7 @@ export class Fill implements CaptureListener {
   /** The body is complete. */
   #complete (finished: Finished, body: Captured): void {
     if (body === undefined) return this.drop('hit-for-miss')
+    if (this.#isGivenUp) return this.drop('abandoned')
     const tags = this.#isOfStatus ? [] : this.#payloadTags(finished)
     const entry = tags && entryOf(this.route, this.context, finished, body)
     if (tags === undefined || entry === undefined) return this.drop('hit-for-miss')

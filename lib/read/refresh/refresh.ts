@@ -1,5 +1,6 @@
 import { finished } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { RefreshTimeoutError } from '../../errors.js'
 import { injectRefresh } from '../../fastify/injected-refresh.js'
 import { replyToNobody, sendReturned, withoutClient } from '../../fastify/without-client.js'
 import { kStoreWait } from '../../fastify/state.js'
@@ -11,6 +12,9 @@ import type { Exchange, Hit, Stale } from '../exchange.js'
 import type { FillContext } from '../fill/context.js'
 import { fill } from '../fill/fill.js'
 import { groupVersions } from '../payload-tags.js'
+
+/** Milliseconds after which a refresh is given up on a route without `handlerTimeout`. */
+const LONGEST = 60_000
 
 /** The route's handler, for any of its requests. */
 export type Handle = (request: FastifyRequest, reply: FastifyReply) => unknown
@@ -57,11 +61,19 @@ async function run (
   { route, request, reply }: Exchange, { key, entry }: Hit | Stale, handle: Handle, inFlight: FillInFlight
 ): Promise<void> {
   const { runtime: { fills }, policy } = route
-  const detached = withoutClient(request)
+  const controller = new AbortController()
+  const detached = withoutClient(request, controller.signal)
   detached[kExplanation] = undefined
   detached[kStoreWait] = { milliseconds: 0 }
   const own = handle === injected ? undefined : replyToNobody(detached, reply)
   const exchange: Exchange = { route, request: detached, reply: own ?? reply }
+  const limit = request.routeOptions.handlerTimeout || LONGEST
+  // A handler that hangs keeps no other from refreshing the entry.
+  const timer = setTimeout(() => {
+    fills.publish(inFlight, new FillFailure({ error: new RefreshTimeoutError(route.name, String(limit)) }, request))
+    controller.abort()
+  }, limit).unref()
+  inFlight.whenPublished(() => { clearTimeout(timer) })
   if (await filledElsewhere(exchange, key, inFlight, entry.storedAt) !== undefined) return
   const groups = policy.payloadTags === undefined ? undefined : await groupVersions(exchange)
   const { versions } = inFlight
