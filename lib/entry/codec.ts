@@ -109,11 +109,9 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   const head = parseHead(frame.toString('utf8', HEAD_AT, formsAt))
   if (head === undefined) return undefined
   const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more = {}] = head
-  const bodyAt = formsAt + (more.encoded === undefined ? 0 : sizeOf(more.encoded))
+  const bodyAt = formsAt + sizeOf(more.encoded)
   if (bodyAt > frame.length) return undefined
   const body = frame.subarray(bodyAt)
-  // Where there are encoded forms, most clients get those.
-  const isText = KINDS[kind] === 'text' && more.encoded === undefined
   return {
     route,
     application: application === '' ? undefined : application,
@@ -126,7 +124,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
     responseHeaders: more.responseHeaders,
     kind: KINDS[kind]!,
     body,
-    text: isText && (body.length <= SHORT_TEXT || more.wantsText) ? body.toString() : undefined,
+    text: KINDS[kind] === 'text' ? textOf(body, more) : undefined,
     encoded: more.encoded && formsIn(frame, formsAt, more.encoded),
     plainLength: more.plainLength,
     storedAt,
@@ -139,7 +137,11 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   }
 }
 
-const sizeOf = (encoded: EncodedLengths): number => encoded.reduce((size, [, length]) => size + length, 0)
+/** Undefined where bytes are cheaper. Where there are encoded forms, most clients get those. */
+const textOf = (body: Buffer, { wantsText = false, encoded }: More): string | undefined =>
+  encoded === undefined && (wantsText || body.length <= SHORT_TEXT) ? body.toString() : undefined
+
+const sizeOf = (encoded: EncodedLengths = []): number => encoded.reduce((size, [, length]) => size + length, 0)
 
 function formsIn (frame: Buffer, formsAt: number, lengths: EncodedLengths): Encoded {
   const encoded: Partial<Record<Coding, Buffer>> = {}

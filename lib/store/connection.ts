@@ -12,7 +12,7 @@ export interface ConnectionOptions {
   redis?: GivenRedis
   /** The first part of every key; default `'api-cache'`. */
   prefix?: string
-  /** Milliseconds that a store operation may delay a request, or a call of a client; default 500. */
+  /** Milliseconds that the store may delay a request in all, or each call of a client; default 500. */
   timeout?: number
   /**
    * The share of Redis's time that the sweeps of this process may take, above 0 and at most 1;

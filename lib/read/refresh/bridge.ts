@@ -56,11 +56,13 @@ async function refreshedOr (
 
 /** The outcome of the refresh, in the time for which this request waits; undefined if there is none. */
 async function refreshed (exchange: Exchange, stale: Stale, handle: Handle): Promise<Outcome | 'late' | undefined> {
-  const { route: { runtime, policy }, route, request } = exchange
+  const { route: { runtime, policy }, route, request, reply } = exchange
   const inFlight = refresh(exchange, stale, handle)
   if (inFlight === undefined) return undefined
   const { handlerTimeout } = request.routeOptions
-  const limit = Math.min(runtime.fills.timeout, handlerTimeout ? handlerTimeout * PART_OF_TIMEOUT : Infinity)
+  // The handler's time has begun with the request.
+  const left = handlerTimeout ? Math.max(0, handlerTimeout * PART_OF_TIMEOUT - reply.elapsedTime) : Infinity
+  const limit = Math.min(runtime.fills.timeout, left)
   const outcome = await inFlight.within(Math.min(limit, policy.softTimeout ?? Infinity))
   if (outcome !== undefined) return outcome
   // Later requests need not wait for a handler that hangs.
