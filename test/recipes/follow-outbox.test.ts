@@ -221,6 +221,24 @@ t.test('rows of a follower that crashed are taken over when its claim has expire
   t.same((await outboxOf(database)).map(({ namespaces }) => namespaces), [['held']])
 })
 
+t.test('what a follower had claimed when it was killed stays in the outbox, and is delivered by the next one', async (t) => {
+  const folder = join(await temporaryFolder(t), 'database')
+  const before = await openDatabase(folder)
+  await before.exec("insert into prices values ('tea', 4, null)")
+  await before.close()
+  const crashing = await startChild(join(__dirname, 'claiming-follower.js'), folder)
+  await crashing.kill()
+
+  const database = await pglite(t, folder)
+  t.same((await database.query('select claimed_until is not null as claimed from api_cache.outbox')).rows, [{ claimed: true }])
+  // As if the time of the claim had passed.
+  await database.exec("update api_cache.outbox set claimed_until = clock_timestamp() - interval '1 second'")
+  const { cache, told } = listener()
+  const { emptied } = following(t, database, cache)
+  await emptied()
+  t.same(told, ['price-cache'])
+})
+
 t.test('many rows are delivered in batches, each name once per batch', async (t) => {
   const database = await pglite(t)
   const { cache, told } = listener()

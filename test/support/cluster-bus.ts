@@ -51,7 +51,10 @@ export class ClusterBus {
 
   #join (outer: Socket, first: Buffer, { from, to, target }: { from: string, to: string, target: number }): void {
     if (outer.destroyed) return
-    if (this.#cut.has(from) || this.#cut.has(to)) return void outer.destroy()
+    if (this.#cut.has(from) || this.#cut.has(to)) {
+      outer.destroy()
+      return
+    }
     const inner = connect({ port: target, host: '127.0.0.1', noDelay: true })
     const wire = {
       from,

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { startChild, type Child } from '../../support/child-process.js'
 import { Random } from '../../support/random.js'
 import { startBackend } from './backend.js'
-import { staleReads, type Call, type StaleRead } from './history.js'
+import { seen, staleReads, type Call, type StaleRead } from './history.js'
 import { registers, type Register } from './registers.js'
 import type { ServerSettings } from './server.js'
 import type { WriterSettings } from './writer.js'
@@ -34,6 +34,8 @@ export interface RaceResult {
   readonly unanswered: number
   /** Answers that were no 200, and calls that a server which lived on did not answer. */
   readonly refused: number
+  /** Failures that were asked for: writes whose outcome the answer does not tell, and reads whose handler failed. */
+  readonly failed: number
   /** Writes that were acknowledged before Redis knew of them. */
   readonly undelivered: number
   readonly kills: number
@@ -144,6 +146,8 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     const written: WriterSettings = { ...settingsOf(settings.servers + index), speaks }
     return new Server(written, 'writer.js')
   })
+  // Its writers hold what they write, which the Python client does not.
+  const writersOf = ({ fails }: Register): readonly Server[] => fails === 'write' ? writers.slice(0, 1) : writers
   const history: Call[] = []
   let reads = 0
   let writes = 0
@@ -151,6 +155,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   let lost = 0
   let outages = 0
   let refused = 0
+  let failed = 0
 
   async function call (server: Server, kind: Call['kind'], register: Register): Promise<Call> {
     const path = kind === 'read' ? random.of(register.reads) : register.write
@@ -158,7 +163,8 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     const { name, port } = server
     const { status, value, cache, pending } = await ask(server, kind === 'read' ? 'GET' : 'POST', path)
     const lives = port !== undefined && server.port === port
-    if (status === undefined ? lives : status !== 200) refused++
+    if (status !== undefined && status >= 500 && register.fails === kind) failed++
+    else if (status === undefined ? lives : status !== 200) refused++
     const made = { register: server.owner + register.name, kind, path, server: name, start, end: performance.now(), value, cache, pending }
     history.push(made)
     for (const disturbance of disturbances) disturbance.called()
@@ -181,7 +187,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
         await call(server, 'read', register)
       } else {
         writes++
-        const written = await call(random.of([...up, ...writers]), 'write', register)
+        const written = await call(random.of([...up, ...writersOf(register)]), 'write', register)
         if (written.value === undefined || !random.chance(READ_OWN_WRITE)) continue
         reads++
         await call(store === 'memory' ? server : random.of(up), 'read', register)
@@ -226,22 +232,26 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     for (const { agent } of [...servers, ...writers]) agent.destroy()
     await backend.stop()
   }
-  const stale = staleReads(history, LAG[store])
+  // A hold is lost with its Redis.
+  const monotonic = new Set(settings.outages > 0 ? [] : registers.filter(({ fails }) => fails === 'write').map(({ name }) => name))
+  const known = [...history, ...seen(history, ({ register }) => monotonic.has(register.replace(/^server-\d+-/, '')))]
+  const stale = staleReads(known, LAG[store])
   const answered = history.filter(({ value }) => value !== undefined)
   return {
     reads: answered.filter(({ kind }) => kind === 'read').length,
     writes: answered.filter(({ kind }) => kind === 'write').length,
     written: writers.map(({ name }) => answered.filter(({ kind, server }) => kind === 'write' && server === name).length),
     hits: answered.filter(({ cache }) => cache === 'HIT').length,
-    unanswered: history.length - answered.length - refused,
+    unanswered: history.length - answered.length - refused - failed,
     refused,
+    failed,
     undelivered: answered.filter(({ kind, pending }) => kind === 'write' && pending !== 0).length,
     kills,
     lost,
     outages,
     seconds: (performance.now() - began) / 1000,
     stale,
-    lagging: staleReads(history).length - stale.length
+    lagging: staleReads(known).length - stale.length
   }
 }
 
@@ -274,12 +284,12 @@ function ask ({ port, agent }: Server, method: string, path: string): Promise<An
 
 /** What a race came to, in a few lines. */
 export function report (settings: RaceSettings, result: RaceResult): string {
-  const { reads, writes, written, hits, unanswered, refused, undelivered, kills, lost, outages, seconds, stale, lagging } = result
+  const { reads, writes, written, hits, unanswered, refused, failed, undelivered, kills, lost, outages, seconds, stale, lagging } = result
   const examples = stale.slice(0, 3).map(({ read, write }) =>
     `  ${read.path} answered ${read.value} (${read.cache}) from ${read.start.toFixed(2)} to ${read.end.toFixed(2)} ms, ${write.value} was acknowledged at ${write.end.toFixed(2)} ms`)
   return [
     `${settings.store} store, ${settings.servers} servers, ${settings.clients} clients, seed ${settings.seed}${settings.broken === undefined ? '' : `, ${settings.broken} broken`}`,
-    `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes${written.length === 0 ? '' : ` (${written.join(' and ')} without a server)`}, ${unanswered} unanswered, ${refused} not 200, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
+    `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes${written.length === 0 ? '' : ` (${written.join(' and ')} without a server)`}, ${unanswered} unanswered, ${refused} not 200, ${failed} that were made to fail, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
     `${outages} outages, ${undelivered} writes acknowledged before they were delivered`,
     `${stale.length} stale reads${LAG[settings.store] > 0 ? `, ${lagging} reads up to ${LAG[settings.store]} ms behind` : ''}`,
     ...examples

@@ -46,6 +46,17 @@ export function staleReads (history: readonly Call[], lag = 0): StaleRead[] {
   return stale
 }
 
+/**
+ * What was read, as writes that were acknowledged by then. Where writers hold their versions, a read that began later
+ * has to know of it: even if the write has not ended, nobody knows how it ended, or its process has died.
+ * @param isHeld whether the writers of this call's register do that
+ */
+export function seen (history: readonly Call[], isHeld: (call: Call) => boolean): Call[] {
+  return history
+    .filter((call) => call.kind === 'read' && call.value !== undefined && isHeld(call))
+    .map(({ register, path, start, end, value }) => ({ register, kind: 'write', path, server: 'any', start, end, value }))
+}
+
 /** The reads that returned less than the greatest write that was known before they began. */
 function below (calls: readonly Call[], knownAt: (write: Call) => number): StaleRead[] {
   const stale: StaleRead[] = []

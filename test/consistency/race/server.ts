@@ -27,6 +27,12 @@ interface Shown {
   readonly value: number
 }
 
+/** How often a handler of that kind fails. */
+const FAILING = 0.3
+/** How often a write of that kind throws, and how often it is late. */
+const UNKNOWN = 0.3
+const HANDLER_TIMEOUT = 100
+
 async function main ({ store: storeName, index, outages, seed, redisPort, countersPort, owner, broken }: ServerSettings): Promise<void> {
   const random = new Random(seed)
   const counters = await Counters.open(countersPort)
@@ -81,6 +87,34 @@ async function main ({ store: storeName, index, outages, seed, redisPort, counte
 
   app.get('/payload/:index', { config: { cache: { namespace: 'payload', tags: (_request, payload) => [(payload as Shown).name, 'any'] } } }, read('payload'))
   app.post('/payload/:index', { config: { cache: { invalidateTags: (_request, payload) => [(payload as Shown).name] } } }, write('payload'))
+
+  // Seconds are the shortest time in which an entry becomes old.
+  const aging = { expire: 1, staleWhileRevalidate: '1h' } as const
+  app.get('/aging/:index', {
+    config: { cache: { ...aging, namespace: (request) => namespaceOf(request, 'aging'), earlyRefresh: 5 } }
+  }, read('aging'))
+  app.post('/aging/:index', { config: { cache: { invalidate: (request) => namespaceOf(request, 'aging') } } }, write('aging'))
+
+  app.get('/failing/:index', {
+    config: { cache: { namespace: 'failing', tags: (_request, payload) => [(payload as Shown).name], expire: 1, staleIfError: '1h', softTimeout: 20 } }
+  }, async (request) => {
+    const shown = await read('failing')(request)
+    if (random.chance(FAILING)) throw new Error('the handler failed')
+    return shown
+  })
+  app.post('/failing/:index', { config: { cache: { invalidateTags: (request) => nameOf(request, 'failing') } } }, write('failing'))
+
+  // Who writes here gets no answer that says what was written.
+  app.post('/unknown/:index', {
+    handlerTimeout: HANDLER_TIMEOUT,
+    config: { cache: { invalidate: (request) => namespaceOf(request, 'unknown'), strict: store.intents !== undefined, invalidateOn: 'settled' } }
+  }, async (request) => {
+    if (random.chance(UNKNOWN)) await delay(HANDLER_TIMEOUT * 2 * random.next())
+    const shown = await write('unknown')(request)
+    if (random.chance(UNKNOWN)) throw new Error('failed after the commit')
+    return shown
+  })
+  app.get('/unknown/:index', { config: { cache: { namespace: (request) => namespaceOf(request, 'unknown') } } }, read('unknown'))
 
   await app.listen({ host: '127.0.0.1', port: 0 })
   sayHello({ port: (app.server.address() as AddressInfo).port })

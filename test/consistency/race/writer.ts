@@ -67,6 +67,7 @@ async function main ({ speaks, seed, redisPort, countersPort }: WriterSettings):
         await pause(random)
         const written = await counters.increment(`${kind}-${index}`)
         await pause(random)
+        if (kind === 'unknown' && random.chance(0.3)) throw new Error('failed after the commit')
         return written
       })
       response.setHeader('x-pending', 0).end(JSON.stringify({ value }))
