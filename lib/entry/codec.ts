@@ -138,8 +138,8 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
 }
 
 /** Undefined where bytes are cheaper. Where there are encoded forms, most clients get those. */
-const textOf = (body: Buffer, { wantsText = false, encoded }: More): string | undefined =>
-  encoded === undefined && (wantsText || body.length <= SHORT_TEXT) ? body.toString() : undefined
+const textOf = (body: Buffer, { wantsText, encoded }: More): string | undefined =>
+  encoded === undefined && (wantsText === true || body.length <= SHORT_TEXT) ? body.toString() : undefined
 
 const sizeOf = (encoded: EncodedLengths = []): number => encoded.reduce((size, [, length]) => size + length, 0)
 

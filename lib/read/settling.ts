@@ -1,6 +1,7 @@
 import type { Entry } from '../entry/entry.js'
 import type { CompiledReadPolicy } from '../policy/read-policy.js'
 import { isSettling } from '../store/contract.js'
+import type { FillContext } from './fill/context.js'
 
 /*
  * For some time after a write (`settle`) a handler may read old rows from a database replica that
@@ -15,6 +16,10 @@ export function isSettlingEntry ({ versions }: Entry): boolean {
   for (const name in versions) if (isSettling(versions[name]!)) return true
   return false
 }
+
+/** Whether a write may not have reached all replicas when the handler began. */
+export const isSettlingFill = ({ versions, groups = [] }: Pick<FillContext, 'versions' | 'groups'>): boolean =>
+  versions.some(isSettling) || groups.some(isSettling)
 
 /** The parts of a policy that say what clients are told. */
 export type ForClients = Pick<CompiledReadPolicy, 'clientCacheControl' | 'clientMayReuse' | 'callersVary'>

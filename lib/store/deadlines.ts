@@ -91,7 +91,7 @@ class Waiting implements Deadline {
  *
  * A late timer says nothing about the store: while the event loop is blocked, or the process frozen,
  * no answer can be read. So the time is measured in short steps, and a step that took longer counts
- * as two. Nor does the time count in which other processes kept this one from its work.
+ * as two. While an answer arrives, nor does time count in which other processes kept this one from reading it.
  */
 export class Deadlines {
   readonly #milliseconds: number
@@ -175,9 +175,11 @@ export class Deadlines {
   #look (): void {
     const transferred = this.#progress?.transferred() ?? 0
     const isReceiving = transferred - this.#transferred >= LEAST_PROGRESS
-    const ran = Math.max(0, Math.min(performance.now() - this.#lookedAt, 2 * this.#step) - this.#starvation.since())
-    const [running, waiting] = [this.#times.running + ran, this.#times.waiting + ran]
-    this.#times = { running, waiting: isReceiving ? this.#times.waiting : waiting }
+    const { running, waiting } = this.#now()
+    const starved = this.#starvation.since()
+    this.#times = isReceiving
+      ? { running: Math.max(this.#times.running, running - starved), waiting: this.#times.waiting }
+      : { running, waiting }
     this.#lookedAt = performance.now()
     this.#transferred = transferred
     this.#timer = undefined

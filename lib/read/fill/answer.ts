@@ -2,7 +2,7 @@ import type { FastifyReply } from 'fastify'
 import type { Readable } from 'node:stream'
 import { lacksCharset } from '../../fastify/serializer.js'
 import {
-  isStorableHeader, storableDifference, textOf, type HandlerHeaders, type HeaderDifference, type Headers
+  isStorableHeader, listOf, storableDifference, textOf, type HandlerHeaders, type HeaderDifference, type Headers
 } from '../../http/headers.js'
 import type { BodyKind } from '../../entry/entry.js'
 import { isNodeStream, isResponse, isWebStream } from '../../fastify/payload.js'
@@ -31,6 +31,11 @@ export interface Sent {
   readonly inResponse?: readonly string[] | undefined
   /** The body as a string, if the handler sent a string. */
   readonly text?: string | undefined
+}
+
+/** The request headers in the Vary of a handler; none if it left that to hooks. */
+export function nominatedBy ({ headers, own: { set, extended } }: Sent): readonly string[] {
+  return set['vary'] === undefined && extended?.['vary'] === undefined ? [] : listOf(headers['vary'])
 }
 
 /** The kinds of payload that Fastify distinguishes. */

@@ -3,19 +3,18 @@ import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify
 import { isResponse } from '../../fastify/payload.js'
 import { headerOn, headersOf } from '../../fastify/private-state.js'
 import { httpDateOf } from '../../http/date.js'
-import { areSendable, listOf, textOf, type HeaderValue } from '../../http/headers.js'
+import { areSendable, textOf, type HeaderValue } from '../../http/headers.js'
 import { cookiesIn } from '../../http/storable.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
-import { isSettling } from '../../store/contract.js'
 import { withoutStream } from '../conditions.js'
 import { applyCoding } from '../encoding/apply.js'
 import { choose, type Chosen } from '../encoding/choose.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
-import type { Sent } from './answer.js'
+import { nominatedBy } from './answer.js'
 import { Answer } from './returned.js'
-import { forClients, SETTLING } from '../settling.js'
+import { forClients, isSettlingFill, SETTLING } from '../settling.js'
 import { discard } from './capture.js'
 import { Failing } from './failing.js'
 import type { Fill } from './life.js'
@@ -165,7 +164,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     const chosen = isRefused || policy.encoding === undefined ? undefined : this.#chooseCoding(handed)
     if (!isRefused) {
       defaultHeaders['date'] = httpDateOf(Date.now())
-      addDefaults(reply, forClients(policy, this.#isSettling()), defaultHeaders)
+      addDefaults(reply, forClients(policy, isSettlingFill(this.#fill.context)), defaultHeaders)
     }
     // A handler that got the request's conditions has answered them itself.
     const answersConditions = !isRefused || this.#restoreConditions !== undefined
@@ -231,26 +230,15 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     void runtime.background.run(runtime.drains.read(key, policy.maxBytes, { stream: payload as Readable, close }))
   }
 
-  /** Whether a write may not have reached all replicas when the handler began. */
-  #isSettling (): boolean {
-    const { versions, groups = [] } = this.#fill.context
-    return versions.some(isSettling) || groups.some(isSettling)
-  }
-
   /** Once: a hook that fails after ours leads here again. */
   #publish (stored: boolean): string {
     const { context: { forwarded, detail, key, isRefresh }, refusal } = this.#fill
     if (isRefresh) return ''
     const bytes = this.#sending.handed?.sent.body?.length
-    const why = refusal ?? (this.#isSettling() ? SETTLING : detail)
+    const why = refusal ?? (isSettlingFill(this.#fill.context) ? SETTLING : detail)
     this.#cacheStatus ??= publishDecision(this.#exchange, {
       outcome: 'miss', forwarded, detail: why, stored, key, bytes
     })
     return this.#cacheStatus
   }
-}
-
-/** The request headers in the Vary of a handler; none if it left that to hooks. */
-function nominatedBy ({ headers, own: { set, extended } }: Sent): readonly string[] {
-  return set['vary'] === undefined && extended?.['vary'] === undefined ? [] : listOf(headers['vary'])
 }
