@@ -50,7 +50,7 @@ t.test('an unknown or invalid field of credentials is an error, on the plugin an
 
 const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['store', /must be 'redis', 'memory' or an object with the methods of a store/, 'disk', '', {}, true, null, () => {}],
-  ['redis', /must be an ioredis client or Cluster, a URL or ioredis options/, '', 6379, true, null, []],
+  ['redis', /must be a client or Cluster of ioredis or node-redis, a URL or ioredis options/, '', 6379, true, null, []],
   ['redisNamespace', /must be the name of a namespace of @fastify\/redis/, '', 1, null, {}],
   ['prefix', /must be up to 64 letters, digits and _ \. : @ \/ -/, '', 'a|b', 'a!b', 'a b', 'a*', 'ä', 'x'.repeat(65), 1, null],
   ['application', /must be the name of the application/, '', 1, null, false],

@@ -67,9 +67,12 @@ for (const [field, expected, ...values] of wrong) {
 for (const field of ['invalidate', 'invalidateTags']) {
   t.test(`a wrong value of '${field}' is an error that says what to write`, async (t) => {
     const app = await application(t)
-    for (const value of ['', [], [''], ['users', ''], 1, null, true, {}]) {
+    t.throws(adding(app, 'POST', { [field]: {} }), {
+      code: 'FST_API_CACHE_MISSING_FIELD', message: /invalidate(?:Tags)?: '(?:namespaces|tags)' is required/
+    })
+    for (const value of ['', [], [''], ['users', ''], 1, null, true]) {
       t.throws(adding(app, 'POST', { [field]: value }), {
-        code: 'FST_API_CACHE_INVALID_FIELD', message: /must be a non-empty string, a list of them or a function of the request and the payload/
+        code: 'FST_API_CACHE_INVALID_FIELD', message: /must be a non-empty string, a list of them, a function of the request and the payload, or \{ (?:namespaces|tags): '[\w-]+', soft: '30s' \}/
       }, String(value))
     }
   })
