@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { createClient } from 'redis'
 import t, { type Test } from 'tap'
 import type { ApiCacheOptions } from '../../index.js'
 import { isInSync, replicaOf, onServer, until } from '../support/replication.js'
@@ -106,11 +107,41 @@ t.test('a server that is promoted for the second time is not trusted with what i
   for (const process of [reader, starting]) t.same(await oldAnswers(process, database), [])
 })
 
-for (const [tier, local] of Object.entries({ 'without a local tier': false, 'with a tracked tier': { consistency: 'tracked' } } as const)) {
-  t.test(`a process that only reads learns that its server is a replica by now, though its connection lives: ${tier}`, async (t) => {
+const USER = { username: 'app', password: 'secret' }
+
+/** Lets the user do all but ask for INFO. */
+async function withoutInfo ({ port }: RedisServer): Promise<void> {
+  await onServer(port, async (client) => await client.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info'))
+}
+
+/** The application's own clients. */
+const clients: Record<string, (t: Test, address: TcpProxy) => Promise<ApiCacheOptions['redis']>> = {
+  async 'a client of ioredis' (t, { port }) {
+    const client = new Redis(port, '127.0.0.1')
+    client.on('error', () => {})
+    t.teardown(() => { client.disconnect() })
+    return client
+  },
+  async 'a client of node-redis' (t, { url }) {
+    const client = createClient({ url })
+    client.on('error', () => {})
+    await client.connect()
+    t.teardown(() => { client.destroy() })
+    return client
+  }
+}
+
+const readers: Record<string, (t: Test, address: TcpProxy) => Promise<ApiCacheOptions>> = {
+  'a tracked tier': async (_t, { url }) => ({ redis: url, local: { consistency: 'tracked' } }),
+  ...Object.fromEntries(Object.entries(clients).map(([name, open]) =>
+    [name, async (t: Test, address: TcpProxy): Promise<ApiCacheOptions> => ({ redis: await open(t, address) })]))
+}
+
+for (const [name, options] of Object.entries(readers)) {
+  t.test(`a process that only reads learns that its server is a replica by now, though its connection lives: ${name}`, async (t) => {
     const { first, second, address } = await pair(t)
     const database = { value: 1 }
-    const reader = await application(t, { redis: address.url, local }, database)
+    const reader = await application(t, await options(t, address), database)
     t.equal(await cached(reader), '{"value":1}')
 
     await switchRoles(first, second)
@@ -123,26 +154,31 @@ for (const [tier, local] of Object.entries({ 'without a local tier': false, 'wit
   })
 }
 
-t.test('a write through the connection to a former master reaches the new one', async (t) => {
-  const { first, second, address } = await pair(t)
-  const database = { value: 1 }
-  const client = new Redis(address.port, '127.0.0.1')
-  client.on('error', () => {})
-  t.teardown(() => { client.disconnect() })
-  const writer = await application(t, { redis: client }, database)
-  t.equal(await cached(writer), '{"value":1}')
+const writers: typeof clients = {
+  ...clients,
+  'a user without INFO': async (_t, { port }) => ({ port, host: '127.0.0.1', ...USER })
+}
 
-  await switchRoles(first, second)
-  address.lead(second.port)
-  const other = await application(t, { redis: second.url }, database)
-  t.equal(await cached(other), '{"value":1}')
+for (const [name, open] of Object.entries(writers)) {
+  t.test(`a write through the connection to a former master reaches the new one: ${name}`, async (t) => {
+    const { first, second, address } = await pair(t)
+    await Promise.all([first, second].map(withoutInfo))
+    const database = { value: 1 }
+    const writer = await application(t, { redis: await open(t, address) }, database)
+    t.equal(await cached(writer), '{"value":1}')
 
-  t.equal((await writer.request('/value', { method: 'PUT' })).status, 200)
-  const old = await oldAnswers(other, database)
-  t.ok(old.every((at) => at < SOON), `old after ${old.at(-1)?.toFixed()} ms`)
-  await until(async () => writer.app.apiCache.stats().pending === 0)
-  t.equal(await cached(writer), '{"value":2}')
-})
+    await switchRoles(first, second)
+    address.lead(second.port)
+    const other = await application(t, { redis: second.url }, database)
+    t.equal(await cached(other), '{"value":1}')
+
+    t.equal((await writer.request('/value', { method: 'PUT' })).status, 200)
+    const old = await oldAnswers(other, database)
+    t.ok(old.every((at) => at < SOON), `old after ${old.at(-1)?.toFixed()} ms`)
+    await until(async () => writer.app.apiCache.stats().pending === 0)
+    t.equal(await cached(writer), '{"value":2}')
+  })
+}
 
 t.test('a master that hung while it was replaced is not read any more when it goes on', async (t) => {
   const servers = await startSentinel()
@@ -197,11 +233,8 @@ t.test('a tracked tier is not told by another server than the one that it reads 
 t.test('a process without INFO trusts nothing that it finds when it starts', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
-  const allow = async (): Promise<void> => {
-    await onServer(redis.port, async (client) => await client.acl('SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info'))
-  }
-  const options = { redis: { port: redis.port, host: '127.0.0.1', username: 'app', password: 'secret', enableReadyCheck: false } }
-  await allow()
+  const options = { redis: { port: redis.port, host: '127.0.0.1', ...USER } }
+  await withoutInfo(redis)
   const database = { value: 1 }
   const before = await application(t, options, database)
   t.equal(await cached(before), '{"value":1}')
@@ -209,7 +242,7 @@ t.test('a process without INFO trusts nothing that it finds when it starts', asy
   t.equal((await before.request('/value', { method: 'PUT' })).status, 200)
   await before.app.close()
   await redis.restart()
-  await allow()
+  await withoutInfo(redis)
 
   const after = await application(t, options, database)
   t.match(await after.request('/value'), { cache: 'MISS', text: '{"value":2}' })

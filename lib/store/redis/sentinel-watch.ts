@@ -23,17 +23,19 @@ export class SentinelWatch {
   #master: string | undefined
   #connectedTo: string | undefined
   readonly #connecting = (): void => { this.#connectedTo = this.#master }
+  // So that its answer is known when the client connects again.
+  readonly #close = (): void => { void this.#look() }
 
   /** @param client finds its server through Sentinels, and is reconnected when that is not the master any more */
   constructor (client: ServerClient) {
-    this.#client = client.on('connecting', this.#connecting)
+    this.#client = client.on('connecting', this.#connecting).on('close', this.#close)
     this.#timer = setInterval(() => { void this.#look() }, INTERVAL).unref()
     void this.#look()
   }
 
   close (): void {
     clearInterval(this.#timer)
-    this.#client.off('connecting', this.#connecting)
+    this.#client.off('connecting', this.#connecting).off('close', this.#close)
     this.#sentinel?.disconnect()
   }
 
