@@ -22,6 +22,7 @@ export class ClusterServers implements Topology {
   /** The runs of which it was told when all their slots were known. */
   readonly #complete = new WeakSet<ServerRun>()
   #tell: TakeoverListener | undefined
+  #searching: Promise<unknown> | undefined
   readonly #refreshed = (): void => { this.#meetMasters() }
   readonly #added = (redis: ServerClient): void => { this.#add(redis) }
   readonly #removed = (redis: ServerClient): void => { this.#remove(redis) }
@@ -105,7 +106,10 @@ export class ClusterServers implements Topology {
 
   async #confirmed (key: string): Promise<ServerRun> {
     const watch = this.#watch(key)
-    if (watch === undefined) throw new Error('no node of the Cluster is known to have this key')
+    if (watch === undefined) {
+      this.#search(key)
+      throw new Error('no node of the Cluster is known to have this key')
+    }
     const run = await watch.confirmed()
     this.#meet(watch, run, this.#used)
     return run
@@ -125,6 +129,19 @@ export class ClusterServers implements Topology {
     }
   }
 
+  /** A server that has become a replica is still believed to have this key. */
+  #leave (watch: RunWatch): void {
+    const key = this.#lastRead.get(watch)
+    if (key === undefined) return
+    if (this.#watch(key) === watch) this.#search(key)
+    else this.#lastRead.delete(watch)
+  }
+
+  /** A server that does not have the key sends the client to the one that has, and the client learns where all are. */
+  #search (key: string): void {
+    this.#searching ??= this.client.exists(key).catch(() => {}).finally(() => { this.#searching = undefined })
+  }
+
   #watch (key: string): RunWatch | undefined {
     const name = this.client.slots[calculateSlot(this.keyPrefix + key)]?.[0]
     return name === undefined ? undefined : this.#byName.get(name)
@@ -133,7 +150,8 @@ export class ClusterServers implements Topology {
   #add (redis: ServerClient): void {
     if (this.#watches.has(redis)) return
     const watch = new RunWatch(redis, {
-      onRun: (run) => { if (this.masters().includes(redis)) this.#meet(watch, run, this.#used) }
+      onRun: (run) => { if (this.masters().includes(redis)) this.#meet(watch, run, this.#used) },
+      onReplica: () => { this.#leave(watch) }
     })
     this.#watches.set(redis, watch)
     this.#byName.set(nameOf(redis), watch)

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Random } from '../../support/random.js'
+import { until } from '../../support/replication.js'
 import type { Arena } from './arena.js'
 import { startMembers } from './members.js'
 
@@ -19,10 +20,9 @@ export interface FailoverReport {
   readonly oldAfter: number
   /** The latest of those within the time for learning, in milliseconds since the end of its fault. */
   readonly latest: number
-  readonly pending: number
 }
 
-/** Lets a fault happen in each round, while members read and write. */
+/** Lets a fault happen in each round, while members read and write; resolves when every invalidation is delivered. */
 export async function failoverRounds (arena: Arena, count: number, seed: number, tell: (line: string) => void = () => {}): Promise<FailoverReport> {
   const random = new Random(seed)
   const rounds: Record<string, number> = {}
@@ -48,8 +48,9 @@ export async function failoverRounds (arena: Arena, count: number, seed: number,
         members.gaveUp.filter(({ at }) => at > end).map(({ at, why }) => `; ${why} at ${(at - end).toFixed()} ms`).join(''))
       await arena.healed()
     }
-    const { hits, writes, pending } = members
-    return { rounds, hits, writes, ...sums, pending }
+    await until(async () => members.pending === 0)
+    const { hits, writes } = members
+    return { rounds, hits, writes, ...sums }
   } finally {
     await members.stop()
   }
