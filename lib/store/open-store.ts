@@ -54,12 +54,12 @@ function behindLocalTier (store: CacheStore, { local }: ApiCacheOptions, keyspac
   if (!local) return store
   const options = local === true ? {} : local
   if (options.consistency !== 'tracked') return new LocalTier(store, undefined, options)
-  const { singleServer: client, rights } = store instanceof RedisStore ? store : {}
-  if (client === undefined) {
+  const { singleServer: server, rights } = store instanceof RedisStore ? store : {}
+  if (server === undefined) {
     throw new InvalidFieldError('fastify-api-cache: local', 'consistency',
       "'strict' with a Cluster, a node-redis client or a store of your own", "'tracked'")
   }
-  return new LocalTier(store, new TrackedVersions(store, client, keyspace.allBookkeeping, rights), options)
+  return new LocalTier(store, new TrackedVersions(store, server, keyspace.allBookkeeping, rights), options)
 }
 
 /** Waits for the connection. If that fails, the application starts without its cache. */

@@ -17,8 +17,10 @@ interface Member extends Serving {
   readonly log: EventEmitter
 }
 
+type Group = Pick<RedisSentinelServers, 'sentinels' | 'name'>
+
 /** An application on the servers of a Sentinel, whose connection has a name there. */
-async function member (t: Test, name: string, { sentinels, name: group }: RedisSentinelServers, database: { value: number }): Promise<Member> {
+async function member (t: Test, name: string, { sentinels, name: group }: Group, database: { value: number }): Promise<Member> {
   return await application(t, new Redis({ sentinels: [...sentinels], name: group, connectionName: name, sentinelRetryStrategy: () => 50 }), database)
 }
 
@@ -50,7 +52,8 @@ async function promote ({ sentinels: [sentinel], name }: RedisSentinelServers): 
   try {
     await listener.subscribe('+switch-master')
     const switched = once(listener, 'message')
-    await until(async () => await on(sentinel!.port, async (client) => await client.call('SENTINEL', 'FAILOVER', name)) === 'OK')
+    // It refuses as long as it has not heard that the replica is one.
+    await until(async () => await on(sentinel!.port, async (client) => await client.call('SENTINEL', 'FAILOVER', name).catch(() => '')) === 'OK')
     await switched
   } finally {
     listener.disconnect()
@@ -78,12 +81,16 @@ t.test('a write that only the old master has confirmed is repeated on the new on
   const servers = await startSentinel()
   t.teardown(() => servers.stop())
   const database = { value: 0 }
-  const a = await member(t, 'a', servers, database)
+  // What a is told by the Sentinel can be held up, so that it stays with the old master.
+  const way = await startProxy(servers.sentinels[0]!.port)
+  t.teardown(() => way.stop())
+  const a = await member(t, 'a', { name: servers.name, sentinels: [{ host: '127.0.0.1', port: way.port }] }, database)
   const others = [await member(t, 'b', servers, database), await member(t, 'c', servers, database)]
   let [master, replica] = [servers.master, servers.replica]
   for (let round = 0; round < ROUNDS; round++) {
     await until(async () => await on(replica.port, async (client) => (await client.info('replication')).includes('master_link_status:up')))
     await until(async () => (await read(a))[1] === 'HIT')
+    way.stall()
     await promote(servers)
     await disconnect(master.port, ['b', 'c'])
     for (const other of others) await until(async () => (await read(other))[1] === 'HIT')
@@ -91,6 +98,7 @@ t.test('a write that only the old master has confirmed is repeated on the new on
     const repeated = once(a.log, 'api cache: all invalidations are delivered')
     t.equal(await write(a), 200)
     for (const other of others) t.same(await read(other), [database.value - 1, 'HIT'], 'the new master has not heard of the write')
+    way.mend()
     await repeated
     for (const one of [a, ...others]) t.equal((await read(one))[0], database.value)
     ;[master, replica] = [replica, master]

@@ -2,13 +2,16 @@ import { Command, Redis, type RedisOptions } from 'ioredis'
 import t, { type Test } from 'tap'
 import { TrackedVersions } from '../../lib/store/redis/tracked-versions.js'
 import { isPromise } from '../../lib/store/contract.js'
+import { runOf, type ServerRun } from '../../lib/store/redis/server-run.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 
 let server: RedisServer
 let control: Redis
+let run: ServerRun | undefined
 t.before(async () => {
   server = await startRedis()
   control = new Redis(server.port)
+  run = runOf(await control.info())
 })
 t.teardown(async () => {
   control.disconnect()
@@ -28,7 +31,7 @@ async function comesToKnow (versions: TrackedVersions): Promise<boolean> {
 
 function open (t: Test, options: RedisOptions = {}): TrackedVersions {
   const client = new Redis({ port: server.port, ...options })
-  const versions = new TrackedVersions({ versions: async () => ['token'] }, client, '')
+  const versions = new TrackedVersions({ versions: async () => ['token'] }, { client, run: () => run }, '')
   t.teardown(() => {
     versions.close()
     client.disconnect()

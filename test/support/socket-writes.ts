@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { Duplex } from 'node:stream'
+import { isHeartbeat } from './heartbeat.js'
 
 /** How many writes to its socket each client made while `run` ran. */
 export async function socketWrites (clients: readonly Redis[], run: () => Promise<unknown>): Promise<number[]> {
@@ -8,7 +9,7 @@ export async function socketWrites (clients: readonly Redis[], run: () => Promis
     const stream = client.stream as Duplex
     const { _write, _writev } = stream
     stream._write = (...args) => {
-      counts[index]!++
+      if (!isHeartbeat(args[0])) counts[index]!++
       _write.apply(stream, args)
     }
     stream._writev = (...args) => {

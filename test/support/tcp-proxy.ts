@@ -17,7 +17,11 @@ export interface TcpProxy {
    * its connection. Resolves when the server has answered.
    */
   holdAnswer (command: string): Promise<HeldAnswer>
-  /** New connections are good again. */
+  /** Nothing is carried in either direction until `mend`, and nothing is lost. */
+  stall (): void
+  /** From now on new connections lead to the server at another port. */
+  lead (port: number): void
+  /** New connections are good again, and those that stand still go on. */
   mend (): void
   /** How many connections are there now. */
   readonly connections: number
@@ -39,10 +43,12 @@ interface Wire {
   held: Buffer[] | undefined
 }
 
-export async function startProxy (target: number): Promise<TcpProxy> {
+export async function startProxy (port: number): Promise<TcpProxy> {
   const wires = new Set<Wire>()
+  let target = port
   let slowness = 0
   let limit = Infinity
+  let stalled = false
   let stopped = false
   let holding: { readonly command: string, readonly resolve: (answer: HeldAnswer) => void } | undefined
 
@@ -88,23 +94,31 @@ export async function startProxy (target: number): Promise<TcpProxy> {
     })
     for (const socket of [client, server]) {
       socket.setNoDelay(true)
+      if (stalled) socket.pause()
       socket.on('error', end).on('end', end).on('close', end)
     }
   })
   listener.listen(0, '127.0.0.1')
   await once(listener, 'listening')
-  const { port } = listener.address() as AddressInfo
+  const { port: own } = listener.address() as AddressInfo
 
   return {
-    port,
-    url: `redis://127.0.0.1:${port}`,
+    port: own,
+    url: `redis://127.0.0.1:${own}`,
     slow (milliseconds) { slowness = milliseconds },
     cutAfter (bytes) { limit = bytes },
     halfOpen () { for (const wire of wires) wire.dead = true },
+    stall () {
+      stalled = true
+      for (const { client, server } of wires) for (const socket of [client, server]) socket.pause()
+    },
+    lead (port) { target = port },
     holdAnswer: (command) => new Promise((resolve) => { holding = { command, resolve } }),
     mend () {
       slowness = 0
       limit = Infinity
+      stalled = false
+      for (const { client, server } of wires) for (const socket of [client, server]) socket.resume()
     },
     get connections () { return wires.size },
     async stop () {

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import type { RedisOptions } from 'ioredis'
 
 export type Argument = string | number | Buffer
 
@@ -42,17 +43,21 @@ export interface ServerClient extends Commands, Subscriber {
     readonly username?: string | undefined
     readonly host?: string | undefined
     readonly port?: number | undefined
-  }
+  } & SentinelOptions
   /** The socket, where the client lets it be seen. */
   readonly stream?: { readonly writable: boolean } | undefined
   disconnect(reconnect?: boolean): void
   duplicate(options?: DuplicateOptions): ServerClient
   client(subcommand: 'ID'): Promise<unknown>
-  info(): Promise<unknown>
+  info(section: 'server' | 'persistence' | 'replication'): Promise<unknown>
   ping(): Promise<unknown>
   mgetBuffer(keys: string[]): Promise<unknown>
   scan(cursor: string, match: 'MATCH', pattern: string, count: 'COUNT', number: number): Promise<unknown>
 }
+
+/** The options of ioredis by which it finds its server through Sentinels. */
+export type SentinelOptions = Readonly<Pick<RedisOptions,
+  'sentinels' | 'name' | 'family' | 'sentinelUsername' | 'sentinelPassword' | 'sentinelTLS'>>
 
 /** The options of ioredis that differ between the connections of a store. */
 export interface DuplicateOptions {

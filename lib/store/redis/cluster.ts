@@ -4,7 +4,8 @@ import type { TakeoverListener } from '../contract.js'
 import { ByteWindows } from './byte-window.js'
 import { ReadsByKey, type EntryReads, type Interpret } from './reads.js'
 import { asInteger } from './replies.js'
-import { Connection, type ServerRun } from './run-id.js'
+import { RunWatch } from './run-watch.js'
+import type { ServerRun } from './server-run.js'
 import type { Topology } from './topology.js'
 import { WritesByKey, type EntryWrites, type Watch } from './writes.js'
 
@@ -13,13 +14,16 @@ export class ClusterServers implements Topology {
   readonly client: ClusterClient
   readonly keyPrefix: string
   readonly user: string
-  readonly #connections = new Map<ServerClient, Connection>()
-  readonly #byName = new Map<string, Connection>()
+  readonly #watches = new Map<ServerClient, RunWatch>()
+  readonly #byName = new Map<string, RunWatch>()
   /** The last key that was read at each master, so that a ping reaches all masters in use. */
-  readonly #lastRead = new Map<string, string>()
-  /** The runs that have served as masters since the Cluster last said so. */
-  readonly #met = new WeakSet<ServerRun>()
+  readonly #lastRead = new Map<RunWatch, string>()
+  /** The runs of which the listener was told when they were first used, perhaps for one slot so far. */
+  readonly #used = new WeakSet<ServerRun>()
+  /** The runs of which it was told when all their slots were known. */
+  readonly #complete = new WeakSet<ServerRun>()
   #tell: TakeoverListener | undefined
+  #searching: Promise<unknown> | undefined
   readonly #refreshed = (): void => { this.#meetMasters() }
   readonly #added = (redis: ServerClient): void => { this.#add(redis) }
   readonly #removed = (redis: ServerClient): void => { this.#remove(redis) }
@@ -32,13 +36,13 @@ export class ClusterServers implements Topology {
     for (const redis of client.nodes()) this.#add(redis)
   }
 
-  /** The run id of each server is learned when a key of it is first used. */
+  /** The run of each server is learned when a key of it is first used. */
   isReady (): boolean {
     return true
   }
 
   async open (): Promise<void> {
-    await Promise.all([...this.#connections.values()].map((connection) => connection.learn()))
+    await Promise.all(this.masters().map((master) => this.#watches.get(master)?.confirmed()))
   }
 
   /** With EXISTS, because a PING goes to any node. */
@@ -53,12 +57,13 @@ export class ClusterServers implements Topology {
 
   runsOf (keys: readonly string[]): ServerRun[] | Promise<ServerRun[]> {
     const runs: ServerRun[] = []
+    const now = performance.now()
     for (const key of keys) {
-      const connection = this.#connection(key)
-      const run = connection?.run
-      if (run === undefined) return Promise.all(keys.map((key) => this.#learn(key)))
-      if (!this.#met.has(run)) this.#meet(connection!, run)
-      this.#lastRead.set(run.mark, key)
+      const watch = this.#watch(key)
+      const run = watch?.current(now)
+      if (run === undefined) return Promise.all(keys.map((key) => this.#confirmed(key)))
+      this.#meet(watch!, run, this.#used)
+      this.#lastRead.set(watch!, key)
       runs.push(run)
     }
     return runs
@@ -76,7 +81,7 @@ export class ClusterServers implements Topology {
   }
 
   forget (key: string): void {
-    this.#connection(key)?.forget()
+    this.#watch(key)?.forget()
   }
 
   onTakeover (listener: TakeoverListener): void {
@@ -97,32 +102,31 @@ export class ClusterServers implements Topology {
 
   close (): void {
     this.client.off('+node', this.#added).off('-node', this.#removed).off('refresh', this.#refreshed)
-    for (const redis of [...this.#connections.keys()]) this.#remove(redis)
+    for (const redis of [...this.#watches.keys()]) this.#remove(redis)
   }
 
-  async #learn (key: string): Promise<ServerRun> {
-    const connection = this.#connection(key)
-    if (connection === undefined) throw new Error('no node of the Cluster is known to have this key')
-    const run = await connection.learn()
-    if (!this.#met.has(run)) this.#meet(connection, run)
+  async #confirmed (key: string): Promise<ServerRun> {
+    const watch = this.#watch(key)
+    if (watch === undefined) {
+      this.#search(key)
+      throw new Error('no node of the Cluster is known to have this key')
+    }
+    const run = await watch.confirmed()
+    this.#meet(watch, run, this.#used)
     return run
   }
 
-  /** A replica that is promoted keeps its run, but has not got all that its master confirmed. */
-  #meet (connection: Connection, run: ServerRun): void {
-    this.#met.add(run)
-    this.#tell?.((name) => this.#connection(name) === connection)
+  #meet (watch: RunWatch, run: ServerRun, met: WeakSet<ServerRun>): void {
+    if (met.has(run)) return
+    met.add(run)
+    this.#tell?.((name) => this.#watch(name) === watch)
   }
 
   /** Also while no request of this process needs them: others may read what this one has moved. */
   #meetMasters (): void {
-    const masters = new Set(this.masters())
-    for (const [redis, connection] of this.#connections) {
-      if (!masters.has(redis)) {
-        if (connection.run !== undefined) this.#met.delete(connection.run)
-        continue
-      }
-      connection.learn().then((run) => { if (!this.#met.has(run)) this.#meet(connection, run) }, () => {})
+    for (const master of this.masters()) {
+      const watch = this.#watches.get(master)
+      watch?.confirmed().then((run) => { this.#meet(watch, run, this.#complete) }, () => {})
     }
   }
 
@@ -134,25 +138,42 @@ export class ClusterServers implements Topology {
     return this.client.slots[calculateSlot(this.keyPrefix + key)]?.[0]
   }
 
-  #connection (key: string): Connection | undefined {
+  /** A server that has become a replica is still believed to have this key. */
+  #leave (watch: RunWatch): void {
+    const key = this.#lastRead.get(watch)
+    if (key === undefined) return
+    if (this.#watch(key) === watch) this.#search(key)
+    else this.#lastRead.delete(watch)
+  }
+
+  /** A server that does not have the key sends the client to the one that has, and the client learns where all are. */
+  #search (key: string): void {
+    this.#searching ??= this.client.exists(key).catch(() => {}).finally(() => { this.#searching = undefined })
+  }
+
+  #watch (key: string): RunWatch | undefined {
     const name = this.#nameOfServer(key)
     return name === undefined ? undefined : this.#byName.get(name)
   }
 
   #add (redis: ServerClient): void {
-    if (this.#connections.has(redis)) return
-    const connection = new Connection(redis, false)
-    this.#connections.set(redis, connection)
-    this.#byName.set(nameOf(redis), connection)
+    if (this.#watches.has(redis)) return
+    const watch = new RunWatch(redis, {
+      onRun: (run) => { if (this.masters().includes(redis)) this.#meet(watch, run, this.#used) },
+      onReplica: () => { this.#leave(watch) }
+    })
+    this.#watches.set(redis, watch)
+    this.#byName.set(nameOf(redis), watch)
   }
 
   #remove (redis: ServerClient): void {
-    const connection = this.#connections.get(redis)
-    if (connection === undefined) return
-    connection.stop()
-    this.#connections.delete(redis)
+    const watch = this.#watches.get(redis)
+    if (watch === undefined) return
+    watch.stop()
+    this.#watches.delete(redis)
+    this.#lastRead.delete(watch)
     // Another connection to the same address may have replaced it already.
-    if (this.#byName.get(nameOf(redis)) === connection) this.#byName.delete(nameOf(redis))
+    if (this.#byName.get(nameOf(redis)) === watch) this.#byName.delete(nameOf(redis))
   }
 }
 

@@ -151,8 +151,8 @@ export class NodeRedisClient extends NodeRedisCommands implements ServerClient {
     return this.call('CLIENT', subcommand)
   }
 
-  info (): Promise<unknown> {
-    return this.call('INFO')
+  info (section: string): Promise<unknown> {
+    return this.call('INFO', section)
   }
 
   ping (): Promise<unknown> {

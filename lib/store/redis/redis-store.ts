@@ -71,13 +71,13 @@ export class RedisStore implements CacheStore {
     if (report !== undefined) this.rights.check()
   }
 
-  /** The client of a single server, for tracking; undefined for a Cluster, and for node-redis, which cannot do it. */
-  get singleServer (): ServerClient | undefined {
-    const { client } = this.#topology
-    return client.isCluster || client instanceof NodeRedisClient ? undefined : client as ServerClient
+  /** The single server, for tracking; undefined for a Cluster, and for node-redis, which cannot do it. */
+  get singleServer (): SingleServer | undefined {
+    const topology = this.#topology
+    return topology instanceof SingleServer && !(topology.client instanceof NodeRedisClient) ? topology : undefined
   }
 
-  /** Waits until the client is connected and the server's run id is known, for at most `milliseconds`. */
+  /** Waits until the client is connected and the server's run is known, for at most `milliseconds`. */
   async opened (milliseconds: number): Promise<void> {
     const { client } = this.#topology
     if (client.status === 'wait') client.connect().catch(() => {})

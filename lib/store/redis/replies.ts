@@ -65,6 +65,11 @@ export function asScan (reply: unknown): [cursor: string, keys: string[]] {
   throw unexpected('SCAN', reply)
 }
 
+/** Host and port, as one text. */
+export function asAddress (command: string, reply: unknown): string {
+  return asTexts(command, reply, 2).join(' ')
+}
+
 export function asTexts (command: string, reply: unknown, count: number): string[] {
   if (isTexts(reply) && reply.length === count) return reply
   throw unexpected(command, reply)

@@ -1,6 +1,6 @@
 import type { RedisClient } from './client.js'
 import { isReply } from './errors.js'
-import type { ServerRun } from './run-id.js'
+import type { ServerRun } from './server-run.js'
 import type { Topology } from './topology.js'
 
 /** Runs a script on some keys of one server. */

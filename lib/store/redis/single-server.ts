@@ -3,36 +3,52 @@ import type { ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import { BatchedReads, type EntryReads, type Interpret } from './reads.js'
 import { expectPong } from './replies.js'
-import { Connection, type ServerRun } from './run-id.js'
+import { RunWatch } from './run-watch.js'
+import { SentinelWatch } from './sentinel-watch.js'
+import type { ServerRun } from './server-run.js'
 import type { Topology } from './topology.js'
 import { BatchedWrites, type EntryWrites, type Watch } from './writes.js'
+
+/** Shortest time in milliseconds between two searches for the master. */
+const SEARCH_INTERVAL = 1_000
 
 /** A single server. Behind its address or a Sentinel's name another server may take its place. */
 export class SingleServer implements Topology {
   readonly client: ServerClient
   readonly keyPrefix: string
   readonly user: string
-  readonly #connection: Connection
+  readonly #watch: RunWatch
+  readonly #sentinels: SentinelWatch | undefined
   #tell: TakeoverListener | undefined
+  #searchedAt = -Infinity
 
   constructor (client: ServerClient) {
     this.client = client
     this.keyPrefix = client.options.keyPrefix ?? ''
     this.user = client.options.username ?? 'default'
-    this.#connection = new Connection(client, true, () => { this.#tell?.(() => true) })
+    this.#watch = new RunWatch(client, {
+      onRun: () => { this.#tell?.(() => true) },
+      onReplica: () => { this.#findMaster() }
+    })
+    if (client.options.sentinels) this.#sentinels = new SentinelWatch(client)
   }
 
   isReady (): boolean {
-    return this.#connection.run !== undefined
+    return this.#watch.isKnown
   }
 
   open (): Promise<unknown> {
-    return this.#connection.learn()
+    return this.#watch.confirmed()
+  }
+
+  /** The server's run, if it was confirmed lately. */
+  run (): ServerRun | undefined {
+    return this.#watch.current()
   }
 
   async ping (): Promise<void> {
-    if (this.#connection.run === undefined) await this.#connection.learn()
-    else expectPong(await this.client.ping())
+    if (this.#watch.isKnown) expectPong(await this.client.ping())
+    else await this.#watch.confirmed()
   }
 
   transferred (): number {
@@ -46,9 +62,9 @@ export class SingleServer implements Topology {
   }
 
   runsOf (keys: readonly string[]): ServerRun[] | Promise<ServerRun[]> {
-    const { run } = this.#connection
+    const run = this.#watch.current()
     if (run !== undefined) return keys.map(() => run)
-    return this.#connection.learn().then((run) => keys.map(() => run))
+    return this.#watch.confirmed().then((run) => keys.map(() => run))
   }
 
   together (keys: readonly string[]): ReadonlyArray<readonly string[]> {
@@ -56,7 +72,8 @@ export class SingleServer implements Topology {
   }
 
   forget (): void {
-    this.#connection.forget()
+    this.#watch.forget()
+    this.#findMaster()
   }
 
   onTakeover (listener: TakeoverListener): void {
@@ -76,6 +93,15 @@ export class SingleServer implements Topology {
   }
 
   close (): void {
-    this.#connection.stop()
+    this.#watch.stop()
+    this.#sentinels?.close()
+  }
+
+  /** Behind the address or the Sentinel's name another server may be the master by now. */
+  #findMaster (): void {
+    const now = performance.now()
+    if (this.client.status !== 'ready' || now - this.#searchedAt < SEARCH_INTERVAL) return
+    this.#searchedAt = now
+    this.client.disconnect(true)
   }
 }

@@ -1,7 +1,7 @@
 import type { RedisClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import type { EntryReads, Interpret } from './reads.js'
-import type { ServerRun } from './run-id.js'
+import type { ServerRun } from './server-run.js'
 import type { EntryWrites, Watch } from './writes.js'
 
 /** How the keys are distributed: to a single server, or to the masters of a Cluster. */

@@ -2,8 +2,10 @@ import type { ServerClient } from './client.js'
 import { LRUCache } from 'lru-cache'
 import { isPromise, isSettling, type CacheStore, type CurrentVersions, type MaybePromise } from '../contract.js'
 import type { KnownVersions } from '../local-tier.js'
+import { isReply } from './errors.js'
 import type { Rights } from './rights.js'
-import { asInteger, expectOk, expectPong } from './replies.js'
+import { asInfo, asInteger, expectOk, expectPong } from './replies.js'
+import { runIdOf, type ServerRun } from './server-run.js'
 
 const MAX_VERSIONS = 100_000
 /** On which Redis notifies of changes. */
@@ -14,14 +16,23 @@ const PING_INTERVAL = 250
 /** Milliseconds without a reply to a ping after which the kept versions are not used. */
 const MAX_SILENCE = 1_000
 
+/** The server that the store reads versions from. */
+export interface TrackedServer {
+  readonly client: ServerClient
+  /** The server's run, if it was confirmed lately. */
+  run(): ServerRun | undefined
+}
+
 /**
  * Keeps versions in this process. Redis notifies it when one changes, expires, is evicted or flushed:
  * server-assisted client-side caching in broadcasting mode (CLIENT TRACKING … BCAST). Notifications
  * are redirected to the same connection that turned tracking on, so they cannot stop unnoticed while
- * it lives. While that connection is not known to be alive, versions are read from the store.
+ * it lives. While that connection is not known to be alive, or it ends at another server than the
+ * store's (behind an address that has moved), versions are read from the store.
  */
 export class TrackedVersions implements KnownVersions {
   readonly #store: Pick<CacheStore, 'versions'>
+  readonly #server: TrackedServer
   readonly #connection: ServerClient
   readonly #keyPrefix: string
   readonly #rights: Rights | undefined
@@ -32,15 +43,21 @@ export class TrackedVersions implements KnownVersions {
   readonly #pings: NodeJS.Timeout
   #aliveAt = -Infinity
   #tracking = false
+  /** The `run_id` of the server that notifies. */
+  #notifying: string | undefined
+  /** The run in which the kept versions were read. */
+  #run: ServerRun | undefined
 
   /**
    * @param store the store to read unknown versions from
-   * @param client the client to duplicate; it is not changed
+   * @param server where the store reads them; its client is duplicated, and not changed
    * @param prefix the beginning of every version's key, without the client's keyPrefix
    * @param rights told what the Redis user may not do
    */
-  constructor (store: Pick<CacheStore, 'versions'>, client: ServerClient, prefix: string, rights?: Rights) {
+  constructor (store: Pick<CacheStore, 'versions'>, server: TrackedServer, prefix: string, rights?: Rights) {
+    const { client } = server
     this.#store = store
+    this.#server = server
     this.#rights = rights
     this.#keyPrefix = client.options.keyPrefix ?? ''
     this.#prefix = this.#keyPrefix + prefix
@@ -83,7 +100,14 @@ export class TrackedVersions implements KnownVersions {
     this.#connection.disconnect()
   }
 
+  /** Whether the kept versions are those of the store. */
   #isAlive (): boolean {
+    const run = this.#server.run()
+    if (run?.server === undefined || run.server !== this.#notifying) return false
+    if (run !== this.#run) {
+      this.#forgetAll()
+      this.#run = run
+    }
     return this.#tracking && performance.now() - this.#aliveAt < MAX_SILENCE
   }
 
@@ -98,6 +122,7 @@ export class TrackedVersions implements KnownVersions {
       versions.forEach((version, index) => {
         const token = current[index]
         if (!this.#endRead(version, read) || token === undefined || !this.#tracking) return
+        if (this.#server.run() !== this.#run) return
         // Redis may be late with the news that a key has expired, and a window ends in time.
         if (!isSettling(token)) this.#known.set(version, token)
       })
@@ -124,10 +149,14 @@ export class TrackedVersions implements KnownVersions {
     this.#reading.delete(version)
   }
 
-  #stopTracking (): void {
-    this.#tracking = false
+  #forgetAll (): void {
     this.#known.clear()
     this.#reading.clear()
+  }
+
+  #stopTracking (): void {
+    this.#tracking = false
+    this.#forgetAll()
   }
 
   /** Never rejects. */
@@ -136,6 +165,7 @@ export class TrackedVersions implements KnownVersions {
     let command = 'client|id'
     try {
       const connection = this.#connection
+      this.#notifying = await this.#runId()
       const id = await connection.client('ID')
       command = 'client|tracking'
       const tracking = ['TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', this.#prefix]
@@ -151,8 +181,21 @@ export class TrackedVersions implements KnownVersions {
     }
   }
 
+  /** Asked for before the connection subscribes. Without it versions are read from the store. */
+  async #runId (): Promise<string | undefined> {
+    try {
+      return runIdOf(asInfo(await this.#connection.info('server')))
+    } catch (error) {
+      if (isReply(error)) return undefined
+      throw error
+    }
+  }
+
   #ping (): void {
     if (this.#connection.status !== 'ready' || !this.#tracking) return
+    const run = this.#server.run()
+    // The same address, or Sentinel, leads to where the store is by now.
+    if (run !== undefined && run.server !== this.#notifying) return this.#connection.disconnect(true)
     // Replies and notifications arrive in order, so all changes from before the ping are known at the reply.
     const sentAt = performance.now()
     this.#connection.ping().then(expectPong).then(() => { this.#aliveAt = sentAt }, () => { this.#stopTracking() })
@@ -160,11 +203,7 @@ export class TrackedVersions implements KnownVersions {
 
   /** @param keys the keys of versions that changed; null if all did */
   #changed (keys: unknown): void {
-    if (!Array.isArray(keys)) {
-      this.#known.clear()
-      this.#reading.clear()
-      return
-    }
+    if (!Array.isArray(keys)) return this.#forgetAll()
     for (const key of keys) this.#forget(String(key).slice(this.#keyPrefix.length))
   }
 }

@@ -28,7 +28,7 @@ export async function openStore (name: StoreName, port: number, patient: boolean
   client.on('error', () => {})
   const redis = await opened(new RedisStore(client, true))
   if (name === 'redis') return redis
-  return new LocalTier(redis, name === 'tracked' ? new TrackedVersions(redis, client, 'api-cache!') : undefined, {})
+  return new LocalTier(redis, name === 'tracked' ? new TrackedVersions(redis, redis.singleServer!, 'api-cache!') : undefined, {})
 }
 
 async function opened (store: RedisStore): Promise<RedisStore> {
