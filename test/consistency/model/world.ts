@@ -46,8 +46,8 @@ function expiries (scenario: Scenario, state: State): Array<Step<State>> {
     if (!expires || !isOver) return []
     const expired = expireHolds(scenario, state, writer.holds)
     const after: Writer = isCrashed ? { at: 'done', value: 0, bumped: 0, holds: [] } : writer
-    // Its window is known from when it was recorded for all keys.
-    const isKnown = isCrashed && (until > 0 || !scenario.settling)
+    // The replica is known to have what it wrote if a window that covers it was recorded.
+    const isKnown = isCrashed && (!scenario.settling || until >= writer.value)
     return [['a hold expires', {
       ...(isKnown ? acknowledged(scenario, expired, writer) : expired),
       writers: state.writers.map((other, at) => at === index ? after : other)
