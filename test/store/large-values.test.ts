@@ -99,7 +99,9 @@ for (const [where, connect] of Object.entries(clients)) {
     await filled(t, store)
     const large = LARGE.map((key) => store.set(key, entry(257 * KIB)))
     await turn()
-    t.ok(await endedBefore(bytesOf(store, SMALL), large) <= 2 * FEW)
+    // Some pass before it is sent, some are in front of it on the connection, and some pass while its reply is read.
+    const before = await endedBefore(bytesOf(store, SMALL), large)
+    t.ok(before <= 3 * FEW, `${before}`)
     t.same(new Set(await Promise.all(LARGE.map((key) => bytesOf(store, key)))), new Set([257 * KIB]))
   })
 
