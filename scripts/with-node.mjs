@@ -1,5 +1,5 @@
 // Runs the tests on other versions of Node: npm run test:node -- 24 [26 …] [dist/test/AREA/NAME.test.js …]
-// The npm package `node` brings each version. Without one, all that the README names are tried.
+// The npm package `node` brings each version. Without one named, 20, 22, 24 and 26 are tried.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
