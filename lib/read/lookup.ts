@@ -82,7 +82,8 @@ async function withOwnTags (
   const ofTags = await tagsOldSince(exchange, entry, tags)
   if (ofTags === UNAVAILABLE) return bypassFor('unavailable')
   if (ofTags === CURRENT) return found
-  return evaluate(exchange.route, key, { ...looked, oldSince: ofTags && Math.min(ofTags, looked.oldSince!) }, directives)
+  const oldSince = ofTags && Math.min(ofTags, looked.oldSince!)
+  return evaluate(exchange.route, key, { ...looked, oldSince }, directives)
 }
 
 /** Whether the entry that was found may be used (RFC 9111 section 4). */
