@@ -52,7 +52,7 @@ async function find (
 ): Promise<Found> {
   const { route, request } = exchange
   const { bumps, log, application, knownTags } = route.runtime
-  const names = knownTags.namesFor(key)
+  const names = route.policy.payloadTags === undefined ? key.versions : knownTags.namesFor(key)
   if (bumps.blocks(names)) return bypassFor('invalidating')
   const looked = await compared(route, key, names, wait)
   if (bumps.blocks(names)) return bypassFor('invalidating')
