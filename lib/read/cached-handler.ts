@@ -19,10 +19,11 @@ export function cachedHandler (
   route: CachedRoute, handler: RouteHandlerMethod, methods: readonly string[]
 ): RouteHandlerMethod {
   const isInjected = route.policy.refreshWith === 'inject'
+  let handle: Handle | undefined
   const cached: RouteHandlerMethod = function cached (request, reply) {
-    // A handler that returns nothing sends the response itself.
-    const handle: Handle = (request, reply) => handler.call(this, request, reply) ?? reply
-    return respond({ route, request, reply }, () => handle(request, reply), isInjected ? injected : handle)
+    // Once: Fastify calls a route's handler with the same instance. One that returns nothing sends the response itself.
+    const run = handle ??= (request, reply) => handler.call(this, request, reply) ?? reply
+    return respond({ route, request, reply }, () => run(request, reply), isInjected ? injected : run)
   }
   if (methods.every(isReading)) return cached
   return function cachedIfReading (request, reply) {

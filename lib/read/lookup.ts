@@ -4,13 +4,13 @@ import type { CacheControl } from '../http/cache-control.js'
 import type { Forwarded } from '../http/cache-status.js'
 import { accepts, asksForConnection } from '../http/request-directives.js'
 import { serializedKey, type CacheKey } from '../key/cache-key.js'
-import type { MaybePromise } from '../store/contract.js'
+import { isPromise, type MaybePromise } from '../store/contract.js'
 import { UNAVAILABLE, type StoreWait } from '../store/guarded-store.js'
 import { CURRENT } from '../store/validity.js'
 import {
   bypassFor, INVALIDATED, type CachedRoute, type Exchange, type Found, type Hit, type Miss, type Stale
 } from './exchange.js'
-import { compared, type Compared } from './old-since.js'
+import { askSoftened, compared, type Compared, type Softened } from './old-since.js'
 import { payloadTagsOf, tagsOldSince } from './payload-tags.js'
 import { storeWaitOf } from './store-wait.js'
 
@@ -51,12 +51,15 @@ async function find (
   exchange: Exchange, key: CacheKey, directives: CacheControl | undefined, wait?: StoreWait
 ): Promise<Found> {
   const { route, request } = exchange
-  const { bumps, log, application, knownTags } = route.runtime
-  const names = route.policy.payloadTags === undefined ? key.versions : knownTags.namesFor(key)
+  const { store, bumps, log, application } = route.runtime
+  const names = namesFor(route, key)
   if (bumps.blocks(names)) return bypassFor('invalidating')
-  const looked = await compared(route, key, names, wait)
+  const softened = softenedBeside(route, names, wait)
+  const read = await store.lookup(key.key, names, wait)
   if (bumps.blocks(names)) return bypassFor('invalidating')
-  if (looked === UNAVAILABLE) return bypassFor('unavailable')
+  if (read === UNAVAILABLE) return bypassFor('unavailable')
+  const comparing = compared(store, key, read, { names, softened, wait })
+  const looked = isPromise(comparing) ? await comparing : comparing
 
   const found = evaluate(route, key, looked, directives)
   if (found.outcome === 'miss') {
@@ -69,6 +72,17 @@ async function find (
     return await find(exchange, route.variants.learn(key, vary, request), directives, storeWaitOf(request))
   }
   return looked.isComplete ? found : await withOwnTags(exchange, found, looked, directives)
+}
+
+/** The versions to ask for: those of the key, and those of the tags that its payload had. */
+const namesFor = ({ policy, runtime }: CachedRoute, key: CacheKey): readonly string[] =>
+  policy.payloadTags === undefined ? key.versions : runtime.knownTags.namesFor(key)
+
+/** In the same round trip. A store that answers at once is only asked if a version has changed. */
+function softenedBeside (
+  { policy, runtime: { store } }: CachedRoute, names: readonly string[], wait: StoreWait | undefined
+): Softened {
+  return policy.mayBeStale && !store.isImmediate ? askSoftened(store, names, wait) : undefined
 }
 
 /** What was found, by the tags of its payload, too, which this process did not know. */

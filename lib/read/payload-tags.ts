@@ -30,7 +30,7 @@ export async function tagsOldSince (
   const current = await store.call('versions', (store) => store.versions(names), wait)
   if (current === UNAVAILABLE || bumps.blocks(names)) return UNAVAILABLE
   return oldSince(entry.versions, names, current) ??
-    await softenedSince(route.runtime, entry, { names, current }, wait)
+    await softenedSince(store, entry, current, { names, wait })
 }
 
 /** The versions of all tag groups before the handler runs; undefined if the store is unavailable. */

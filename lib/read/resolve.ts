@@ -2,8 +2,11 @@ import { REFRESH, takeInjected } from '../fastify/injected-refresh.js'
 import { kFound } from '../fastify/state.js'
 import type { CacheControl } from '../http/cache-control.js'
 import { requestDirectives } from '../http/request-directives.js'
+import type { MaybePromise } from '../store/contract.js'
 import { coalesce } from './coalesce/coalesce.js'
-import { bypassFor, missFor, type Bypass, type Exchange, type Failed, type Hit, type Miss } from './exchange.js'
+import {
+  bypassFor, missFor, type Bypass, type Exchange, type Failed, type Found, type Hit, type Miss, type Stale
+} from './exchange.js'
 import type { FillContext } from './fill/context.js'
 import { lookup } from './lookup.js'
 import { bridge } from './refresh/bridge.js'
@@ -29,25 +32,32 @@ export async function resolve (exchange: Exchange, fills: boolean, handle?: Hand
   const refresh = REFRESH in request.headers ? takeInjected(request, route) : undefined
   if (refresh !== undefined) return refresh
   const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
-  const found = await find(exchange, directives, handle)
+  const looked = await lookedUp(exchange, directives)
+  if (looked.outcome === 'hit') {
+    refreshEarly(exchange, looked, handle)
+    return looked
+  }
+  const found = looked.outcome === 'stale' ? await bridged(exchange, looked, handle) : looked
   if (found.outcome === 'hit' || found.outcome === 'failed') return found
   // RFC 9111 section 5.2.1.7.
   if (directives?.onlyIfCached === true) return { outcome: 'refused', found }
   return found.outcome === 'bypass' || !fills ? found : await coalesce(exchange, found, directives)
 }
 
-async function find (
-  exchange: Exchange, directives: CacheControl | undefined, handle: Handle | undefined
-): Promise<Hit | Miss | Bypass | Failed> {
-  const { route: { policy }, request } = exchange
+function lookedUp (exchange: Exchange, directives: CacheControl | undefined): MaybePromise<Found> {
+  const { request } = exchange
   // With `attachValidation` the handler responds to invalid requests itself.
   if (request.validationError != null) return bypassFor('validation')
-  const early = request[kFound]
-  const found = await (early ?? lookup(exchange, directives))
-  if (found.outcome === 'stale') return handle === undefined ? missFor(found) : await bridge(exchange, found, handle)
-  if (found.outcome === 'hit' && handle !== undefined && policy.earlyRefresh > 0) {
-    // The hook serves all HITs but those that refresh.
-    if (found === early || isDueEarly(found, policy.earlyRefresh)) refreshAfter(exchange, found, handle)
-  }
-  return found
+  return request[kFound] ?? lookup(exchange, directives)
+}
+
+const bridged = (exchange: Exchange, stale: Stale, handle: Handle | undefined): MaybePromise<Hit | Failed | Miss> =>
+  handle === undefined ? missFor(stale) : bridge(exchange, stale, handle)
+
+function refreshEarly (exchange: Exchange, hit: Hit, handle: Handle | undefined): void {
+  const { earlyRefresh } = exchange.route.policy
+  if (earlyRefresh === 0 || handle === undefined) return
+  // The hook serves all HITs but those that refresh.
+  const isFromHook = hit === exchange.request[kFound]
+  if (isFromHook || isDueEarly(hit, earlyRefresh)) refreshAfter(exchange, hit, handle)
 }
