@@ -10,8 +10,8 @@ import { pluginMemory, pluginMiss, pluginRedis, pluginStrict, pluginTracked, plu
 import { redisGet } from './redis-get.js'
 import { atExpiry, inOutage } from './refreshed.js'
 import type { Subject } from './subject.js'
+import { swept } from './swept.js'
 import { truthRedis, truthStrict, truthTracked } from './truth.js'
-import { twoNamespaces } from './two-namespaces.js'
 import { uncached, uncachedSet } from './uncached.js'
 
 /** The table's, in its order. */
@@ -38,7 +38,7 @@ export const subjects: Subject[] = [
   apicache
 ]
 
-const all = [...subjects, twoNamespaces, truthRedis, truthStrict, truthTracked, ...atExpiry, inOutage]
+const all = [...subjects, swept, truthRedis, truthStrict, truthTracked, ...atExpiry, inOutage]
 
 export function subjectNamed (name: string): Subject {
   const subject = all.find((subject) => subject.name === name)
