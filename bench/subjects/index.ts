@@ -6,8 +6,8 @@ import { fastifyCaching } from './fastify-caching.js'
 import { fastifyConnected, fastifyNotModified, fastifyStatic } from './fastify-static.js'
 import { nest } from './nest.js'
 import { nodeHttp } from './node-http.js'
-import { pluginMemory, pluginMiss, pluginRedis, pluginStrict, pluginTracked, pluginUnused } from './plugin.js'
-import { redisGet } from './redis-get.js'
+import { pluginMemory, pluginMiss, pluginNodeRedis, pluginRedis, pluginStrict, pluginTracked, pluginUnused } from './plugin.js'
+import { nodeRedisGet, redisGet } from './redis-get.js'
 import { atExpiry, inOutage } from './refreshed.js'
 import type { Subject } from './subject.js'
 import { swept } from './swept.js'
@@ -25,8 +25,10 @@ export const subjects: Subject[] = [
   pluginTracked,
   pluginStrict,
   pluginRedis,
+  pluginNodeRedis,
   ...codedSubjects,
   redisGet,
+  nodeRedisGet,
   uncached,
   uncachedSet,
   pluginMiss,
