@@ -19,6 +19,8 @@ export interface Setting {
 }
 
 const tiers = ['fastify-static', 'memory', 'tracked', 'strict', 'redis', 'redis-get']
+/** Each client beside what a handler of its own would do with it. */
+const clients = ['redis', 'redis-get', 'node-redis', 'node-redis-get']
 const fills = ['node-http', 'fastify-static', 'uncached', 'uncached-set', 'miss']
 const revalidated = ['fastify-304', 'memory', 'tracked', 'strict', 'redis']
 const overHttp2 = ['fastify-static', 'memory', 'tracked', 'strict', 'redis']
@@ -55,9 +57,9 @@ const quick: Timing = { ...timing, processes: 1, rounds: 3 }
 const besideTiers = besidePeers('fastify-static', 'tracked', 'strict', 'redis')
 
 export const fullMatrix: Setting[] = [
-  { name: '1kb', ...small, groups: [tiers, fills, ...besideTiers], timing },
+  { name: '1kb', ...small, groups: [tiers, clients, fills, ...besideTiers], timing },
   { name: 'no-policy', ...noPolicy, groups: [unused], timing: more },
-  { name: '64kb', ...large, groups: [tiers, ...besidePeers('fastify-static', 'redis')], timing: fewer },
+  { name: '64kb', ...large, groups: [tiers, clients, ...besidePeers('fastify-static', 'redis')], timing: fewer },
   { name: '64kb-br', ...largeCoded, groups: coded, timing: fewer },
   { name: '1kb-10000-keys', ...manyKeys, groups: [tiers, ...besideTiers], timing: fewer },
   { name: '304', ...notModified, groups: [revalidated], timing: fewer },
@@ -66,11 +68,11 @@ export const fullMatrix: Setting[] = [
 ]
 
 export const quickMatrix: Setting[] = [
-  { name: '1kb', ...small, groups: [tiers, fills, ...besideTiers], timing: quick },
+  { name: '1kb', ...small, groups: [tiers, clients, fills, ...besideTiers], timing: quick },
   { name: 'no-policy', ...noPolicy, groups: [unused], timing: quick },
   { name: '304', ...notModified, groups: [revalidated], timing: quick },
   { name: 'http2', ...http2, groups: [overHttp2], timing: quick },
-  { name: '64kb', ...large, groups: [tiers], timing: quick },
+  { name: '64kb', ...large, groups: [tiers, clients], timing: quick },
   { name: '64kb-br', ...largeCoded, groups: coded, timing: quick }
 ]
 
@@ -109,6 +111,7 @@ export const targets: Target[] = [
   cost('1kb', 'redis', 'redis-get', 0.80),
   { ...cost('1kb', 'redis', 'redis-get', 1), figure: 'p99' },
   cost('64kb', 'redis', 'redis-get', 0.50),
+  cost('1kb', 'node-redis', 'node-redis-get', 1),
   cost('64kb-br', 'memory-br', 'memory', 0.95),
   cost('64kb-br', 'tracked-br', 'tracked', 1.10),
   cost('64kb-br', 'strict-br', 'strict', 1.10),

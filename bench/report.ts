@@ -63,7 +63,7 @@ function rounds ({ groups, timing: { processes, rounds, seconds } }: Setting): s
 
 function settingTable ({ setting, outcomes }: Measured): string {
   const isMeasured = (name: string): boolean => figures(outcomes, name, 'requests').length > 0
-  const bases = ['fastify-static', 'fastify-304', 'redis-get'].filter(isMeasured)
+  const bases = ['fastify-static', 'fastify-304', 'redis-get', 'node-redis-get'].filter(isMeasured)
   const ratioTo = (base: string, name: string): string => {
     if (base === name) return '1'
     const all = over(outcomes, name, base, 'cpuMicros')

@@ -25,22 +25,26 @@ export function ask (url: string, method: 'GET' | 'PUT' = 'GET', dueAt = perform
   })
 }
 
-/** Sends so many requests a second for so many seconds, and waits for all answers. */
-export async function steadyLoad (url: string, perSecond: number, seconds: number): Promise<Timed[]> {
-  const answers: Array<Promise<Timed>> = []
+/** Begins so much work a second, so many times, and waits for all of it. */
+export async function paced<T> (perSecond: number, count: number, work: (index: number, dueAt: number) => Promise<T>): Promise<T[]> {
+  const results: Array<Promise<T>> = []
   const began = performance.now()
-  const count = perSecond * seconds
   await new Promise<void>((resolve) => {
     const timer = setInterval(() => {
-      // A timer that was late sends what was due meanwhile.
-      while (answers.length < count) {
-        const dueAt = began + answers.length * 1000 / perSecond
+      // A timer that was late begins what was due meanwhile.
+      while (results.length < count) {
+        const dueAt = began + results.length * 1000 / perSecond
         if (dueAt > performance.now()) return
-        answers.push(ask(url, 'GET', dueAt))
+        results.push(work(results.length, dueAt))
       }
       clearInterval(timer)
       resolve()
     }, 1)
   })
-  return await Promise.all(answers)
+  return await Promise.all(results)
+}
+
+/** Sends so many requests a second for so many seconds, and waits for all answers. */
+export async function steadyLoad (url: string, perSecond: number, seconds: number): Promise<Timed[]> {
+  return await paced(perSecond, perSecond * seconds, (_index, dueAt) => ask(url, 'GET', dueAt))
 }

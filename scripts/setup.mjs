@@ -4,29 +4,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { withBackports } from './backports.mjs'
+import { find, onPath, programs } from './programs.mjs'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
-
-const programs = {
-  redis: {
-    title: 'A Redis server',
-    commands: ['redis-server'],
-    variable: 'REDIS_SERVER_BIN',
-    packages: { 'apt-get': ['redis-server'], apk: ['redis'], dnf: ['redis'], brew: ['redis'] }
-  },
-  chromium: {
-    title: 'A Chromium browser',
-    commands: ['chromium', 'chromium-browser', 'google-chrome'],
-    variable: 'CHROME_PATH',
-    packages: { 'apt-get': ['chromium'], apk: ['chromium'], dnf: ['chromium'], brew: ['--cask', 'chromium'] }
-  },
-  python: {
-    title: 'Python 3',
-    commands: ['python3'],
-    variable: 'PYTHON',
-    packages: { 'apt-get': ['python3'], apk: ['python3'], dnf: ['python3'], brew: ['python'] }
-  }
-}
 
 const managers = {
   'apt-get': { root: true, commands: [['apt-get', 'update'], ['apt-get', 'install', '--yes', '--no-install-recommends']] },
@@ -42,11 +23,6 @@ function say (line) {
 function run (command, args) {
   say([command, ...args].join(' '))
   return spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] }).status === 0
-}
-
-function onPath (command) {
-  const found = spawnSync('sh', ['-c', 'command -v "$1"', 'sh', command], { encoding: 'utf8' })
-  return found.status === 0 ? found.stdout.trim() : undefined
 }
 
 function lockedPackages (file) {
@@ -69,40 +45,37 @@ function installModules () {
   if (!run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'])) fail('npm ci failed')
 }
 
-// The variable comes first: if it is set, no other program is used.
-function find ({ commands, variable }) {
-  const named = process.env[variable]
-  if (named === undefined) return commands.map(onPath).find(Boolean)
-  return onPath(named) ?? fail(`${variable} is ${named}, which is not a program`)
-}
-
 // The words that make a command run as root, or undefined if this user may not.
 function asRoot () {
   if (process.getuid?.() === 0) return []
   return spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0 ? ['sudo', '-n'] : undefined
 }
 
-function install ({ packages }) {
+function install ({ packages, backported }) {
   const name = Object.keys(managers).find(onPath)
   if (name === undefined) return
   const { root, commands } = managers[name]
   const prefix = root ? asRoot() : []
   if (prefix === undefined) return say(`${name} needs root, and sudo asks for a password`)
+  const options = name === 'apt-get' && backported ? withBackports() : []
   // The package may be found even if the update could not reach every source.
   commands.forEach((command, index) => {
     const last = index === commands.length - 1
-    const [program, ...args] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', ...command, ...(last ? packages[name] : [])]
+    const [program, ...args] = [
+      ...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', ...command, ...options, ...(last ? packages[name] : [])
+    ]
     run(program, args)
   })
 }
 
 function provide (name) {
   const program = programs[name]
-  let path = find(program)
-  if (path === undefined) {
+  let path = found(program)
+  if (path === undefined && !(program.optional && process.env.CI === undefined)) {
     install(program)
-    path = find(program)
+    path = found(program)
   }
+  if (path === undefined && program.optional) return say(`${program.title} was not found: its tests are left out`)
   if (path === undefined) {
     fail([
       `${program.title} is needed and was not found. Three ways to get one:`,
@@ -112,6 +85,14 @@ function provide (name) {
     ].join('\n'))
   }
   say(`${name} is ${path}`)
+}
+
+function found (program) {
+  try {
+    return find(program)
+  } catch (error) {
+    return fail(error.message)
+  }
 }
 
 function fail (message) {

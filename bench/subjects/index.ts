@@ -6,12 +6,12 @@ import { fastifyCaching } from './fastify-caching.js'
 import { fastifyConnected, fastifyNotModified, fastifyStatic } from './fastify-static.js'
 import { nest } from './nest.js'
 import { nodeHttp } from './node-http.js'
-import { pluginMemory, pluginMiss, pluginRedis, pluginStrict, pluginTracked, pluginUnused } from './plugin.js'
-import { redisGet } from './redis-get.js'
+import { pluginMemory, pluginMiss, pluginNodeRedis, pluginRedis, pluginStrict, pluginTracked, pluginUnused } from './plugin.js'
+import { nodeRedisGet, redisGet } from './redis-get.js'
 import { atExpiry, inOutage } from './refreshed.js'
 import type { Subject } from './subject.js'
+import { swept } from './swept.js'
 import { truthRedis, truthStrict, truthTracked } from './truth.js'
-import { twoNamespaces } from './two-namespaces.js'
 import { uncached, uncachedSet } from './uncached.js'
 
 /** The table's, in its order. */
@@ -25,8 +25,10 @@ export const subjects: Subject[] = [
   pluginTracked,
   pluginStrict,
   pluginRedis,
+  pluginNodeRedis,
   ...codedSubjects,
   redisGet,
+  nodeRedisGet,
   uncached,
   uncachedSet,
   pluginMiss,
@@ -38,7 +40,7 @@ export const subjects: Subject[] = [
   apicache
 ]
 
-const all = [...subjects, twoNamespaces, truthRedis, truthStrict, truthTracked, ...atExpiry, inOutage]
+const all = [...subjects, swept, truthRedis, truthStrict, truthTracked, ...atExpiry, inOutage]
 
 export function subjectNamed (name: string): Subject {
   const subject = all.find((subject) => subject.name === name)

@@ -1,5 +1,6 @@
 import fastifyRedis from '@fastify/redis'
 import Fastify from 'fastify'
+import { createClient } from 'redis'
 import apiCache, { oneDay } from '../../index.js'
 import { item } from '../payload.js'
 import { addReadyRoute } from './fastify-static.js'
@@ -7,6 +8,8 @@ import { fastifyFor, listen, type Counters, type ItemRoute, type Running, type S
 
 export interface Tier {
   store?: 'memory'
+  /** The application's client; default ioredis, of @fastify/redis. */
+  client?: 'node-redis'
   memory?: { maxBytes: number, maxEntries: number }
   local?: { maxBytes: number, maxEntries: number, consistency: 'strict' | 'tracked' }
 }
@@ -24,12 +27,13 @@ export const strict: Tier = { local: { ...unbounded, consistency: 'strict' } }
 export const tracked: Tier = { local: { ...unbounded, consistency: 'tracked' } }
 
 export async function serve (
-  tier: Tier, scenario: Scenario, counters: Counters, coded: Coded = {}
+  { client, ...tier }: Tier, scenario: Scenario, counters: Counters, coded: Coded = {}
 ): Promise<Running> {
   const { bodyBytes, redisUrl, namespaces = 1, tags = 0 } = scenario
   const app = await fastifyFor(scenario)
-  if (tier.store !== 'memory') await app.register(fastifyRedis, { url: redisUrl })
-  await app.register(apiCache, { ...tier, ...coded })
+  const redis = client === 'node-redis' ? createClient({ url: redisUrl }) : undefined
+  if (tier.store !== 'memory' && redis === undefined) await app.register(fastifyRedis, { url: redisUrl })
+  await app.register(apiCache, { ...tier, ...coded, ...(redis && { redis }) })
   const cache = oneDay({
     namespace: namespaces === 1 ? 'items' : (request) => `items-${Number((request.params as ItemRoute['Params']).id) % namespaces}`,
     ...(tags > 0 && { tags: Array.from({ length: tags }, (_, index) => `tag-${index}`) })
@@ -53,6 +57,7 @@ function hits (name: string, title: string, tier: Tier): Subject {
 }
 
 export const pluginRedis = hits('redis', 'fastify-api-cache, Redis', {})
+export const pluginNodeRedis = hits('node-redis', 'fastify-api-cache, Redis, over node-redis', { client: 'node-redis' })
 export const pluginStrict = hits('strict', 'fastify-api-cache, strict local tier', strict)
 export const pluginTracked = hits('tracked', 'fastify-api-cache, tracked local tier', tracked)
 export const pluginMemory = hits('memory', 'fastify-api-cache, memory store', { store: 'memory', memory: unbounded })

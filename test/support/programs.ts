@@ -1,24 +1,25 @@
 import { execFileSync } from 'node:child_process'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 
 // The first of these that is on PATH, as a shell would find it.
 function onPath (...commands: [string, ...string[]]): string {
-  const script = commands.map((command) => `command -v ${command}`).join(' || ')
+  const script = 'for program; do command -v "$program" && exit; done; exit 1'
   try {
-    return execFileSync('sh', ['-c', script], { encoding: 'utf8' }).trim()
+    return execFileSync('sh', ['-c', script, 'sh', ...commands], { encoding: 'utf8' }).trim()
   } catch {
     throw new Error(`none of ${commands.join(', ')} is on PATH: npm test installs it`)
   }
 }
 
+/** A redis-server, or another server that speaks its protocol, such as valkey-server. */
 export function redisServerPath (): string {
-  return process.env['REDIS_SERVER_BIN'] ?? onPath('redis-server')
+  return onPath(process.env['REDIS_SERVER_BIN'] ?? 'redis-server')
 }
 
-// The one that came with the server, so that they speak of the same commands.
+/** The one that came with the server, so that they speak of the same commands: redis-cli, valkey-cli. */
 export function redisCliPath (): string {
-  const server = process.env['REDIS_SERVER_BIN']
-  return server === undefined ? onPath('redis-cli') : join(dirname(server), 'redis-cli')
+  const server = redisServerPath()
+  return join(dirname(server), basename(server).replace('-server', '-cli'))
 }
 
 export function chromiumPath (): string {

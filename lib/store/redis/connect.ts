@@ -1,4 +1,4 @@
-import { Redis, type Cluster, type RedisOptions } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import type { Log } from '../../observe/log.js'
 import { isIoredis, isNodeRedis, isNodeRedisCluster } from '../given-redis.js'
 import { withoutArguments } from '../without-arguments.js'
@@ -8,8 +8,8 @@ import { NodeRedisClusterClient, type NodeRedisCluster } from './node-redis-clus
 import { RedisStore } from './redis-store.js'
 import { retryDelay } from './retry.js'
 
-/** What names a Redis: a client or Cluster of ioredis or node-redis, a URL, or options of ioredis. */
-export type GivenRedis = Redis | Cluster | NodeRedis | NodeRedisCluster | RedisOptions | string
+/** What names a Redis: a client or Cluster of ioredis, iovalkey or node-redis, a URL, or options of ioredis. */
+export type GivenRedis = RedisClient | NodeRedis | NodeRedisCluster | RedisOptions | string
 
 /** A command that cannot be sent now is useless later, and closing must not wait for a hung server. */
 const FAIL_FAST: RedisOptions = {
@@ -28,7 +28,7 @@ export function connectedStore (given: GivenRedis, prefix: string, log: Log, swe
   const settings = { prefix, sweepShare, report: log.missingRights.bind(log) }
   const cluster = clusterOf(given)
   if (cluster !== undefined) return new RedisStore(cluster, false, settings)
-  const own = connected(given as Exclude<GivenRedis, Cluster | NodeRedisCluster>, prefix)
+  const own = connected(given as Exclude<GivenRedis, ClusterClient | NodeRedisCluster>, prefix)
   logFirstError(own, log)
   return new RedisStore(own, true, settings)
 }
@@ -43,7 +43,7 @@ function clusterOf (given: unknown): ClusterClient | undefined {
  * A connection of the plugin's own, also beside the application's: it fails fast, can be closed when it
  * is half-open, and is not held up by a MULTI or a blocking command.
  */
-function connected (given: Redis | NodeRedis | RedisOptions | string, name: string): ServerClient {
+function connected (given: ServerClient | NodeRedis | RedisOptions | string, name: string): ServerClient {
   if (typeof given === 'string') return new Redis(given, ownOptions({}, name))
   if (isNodeRedis(given)) return NodeRedisClient.beside(given, name)
   if (isIoredis(given)) return (given as Redis).duplicate(ownOptions((given as Redis).options, name))
