@@ -8,7 +8,7 @@ import { find, onPath, programs } from './programs.mjs'
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
 const dependent = [
-  'consistency/fleet', 'faults/older-state', 'faults/strict', 'store/cluster', 'store/node-redis', 'store/reads', 'store/redis',
+  'consistency/fleet', 'faults/older-state', 'faults/strict', 'store/cluster', 'store/iovalkey', 'store/node-redis', 'store/reads', 'store/redis',
   'store/resent', 'store/tracked', 'store/unused-names', 'store/writes'
 ].map((name) => `dist/test/${name}.test.js`)
 
