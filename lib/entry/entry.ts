@@ -1,4 +1,5 @@
 import type { Encoded } from '../encoding/codings.js'
+import { httpDate, httpDateOf } from '../http/date.js'
 import type { StaleWindows } from '../http/freshness.js'
 import type { Extension } from '../http/headers.js'
 import { now } from './clock.js'
@@ -92,15 +93,39 @@ export function staleFor (entry: Entry, oldSince: number): number {
   return -freshFor(entry, oldSince) / 1000
 }
 
+/** Whether the entry has become stale by time. */
+export const isStale = (entry: Entry): boolean => freshFor(entry, Infinity) <= 0
+
 /** Milliseconds until the entry becomes stale, 0 or less since then. No write is in the future, whatever clocks say. */
 function freshFor (entry: Entry, oldSince: number): number {
   const byTime = entry.staleAt - entry.storedAt - residentTime(entry)
-  return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - Date.now(), 0)
+  return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - now(), 0)
 }
 
 /** Milliseconds until the entry must not be used any more; 0 or less if that time has passed. */
 export function timeToLive (entry: Entry): number {
   return entry.deleteAt - entry.storedAt - residentTime(entry)
+}
+
+/** The entry with its times, and the Date that the cache adds, by a clock that is so many milliseconds ahead. */
+export function moved (entry: Entry, milliseconds: number): Entry {
+  if (milliseconds === 0) return entry
+  const { storedAt, staleAt, deleteAt, defaultHeaders } = entry
+  return {
+    ...entry,
+    storedAt: storedAt + milliseconds,
+    staleAt: staleAt + milliseconds,
+    deleteAt: deleteAt + milliseconds,
+    defaultHeaders: defaultHeaders && movedDate(defaultHeaders, milliseconds)
+  }
+}
+
+/** By whole seconds, as many in one direction as in the other. */
+function movedDate (headers: StoredHeaders, milliseconds: number): StoredHeaders {
+  const at = typeof headers['date'] === 'string' ? httpDate(headers['date']) : undefined
+  if (at === undefined) return headers
+  const seconds = Math.sign(milliseconds) * Math.round(Math.abs(milliseconds) / 1000)
+  return { ...headers, date: httpDateOf(at + seconds * 1000) }
 }
 
 /**
