@@ -107,25 +107,27 @@ export function timeToLive (entry: Entry): number {
   return entry.deleteAt - entry.storedAt - residentTime(entry)
 }
 
-/** The entry with its times, and the Date that the cache adds, by a clock that is so many milliseconds ahead. */
-export function moved (entry: Entry, milliseconds: number): Entry {
-  if (milliseconds === 0) return entry
+/**
+ * The entry by another clock.
+ * @param milliseconds by which its times move
+ * @param ofDate milliseconds by which the Date that the cache adds moves, which has whole seconds
+ */
+export function moved (entry: Entry, milliseconds: number, ofDate: number): Entry {
+  const seconds = Math.sign(ofDate) * Math.round(Math.abs(ofDate) / 1000)
+  if (milliseconds === 0 && seconds === 0) return entry
   const { storedAt, staleAt, deleteAt, defaultHeaders } = entry
   return {
     ...entry,
     storedAt: storedAt + milliseconds,
     staleAt: staleAt + milliseconds,
     deleteAt: deleteAt + milliseconds,
-    defaultHeaders: defaultHeaders && movedDate(defaultHeaders, milliseconds)
+    defaultHeaders: defaultHeaders && movedDate(defaultHeaders, seconds)
   }
 }
 
-/** By whole seconds, as many in one direction as in the other. */
-function movedDate (headers: StoredHeaders, milliseconds: number): StoredHeaders {
+function movedDate (headers: StoredHeaders, seconds: number): StoredHeaders {
   const at = typeof headers['date'] === 'string' ? httpDate(headers['date']) : undefined
-  if (at === undefined) return headers
-  const seconds = Math.sign(milliseconds) * Math.round(Math.abs(milliseconds) / 1000)
-  return { ...headers, date: httpDateOf(at + seconds * 1000) }
+  return at === undefined ? headers : { ...headers, date: httpDateOf(at + seconds * 1000) }
 }
 
 /**

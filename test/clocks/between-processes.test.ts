@@ -99,6 +99,25 @@ async function filledBy ({ ask, request }: Server, path: string): Promise<Answer
   return filled
 }
 
+/** Asks all for entries that one of them fills, until they have all been filled anew. */
+async function untilStale (t: Test, filler: Server, servers: readonly Server[], tier: Tier): Promise<void> {
+  const path = newPath(tier, 'short')
+  const bridgedPath = newPath(tier, 'short-revalidated')
+  const [filled] = await Promise.all([filledBy(filler, path), filledBy(filler, bridgedPath)])
+  const end = performance.now() + SHORT * 1_000 + SLACK
+  while (performance.now() < end + SHORT * 500) {
+    const [answers, bridged] = await Promise.all([path, bridgedPath].map((path) =>
+      Promise.all(servers.map(({ ask }) => ask(path)))))
+    const late = answers!.filter(({ text, askedAt }) => text === filled.text && askedAt > end)
+    const odd = [...answers!, ...bridged!].filter(({ ttl, detail }) => ttl > SHORT || (detail !== '' && ttl > 0))
+    if (late.length + odd.length > 0) t.same([late, odd], [[], []], `filled by one ${filler.name}`)
+    await delay(10)
+  }
+  const before = await runsOf(servers, bridgedPath)
+  for (let round = 0; round < 10; round++) for (const { ask } of servers) await ask(bridgedPath)
+  t.ok(await runsOf(servers, bridgedPath) - before <= servers.length, 'nor is it filled by one after the other')
+}
+
 for (const [place, begin] of Object.entries(PLACES)) {
   t.test(place, async (t) => {
     const { redis, tiers, stop } = await begin()
@@ -126,24 +145,11 @@ for (const [place, begin] of Object.entries(PLACES)) {
           })
         }
 
-        await t.test(`an entry of a server ${filler.name} is fresh for nobody after its time: ${tier}`, async (t) => {
-          const path = newPath(tier, 'short')
-          const bridgedPath = newPath(tier, 'short-revalidated')
-          const [filled] = await Promise.all([filledBy(filler, path), filledBy(filler, bridgedPath)])
-          const end = performance.now() + SHORT * 1_000 + SLACK
-          while (performance.now() < end + SHORT * 500) {
-            const [answers, bridged] = await Promise.all([path, bridgedPath].map((path) =>
-              Promise.all(servers.map(({ ask }) => ask(path)))))
-            const late = answers!.filter(({ text, askedAt }) => text === filled.text && askedAt > end)
-            const odd = [...answers!, ...bridged!].filter(({ ttl, detail }) => ttl > SHORT || (detail !== '' && ttl > 0))
-            if (late.length + odd.length > 0) t.same([late, odd], [[], []])
-            await delay(10)
-          }
-          const before = await runsOf(servers, bridgedPath)
-          for (let round = 0; round < 10; round++) for (const { ask } of servers) await ask(bridgedPath)
-          t.ok(await runsOf(servers, bridgedPath) - before <= servers.length, 'nor is it filled by one after the other')
-        })
       }
+
+      await t.test(`an entry is fresh for nobody after its time, whoever filled it: ${tier}`, async (t) => {
+        await Promise.all(servers.map((filler) => untilStale(t, filler, servers, tier)))
+      })
 
       await t.test(`all use what a soft write has made old, for as long as the route says: ${tier}`, async (t) => {
         const path = newPath(tier, 'soft')
@@ -163,6 +169,31 @@ for (const [place, begin] of Object.entries(PLACES)) {
         await delay(softened + SHORT * 1_000 + SLACK - performance.now())
         for (const { request, name } of servers) t.equal((await request(failingPath)).status, 500, name)
         for (const { request } of servers) await request('/failing', { method: 'DELETE' })
+      })
+
+      await t.test(`a server whose clock is set while it runs goes on with what there is: ${tier}`, async (t) => {
+        const [first, , last] = servers as [Server, Server, Server]
+        const paths = (['fresh', 'revalidated', 'failing'] as const).map((policy) => newPath(tier, policy))
+        for (const path of paths) {
+          const { text } = await filledBy(first, path)
+          for (const { ask } of servers) t.match(await ask(path), { cache: 'HIT', text })
+        }
+        for (const ahead of [FIVE_MINUTES, 0]) {
+          await last.request(`/clock/${ahead}`, { method: 'PUT' })
+          for (const path of paths) {
+            const { cache, ttl } = await last.ask(path)
+            t.ok(cache === 'HIT' && ttl > 30 && ttl <= 60, `${cache} for ${ttl} seconds`)
+          }
+          const path = newPath(tier, 'revalidated')
+          const { text } = await filledBy(last, path)
+          for (const { ask, name } of servers) {
+            const { cache, text: seen, ttl } = await ask(path)
+            t.match({ cache, seen }, { cache: 'HIT', seen: text }, name)
+            t.ok(ttl > 30 && ttl <= 60, `${ttl} seconds`)
+          }
+        }
+        for (const path of paths) t.equal(await runsOf(servers, path), 1)
+        await last.request(`/clock/${-FIVE_MINUTES}`, { method: 'PUT' })
       })
     }
   })

@@ -30,10 +30,8 @@ const POLICIES = {
 
 export type Policy = keyof typeof POLICIES
 
-const moved = (ahead: number): void => {
-  const now = Date.now
-  Date.now = () => now() + ahead
-}
+const rightNow = Date.now
+const setClock = (ahead: number): void => { Date.now = () => rightNow() + ahead }
 
 function routes (app: FastifyInstance, options: ApiCacheOptions, runs: Map<string, number>): void {
   app.register(apiCache, { host: false, timeout: 10_000, ...options })
@@ -55,7 +53,7 @@ function routes (app: FastifyInstance, options: ApiCacheOptions, runs: Map<strin
 let failing = false
 
 async function main (ahead: number, { prefix, tiers, redis }: Settings): Promise<void> {
-  moved(ahead)
+  setClock(ahead)
   const app = Fastify()
   const runs = new Map<string, number>()
   for (const tier of tiers) {
@@ -66,6 +64,7 @@ async function main (ahead: number, { prefix, tiers, redis }: Settings): Promise
   }
   // How often the handler has run for an address.
   app.get('/runs/*', async ({ url }) => String(runs.get(url.slice('/runs'.length)) ?? 0))
+  app.put<{ Params: { ahead: string } }>('/clock/:ahead', async ({ params }) => { setClock(Number(params.ahead)) })
   app.put('/failing', async () => { failing = true })
   app.delete('/failing', async () => { failing = false })
   const origin = await app.listen({ host: '127.0.0.1', port: 0 })

@@ -1,4 +1,4 @@
-import { now } from '../../entry/clock.js'
+import { now, wallClockSetBack } from '../../entry/clock.js'
 import { moved, type Entry } from '../../entry/entry.js'
 
 /**
@@ -53,14 +53,20 @@ export interface ServerClocks {
 
 /*
  * The times of an entry in Redis are by the clock of the server that has the first of its versions. After a
- * failover no version of before is trusted, and so no time of another clock.
+ * failover no version of before is trusted, and so no time of another clock. Its Date is of the wall clock.
  */
 
 /** An entry to be written, with its times by the clock of a server. */
-export const byServersClock = (entry: Entry, clocks: ServerClocks): Entry => moved(entry, aheadOf(entry, clocks))
+export function byServersClock (entry: Entry, clocks: ServerClocks): Entry {
+  const ahead = aheadOf(entry, clocks)
+  return moved(entry, ahead, ahead + wallClockSetBack())
+}
 
 /** An entry that was read, with its times by the clock of this process. */
-export const byOwnClock = (entry: Entry, clocks: ServerClocks): Entry => moved(entry, -aheadOf(entry, clocks))
+export function byOwnClock (entry: Entry, clocks: ServerClocks): Entry {
+  const ahead = aheadOf(entry, clocks)
+  return moved(entry, -ahead, -ahead - wallClockSetBack())
+}
 
 function aheadOf ({ versions }: Entry, clocks: ServerClocks): number {
   for (const first in versions) return clocks.ahead(first)
