@@ -9,8 +9,8 @@ import { serving, type Serving } from '../support/serving.js'
 import { startProxy } from '../support/tcp-proxy.js'
 
 /*
- * Entries of a process whose clock is an hour ahead, in a Redis that does not tell the time: before version 6.2 INFO did
- * not. In a file of its own: the clock of this process stays right.
+ * Entries of a process whose clock is an hour ahead, in a Redis that does not tell the time, as version 5
+ * does not. In a file of its own: the clock of this process stays right.
  */
 
 const redis = fileRedis()

@@ -7,7 +7,7 @@ export function sayAhead (wire: TcpProxy, milliseconds: number): void {
   wire.retell((said) => said.replace(TIME, (_, time) => `server_time_usec:${Number(time) + milliseconds * 1_000}`))
 }
 
-/** Behind this wire a Redis does not say what time it is, as before version 6.2. */
+/** Behind this wire a Redis does not say what time it is, as version 5 does not. */
 export function sayNoTime (wire: TcpProxy): void {
   wire.retell((said) => said.replace(TIME, 'server_time_none:$1'))
 }

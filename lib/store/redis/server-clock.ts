@@ -69,6 +69,6 @@ export function byOwnClock (entry: Entry, clocks: ServerClocks): Entry {
 }
 
 function aheadOf ({ versions }: Entry, clocks: ServerClocks): number {
-  for (const first in versions) return clocks.ahead(first)
-  return 0
+  const [first] = Object.keys(versions)
+  return first === undefined ? 0 : clocks.ahead(first)
 }
