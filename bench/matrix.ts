@@ -1,4 +1,6 @@
 import type { Timing } from './measure.js'
+import { peersBeside } from './subjects/coded.js'
+import { nginxFound } from './subjects/nginx.js'
 
 export interface Setting {
   name: string
@@ -20,11 +22,12 @@ const tiers = ['fastify-static', 'memory', 'tracked', 'strict', 'redis', 'redis-
 const fills = ['node-http', 'fastify-static', 'uncached', 'uncached-set', 'miss']
 const revalidated = ['fastify-304', 'memory', 'tracked', 'strict', 'redis']
 const overHttp2 = ['fastify-static', 'memory', 'tracked', 'strict', 'redis']
-/** For a client that accepts br, each beside the same for one that accepts none. */
+/** For a client that accepts a coding, each beside the same for one that accepts none. */
 const coded = [
-  ['memory', 'memory-br', 'memory-beside'],
-  ['tracked', 'tracked-br', 'strict', 'strict-br'],
-  ['redis', 'redis-br', 'redis-stored-br', 'redis-beside', 'redis-get']
+  ['fastify-static', 'ready-br', 'memory', 'memory-br', 'memory-beside'],
+  ['fastify-static', 'tracked', 'tracked-br', 'strict', 'strict-br'],
+  ['fastify-static', 'redis', 'redis-br', 'redis-stored-br', 'redis-beside', 'redis-get'],
+  ['fastify-static', 'redis-br', ...nginxFound ? ['nginx-gzip'] : [], ...peersBeside.map(({ name }) => name)]
 ]
 const unused = ['no-plugin', 'no-policy']
 const peers = ['fastify-caching', 'async-cache-dedupe', 'bentocache', 'bentocache-tiered', 'nest', 'apicache']

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { brotliDecompressSync } from 'node:zlib'
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import Redis from 'ioredis'
 import { askForAll, checkAnswers } from './answers.js'
 import { askOverHttp1, askOverHttp2, type Ask } from './ask.js'
@@ -160,11 +160,12 @@ class Contender {
     return etag
   }
 
-  async #encoded (coding: 'br'): Promise<Encoded> {
+  async #encoded (coding: 'br' | 'gzip'): Promise<Encoded> {
     const [response] = await once(get(`${this.server.origin}/items/0`, { headers: { 'accept-encoding': coding } }), 'response') as [IncomingMessage]
     const bytes = await buffer(response)
     if (response.headers['content-encoding'] !== coding) throw new Error(`it sends no ${coding}`)
-    if (brotliDecompressSync(bytes).toString() !== itemText(0, this.case.scenario.bodyBytes)) throw new Error('it encodes another body')
+    const decoded = coding === 'br' ? brotliDecompressSync(bytes) : gunzipSync(bytes)
+    if (decoded.toString() !== itemText(0, this.case.scenario.bodyBytes)) throw new Error('it encodes another body')
     return { coding, bytes }
   }
 

@@ -6,6 +6,9 @@ import { onCore, serverCore } from './cores.js'
 import type { Delay, Mark, Memory, Question, Started } from './server.js'
 import type { Scenario, Subject } from './subjects/subject.js'
 
+/** Milliseconds that a server may take to end. */
+const LONGEST_EXIT = 5_000
+
 /** A subject in a process and on a core of its own. */
 export class ServerProcess {
   readonly origin: string
@@ -53,8 +56,11 @@ export class ServerProcess {
   async stop (): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const exited = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
+    // It ends with its channel, and takes with it what it started.
+    this.#child.disconnect()
+    const late = setTimeout(() => this.#child.kill('SIGKILL'), LONGEST_EXIT)
     await exited
+    clearTimeout(late)
   }
 
   async #ask<Answer> (question: Question): Promise<Answer> {

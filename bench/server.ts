@@ -41,9 +41,9 @@ function delay (): Delay {
   return answer
 }
 
-function mark (counters: Counters): Mark {
+function mark (counters: Counters, cpuMicrosOfOthers = 0): Mark {
   const { user, system } = process.cpuUsage()
-  return { cpuMicros: user + system, handlerRuns: counters.handlerRuns }
+  return { cpuMicros: user + system + cpuMicrosOfOthers, handlerRuns: counters.handlerRuns }
 }
 
 function memory (): Memory {
@@ -56,7 +56,7 @@ function memory (): Memory {
 
 async function main ([name = '', scenario = '']: string[]): Promise<void> {
   const counters: Counters = { handlerRuns: 0 }
-  const { port, close } = await subjectNamed(name).start(JSON.parse(scenario) as Scenario, counters)
+  const { port, cpuMicros, close } = await subjectNamed(name).start(JSON.parse(scenario) as Scenario, counters)
   if (process.send === undefined) {
     // By hand, for a profile: node --cpu-prof dist/bench/server.js redis '{"bodyBytes":1024,"redisUrl":"redis://127.0.0.1:6379/0"}'
     console.error(`http://127.0.0.1:${port}/items/0`)
@@ -64,7 +64,7 @@ async function main ([name = '', scenario = '']: string[]): Promise<void> {
     return
   }
   process.on('message', (question: Question) => {
-    process.send?.(question === 'mark' ? mark(counters) : question === 'memory' ? memory() : delay())
+    process.send?.(question === 'mark' ? mark(counters, cpuMicros?.()) : question === 'memory' ? memory() : delay())
   })
   process.once('disconnect', () => process.exit())
   process.send({ port } satisfies Started)

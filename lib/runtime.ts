@@ -5,6 +5,7 @@ import { Stats } from './observe/stats.js'
 import { FillsInFlight } from './read/coalesce/fills-in-flight.js'
 import { LeasedFills } from './read/coalesce/leased-fills.js'
 import { Drains } from './read/fill/drains.js'
+import { KnownTags } from './read/known-tags.js'
 import { Refreshes } from './read/refresh/refreshes.js'
 import type { CacheStore } from './store/contract.js'
 import { WriteRuntime, type WriteRuntimeOptions } from './write/write-runtime.js'
@@ -26,6 +27,7 @@ export class Runtime extends WriteRuntime {
   /** Undefined if the store has no leases. */
   readonly leases: LeasedFills | undefined
   readonly drains = new Drains()
+  readonly knownTags = new KnownTags()
   readonly encodings = new Encodings()
   /** The name in lower case of the response header that says HIT or MISS; false for none. */
   readonly responseHeader: string | false

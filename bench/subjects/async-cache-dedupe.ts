@@ -1,8 +1,7 @@
 import fastifyRedis from '@fastify/redis'
-import Fastify from 'fastify'
 import { itemText } from '../payload.js'
 import { loadPeer } from '../peers.js'
-import { jsonType, listen, type ItemRoute, type Subject } from './subject.js'
+import { fastifyFor, jsonType, listen, type ItemRoute, type Subject } from './subject.js'
 
 interface Cache {
   define: (name: string, read: (id: string) => Promise<string>) => void
@@ -14,9 +13,10 @@ export const asyncCacheDedupe: Subject = {
   title: 'async-cache-dedupe, Redis storage',
   group: 'peer',
   answeredBy: 'cache',
-  async start ({ bodyBytes, redisUrl }, counters) {
+  async start (scenario, counters) {
+    const { bodyBytes, redisUrl } = scenario
     const { createCache } = await loadPeer<{ createCache: (options: object) => Cache }>('async-cache-dedupe')
-    const app = Fastify()
+    const app = await fastifyFor(scenario)
     await app.register(fastifyRedis, { url: redisUrl })
     const cache = createCache({ ttl: 3600, storage: { type: 'redis', options: { client: app.redis } } })
     cache.define('read', async (id) => {

@@ -1,7 +1,6 @@
-import Fastify from 'fastify'
 import { itemText } from '../payload.js'
 import { loadPeer } from '../peers.js'
-import { jsonType, listen, type ItemRoute, type Subject } from './subject.js'
+import { fastifyFor, jsonType, listen, type ItemRoute, type Subject } from './subject.js'
 
 interface Store {
   useL1Layer: (driver: unknown) => Store
@@ -30,7 +29,8 @@ function bentocache (name: string, title: string, tiers: 'redis' | 'memory and r
     title,
     group: 'peer',
     answeredBy: 'cache',
-    async start ({ bodyBytes, redisUrl }, counters) {
+    async start (scenario, counters) {
+      const { bodyBytes, redisUrl } = scenario
       const { BentoCache, bentostore } = await loadPeer<Bentocache>('bentocache')
       const { redisDriver, redisBusDriver } = await loadPeer<RedisDrivers>('bentocache/drivers/redis')
       const { memoryDriver } = await loadPeer<{ memoryDriver: (options: object) => unknown }>('bentocache/drivers/memory')
@@ -42,7 +42,7 @@ function bentocache (name: string, title: string, tiers: 'redis' | 'memory and r
         store = store.useL1Layer(memoryDriver({ maxItems: 100_000, serialize: false })).useBus(redisBusDriver({ connection }))
       }
       const bento = new BentoCache({ default: 'items', stores: { items: store } })
-      const app = Fastify()
+      const app = await fastifyFor(scenario)
       app.get<ItemRoute>('/items/:id', async (request, reply) => {
         const { id } = request.params
         reply.header('content-type', jsonType)

@@ -1,8 +1,8 @@
 import fastifyRedis from '@fastify/redis'
-import Fastify, { type FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync } from 'fastify'
 import { itemText } from '../payload.js'
 import { loadPeer } from '../peers.js'
-import { jsonType, listen, type ItemRoute, type Subject } from './subject.js'
+import { fastifyFor, jsonType, listen, type ItemRoute, type Subject } from './subject.js'
 
 interface AbstractCache {
   get: (key: string) => Promise<{ item: string } | null>
@@ -14,10 +14,11 @@ export const fastifyCaching: Subject = {
   title: '@fastify/caching, by hand in a handler',
   group: 'peer',
   answeredBy: 'cache',
-  async start ({ bodyBytes, redisUrl }, counters) {
+  async start (scenario, counters) {
+    const { bodyBytes, redisUrl } = scenario
     const caching = await loadPeer<{ default: FastifyPluginAsync<{ cache: AbstractCache }> }>('@fastify/caching')
     const abstractCache = await loadPeer<{ default: (options: object) => AbstractCache }>('abstract-cache')
-    const app = Fastify()
+    const app = await fastifyFor(scenario)
     await app.register(fastifyRedis, { url: redisUrl })
     const cache = abstractCache.default({
       useAwait: true,

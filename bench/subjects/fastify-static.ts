@@ -15,9 +15,9 @@ export const fastifyStatic: Subject = {
   title: 'Fastify, a ready Buffer',
   group: 'limit',
   answeredBy: 'cache',
-  start (scenario) {
+  async start (scenario) {
     const { bodyBytes } = scenario
-    const app = fastifyFor(scenario)
+    const app = await fastifyFor(scenario)
     addReadyRoute(app, bodyBytes)
     return listen(app)
   }

@@ -1,4 +1,3 @@
-import compress from '@fastify/compress'
 import fastifyRedis from '@fastify/redis'
 import Fastify from 'fastify'
 import apiCache, { oneDay } from '../../index.js'
@@ -16,8 +15,6 @@ export interface Tier {
 export interface Coded {
   compress?: true
   storeCompressed?: true
-  /** Beside @fastify/compress. */
-  beside?: true
 }
 
 // Nothing is to be evicted while it is measured.
@@ -27,12 +24,11 @@ export const strict: Tier = { local: { ...unbounded, consistency: 'strict' } }
 export const tracked: Tier = { local: { ...unbounded, consistency: 'tracked' } }
 
 export async function serve (
-  tier: Tier, scenario: Scenario, counters: Counters, { beside, ...coded }: Coded = {}
+  tier: Tier, scenario: Scenario, counters: Counters, coded: Coded = {}
 ): Promise<Running> {
   const { bodyBytes, redisUrl, namespaces = 1, tags = 0 } = scenario
-  const app = fastifyFor(scenario)
+  const app = await fastifyFor(scenario)
   if (tier.store !== 'memory') await app.register(fastifyRedis, { url: redisUrl })
-  if (beside) await app.register(compress)
   await app.register(apiCache, { ...tier, ...coded })
   const cache = oneDay({
     namespace: namespaces === 1 ? 'items' : (request) => `items-${Number((request.params as ItemRoute['Params']).id) % namespaces}`,

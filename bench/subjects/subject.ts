@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import compress from '@fastify/compress'
 import Fastify, { type FastifyInstance } from 'fastify'
 
 export interface Scenario {
@@ -6,6 +7,8 @@ export interface Scenario {
   redisUrl: string
   /** Whether it speaks HTTP/2, without TLS. */
   http2?: true
+  /** Whether @fastify/compress is registered. */
+  compresses?: true
   /** How many namespaces the keys are spread over, by `id % namespaces`. */
   namespaces?: number
   /** How many tags every entry carries. */
@@ -19,6 +22,8 @@ export interface Counters {
 
 export interface Running {
   port: number
+  /** Microseconds of CPU that another process has spent on the answers so far. */
+  cpuMicros?: () => number
   close: () => Promise<void>
 }
 
@@ -31,7 +36,7 @@ export interface Subject {
   /** Each run of the handler leaves an entry in Redis. */
   stores?: true
   /** The content coding that the load accepts, and must get; only with one key. */
-  accepts?: 'br'
+  accepts?: 'br' | 'gzip'
   /** What X-API-Cache must say on every measured answer. */
   header?: 'HIT' | 'MISS'
   /** Serves `GET /items/:id`. */
@@ -44,9 +49,11 @@ export interface ItemRoute {
   Params: { id: string }
 }
 
-/** The same application over either version of HTTP. */
-export function fastifyFor ({ http2 }: Scenario): FastifyInstance {
-  return http2 === true ? Fastify({ http2 }) as unknown as FastifyInstance : Fastify()
+/** The same application over either version of HTTP, with and without compression. */
+export async function fastifyFor ({ http2, compresses }: Scenario): Promise<FastifyInstance> {
+  const app = http2 === true ? Fastify({ http2 }) as unknown as FastifyInstance : Fastify()
+  if (compresses === true) await app.register(compress)
+  return app
 }
 
 export async function listen (app: FastifyInstance): Promise<Running> {

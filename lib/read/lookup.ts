@@ -31,36 +31,31 @@ export function lookup (exchange: Exchange, directives: CacheControl | undefined
   // A serializer that a hook chose makes the bytes. Only the policy can say what it was chosen by.
   const serializer = serializerOf(reply)
   const vary = headerOn(reply, 'vary')
-  if (serializer === undefined) return findUnblocked(exchange, variants.select(key, request, vary), directives)
+  if (serializer === undefined) return find(exchange, variants.select(key, request, vary), directives)
   if (policy.vary.length === 0) return bypassFor('serializer')
   const serialized = serializedKey(key, serializer, runtime.keyspace)
-  return findUnblocked(exchange, variants.select(serialized, request, vary), directives)
+  return find(exchange, variants.select(serialized, request, vary), directives)
 }
 
 /** The same for a request that has waited for another process. */
 export function lookupAgain (exchange: Exchange, key: CacheKey): MaybePromise<Found> {
-  return findUnblocked(exchange, key, undefined, storeWaitOf(exchange.request))
+  return find(exchange, key, undefined, storeWaitOf(exchange.request))
 }
 
 /**
  * Pending bumps are looked at before the lookup as well as after it: one may be delivered meanwhile, and
  * on a Cluster the version may come from before that, and the entry from another server later.
+ * @param wait left out for the first lookup of a request
  */
-function findUnblocked (
-  exchange: Exchange, key: CacheKey, directives: CacheControl | undefined, wait?: StoreWait
-): MaybePromise<Found> {
-  const { bumps } = exchange.route.runtime
-  return bumps.blocks(key.versions) ? bypassFor('invalidating') : find(exchange, key, directives, wait)
-}
-
-/** @param wait left out for the first lookup of a request */
 async function find (
   exchange: Exchange, key: CacheKey, directives: CacheControl | undefined, wait?: StoreWait
 ): Promise<Found> {
   const { route, request } = exchange
-  const { bumps, log, application } = route.runtime
-  const looked = await compared(route, key, wait)
-  if (bumps.blocks(key.versions)) return bypassFor('invalidating')
+  const { bumps, log, application, knownTags } = route.runtime
+  const names = route.policy.payloadTags === undefined ? key.versions : knownTags.namesFor(key)
+  if (bumps.blocks(names)) return bypassFor('invalidating')
+  const looked = await compared(route, key, names, wait)
+  if (bumps.blocks(names)) return bypassFor('invalidating')
   if (looked === UNAVAILABLE) return bypassFor('unavailable')
 
   const found = evaluate(route, key, looked, directives)
@@ -73,12 +68,22 @@ async function find (
   if (vary !== undefined) {
     return await find(exchange, route.variants.learn(key, vary, request), directives, storeWaitOf(request))
   }
-  // All versions of the key are among the entry's. Usually it has no others.
-  if (Object.keys(found.entry.versions).length === key.versions.length) return found
-  const ofTags = await tagsOldSince(exchange, found.entry, payloadTagsOf(found.entry, key.versions))
+  return looked.isComplete ? found : await withOwnTags(exchange, found, looked, directives)
+}
+
+/** What was found, by the tags of its payload, too, which this process did not know. */
+async function withOwnTags (
+  exchange: Exchange, found: Hit | Stale, looked: Compared, directives: CacheControl | undefined
+): Promise<Found> {
+  const { entry, key } = found
+  const tags = payloadTagsOf(entry, key.versions)
+  exchange.route.runtime.knownTags.note(key, tags)
+  if (tags.length === 0) return found
+  const ofTags = await tagsOldSince(exchange, entry, tags)
   if (ofTags === UNAVAILABLE) return bypassFor('unavailable')
   if (ofTags === CURRENT) return found
-  return evaluate(route, key, { ...looked, oldSince: ofTags && Math.min(ofTags, looked.oldSince!) }, directives)
+  const oldSince = ofTags && Math.min(ofTags, looked.oldSince!)
+  return evaluate(exchange.route, key, { ...looked, oldSince }, directives)
 }
 
 /** Whether the entry that was found may be used (RFC 9111 section 4). */

@@ -2,9 +2,10 @@ import type { Entry } from '../entry/entry.js'
 import type { Runtime } from '../runtime.js'
 import { CLOSED, isSettling } from '../store/contract.js'
 import { UNAVAILABLE, type Unavailable } from '../store/guarded-store.js'
-import { entryOldSince } from './old-since.js'
+import { oldSince } from '../store/validity.js'
 import { newVersion } from '../write/version.js'
 import type { Exchange } from './exchange.js'
+import { softenedSince } from './old-since.js'
 import { storeWaitOf } from './store-wait.js'
 
 /*
@@ -28,7 +29,8 @@ export async function tagsOldSince (
   if (bumps.blocks(names)) return UNAVAILABLE
   const current = await store.call('versions', (store) => store.versions(names), wait)
   if (current === UNAVAILABLE || bumps.blocks(names)) return UNAVAILABLE
-  return await entryOldSince(route.runtime, entry, { names, current }, wait)
+  return oldSince(entry.versions, names, current) ??
+    await softenedSince(route.runtime, entry, { names, current }, wait)
 }
 
 /** The versions of all tag groups before the handler runs; undefined if the store is unavailable. */

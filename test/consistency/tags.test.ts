@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import t from 'tap'
-import { MemoryStore, type ReadPolicy } from '../../index.js'
-import { eachStore, fileRedis } from '../support/each-store.js'
+import t, { type Test } from 'tap'
+import { MemoryStore, type ApiCacheOptions, type ReadPolicy } from '../../index.js'
+import { eachStore, fileRedis, redisCli } from '../support/each-store.js'
 import { commands } from '../support/commands.js'
 import { MapStore } from '../support/map-store.js'
 import { countRoundTrips } from '../support/round-trips.js'
-import { serving } from '../support/serving.js'
+import { serving, type Serving } from '../support/serving.js'
 
 const each = eachStore()
 const redis = fileRedis()
@@ -88,20 +88,77 @@ each('tags of the payload are tags of the object that the handler returned, not 
 
 const many = Array.from({ length: 100 }, (_, index) => `tag-${index}`)
 
-t.test('a HIT costs one round trip with tags of the request, and two with tags of the payload, however many', async (t) => {
-  const way = await countRoundTrips(t, redis().port)
-  const { app, request } = await serving(t, { redis: way.url }, (app) => {
+/** A process whose routes have many tags from the request, as many from the payload, and those of `has`. */
+async function tagged (
+  t: Test, redis: string, { has = { tags: [] }, ...options }: ApiCacheOptions & { has?: { tags: readonly string[] } } = {}
+): Promise<Serving> {
+  return await serving(t, { redis, host: false, timeout: 10_000, ...options }, (app) => {
     app.get('/request', { config: { cache: { ...shared, tags: many } } }, async () => ({ many }))
-    app.get('/payload', { config: { cache: { ...shared, tags: (_request, payload) => (payload as { many: string[] }).many } } }, async () => ({ many }))
+    app.get('/payload', { config: { cache: { ...shared, tags: (_request, _payload) => many } } }, async () => ({ many }))
+    app.get('/changing', { config: { cache: { ...shared, tags: (_request, payload) => (payload as { tags: string[] }).tags } } }, async () => has)
   })
-  for (const [path, roundTrips] of [['/request', 1], ['/payload', 2]] as const) {
-    await request(path)
-    await app.apiCache.settled()
+}
+
+t.test('a HIT costs one round trip with tags of the request or of the payload, however many; a second one for a process that sees the entry for the first time', async (t) => {
+  await redisCli(redis().port, 'FLUSHALL')
+  const way = await countRoundTrips(t, redis().port)
+  const [one, other] = [await tagged(t, way.url), await tagged(t, way.url)]
+  const roundTrips = async ({ request }: Serving, path: string): Promise<number> => {
     way.count = 0
-    const seen = await commands(redis().port, async () => { t.equal((await request(path)).cache, 'HIT') })
-    t.equal(way.count, roundTrips, path)
-    t.same(seen, Array(roundTrips).fill('mget'), path)
+    const seen = await commands(redis().port, async () => { t.equal((await request(path)).cache, 'HIT', path) })
+    t.same(seen, Array(way.count).fill('mget'), path)
+    return way.count
   }
+  for (const [path, first] of [['/request', 1], ['/payload', 2]] as const) {
+    await one.request(path)
+    await one.app.apiCache.settled()
+    t.equal(await roundTrips(one, path), 1, path)
+    t.equal(await roundTrips(other, path), first, path)
+    t.equal(await roundTrips(other, path), 1, path)
+  }
+})
+
+t.test('an entry that another process has filled with other tags is invalidated by those and not by the ones before', async (t) => {
+  for (const [before, after, gone] of [[['red'], ['blue'], 'red'], [['red', 'blue'], ['blue'], 'red'], [['blue'], ['red', 'blue'], 'none'], [[], ['blue'], 'red']]) {
+    for (const local of [false, true] as const) {
+      await redisCli(redis().port, 'FLUSHALL')
+      const has = { tags: before as string[] }
+      const [one, other] = [await tagged(t, redis().url, { has, local }), await tagged(t, redis().url, { has })]
+      await one.request('/changing')
+      await one.app.apiCache.settled()
+      t.equal((await one.request('/changing')).cache, 'HIT')
+      has.tags = after as string[]
+      await other.app.apiCache.invalidate('things')
+      await other.request('/changing')
+      await other.app.apiCache.settled()
+      const { text, cache } = await one.request('/changing')
+      t.same({ text, cache }, { text: JSON.stringify(has), cache: 'HIT' })
+      await other.app.apiCache.invalidateTags(gone as string)
+      t.equal((await one.request('/changing')).cache, 'HIT', `${before} → ${after}`)
+      await other.app.apiCache.invalidateTags('blue')
+      t.equal((await one.request('/changing')).cache, 'MISS', `${before} → ${after}`)
+    }
+  }
+})
+
+t.test('an invalidated tag of the payload that could not be delivered is not asked for', async (t) => {
+  const store = new class extends MapStore {
+    isDown = false
+    override async bump (names: readonly string[], fresh: string): Promise<void> {
+      if (this.isDown) throw new Error('down')
+      await super.bump(names, fresh)
+    }
+  }()
+  const { app, request } = await serving(t, { store }, (app) => {
+    app.get('/', { config: { cache: { ...shared, tags: (_request, _payload) => ['red'] } } }, async () => 'value')
+  })
+  await request('/')
+  await app.apiCache.settled()
+  t.equal((await request('/')).cache, 'HIT')
+  store.isDown = true
+  await app.apiCache.invalidateTags('red')
+  const { headers } = await request('/')
+  t.match(headers.get('cache-status'), 'detail=invalidating')
 })
 
 t.test('the response to a write waits for one round trip, however many namespaces and tags it names', async (t) => {

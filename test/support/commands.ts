@@ -1,30 +1,37 @@
 import { once } from 'node:events'
-import { Redis } from 'ioredis'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
 
 const END = 'the end of what a test watched'
+/** A line of MONITOR: time, database and client, or `lua` for a script, and the command. */
+const LINE = /^\+[\d.]+ \[\d+ (\S+)\] "(\w+)"/
 
 /**
  * The names of the commands that reach a Redis from clients, not from scripts, while `run` runs. INFO is
  * left out, which each client sends at its own intervals.
  */
 export async function commands (port: number, run: () => Promise<unknown>): Promise<string[]> {
-  const client = new Redis({ port, host: '127.0.0.1' })
-  const monitor = await client.monitor()
   const seen: string[] = []
-  const ended = new Promise<void>((resolve) => {
-    monitor.on('monitor', (_time: string, args: string[], source: string) => {
-      if (args[1] === END) resolve()
-      else if (source !== 'lua' && args[0]!.toLowerCase() !== 'info') seen.push(args[0]!.toLowerCase())
-    })
-  })
+  // Not over ioredis: it fails when the first line comes together with the answer to MONITOR.
+  const monitor = connect(port, '127.0.0.1')
+  const lines = createInterface({ input: monitor })
+  const control = connect(port, '127.0.0.1')
   try {
+    monitor.write('MONITOR\r\n')
+    await once(lines, 'line')
+    const ended = new Promise<void>((resolve) => {
+      lines.on('line', (line) => {
+        const [, source, name = ''] = LINE.exec(line) ?? []
+        if (line.includes(END)) resolve()
+        else if (source !== 'lua' && name.toLowerCase() !== 'info') seen.push(name.toLowerCase())
+      })
+    })
     await run()
-    await client.echo(END)
+    control.write(`ECHO "${END}"\r\n`)
     await ended
   } finally {
-    monitor.disconnect()
-    client.disconnect()
-    if (monitor.status !== 'end') await once(monitor, 'end')
+    monitor.destroy()
+    control.destroy()
   }
   return seen
 }

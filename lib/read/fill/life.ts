@@ -7,7 +7,7 @@ import { FillFailure, type Thrown } from '../coalesce/fill-failure.js'
 import type { Filled, Outcome } from '../coalesce/fills-in-flight.js'
 import { keepEncoded, storedCodingOf } from '../encoding/keep.js'
 import type { CachedRoute } from '../exchange.js'
-import { withPayloadTags } from '../payload-tags.js'
+import { payloadTagsOf, withPayloadTags } from '../payload-tags.js'
 import type { Captured, CaptureListener } from './capture.js'
 import type { FillContext } from './context.js'
 import { STATUS } from './storability.js'
@@ -163,10 +163,11 @@ export class Fill implements CaptureListener {
 
   /** The response does not wait for the store. Until the entry is stored, later requests find the fill. */
   async #keep (entry: Entry, vary: readonly string[]): Promise<void> {
-    const { runtime: { fills, store }, variants } = this.route
+    const { runtime: { fills, store, knownTags }, variants, policy } = this.route
     const { key: asked, inFlight, versions } = this.context
     if (fills.unstorable.size > 0) fills.unstorable.delete(asked.key)
     const key = variants.learn(asked, vary, this.#request)
+    if (policy.payloadTags !== undefined) knownTags.note(key, payloadTagsOf(entry, key.versions))
     this.#publish({ entry, key: key.key })
     this.#tell('stored', undefined, entry.body.length)
     const writes = [store.call('set', (store) => store.set(key.key, entry))]
