@@ -1,5 +1,7 @@
 /** The most by which the wall clock has been ahead of the monotonic clock, in milliseconds. */
 let lead = -Infinity
+/** By how much less it was ahead when it was last looked at. */
+let setBack = 0
 
 /**
  * Milliseconds since 1970 by a clock that only goes forward, so that setting the wall clock back makes nothing
@@ -7,6 +9,11 @@ let lead = -Infinity
  */
 export function now (): number {
   const running = performance.now()
-  lead = Math.max(lead, Date.now() - running)
+  const ahead = Date.now() - running
+  lead = Math.max(lead, ahead)
+  setBack = lead - ahead
   return Math.round(running + lead)
 }
+
+/** Milliseconds by which the wall clock was set back, and so is behind `now()`. */
+export const wallClockSetBack = (): number => setBack

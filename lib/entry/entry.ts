@@ -1,4 +1,5 @@
 import type { Encoded } from '../encoding/codings.js'
+import { httpDate, httpDateOf } from '../http/date.js'
 import type { StaleWindows } from '../http/freshness.js'
 import type { Extension } from '../http/headers.js'
 import { now } from './clock.js'
@@ -92,15 +93,41 @@ export function staleFor (entry: Entry, oldSince: number): number {
   return -freshFor(entry, oldSince) / 1000
 }
 
+/** Whether the entry has become stale by time. */
+export const isStale = (entry: Entry): boolean => freshFor(entry, Infinity) <= 0
+
 /** Milliseconds until the entry becomes stale, 0 or less since then. No write is in the future, whatever clocks say. */
 function freshFor (entry: Entry, oldSince: number): number {
   const byTime = entry.staleAt - entry.storedAt - residentTime(entry)
-  return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - Date.now(), 0)
+  return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - now(), 0)
 }
 
 /** Milliseconds until the entry must not be used any more; 0 or less if that time has passed. */
 export function timeToLive (entry: Entry): number {
   return entry.deleteAt - entry.storedAt - residentTime(entry)
+}
+
+/**
+ * The entry by another clock.
+ * @param milliseconds by which its times move
+ * @param ofDate milliseconds by which the Date that the cache adds moves, which has whole seconds
+ */
+export function moved (entry: Entry, milliseconds: number, ofDate: number): Entry {
+  const seconds = Math.sign(ofDate) * Math.round(Math.abs(ofDate) / 1000)
+  if (milliseconds === 0 && seconds === 0) return entry
+  const { storedAt, staleAt, deleteAt, defaultHeaders } = entry
+  return {
+    ...entry,
+    storedAt: storedAt + milliseconds,
+    staleAt: staleAt + milliseconds,
+    deleteAt: deleteAt + milliseconds,
+    defaultHeaders: defaultHeaders && movedDate(defaultHeaders, seconds)
+  }
+}
+
+function movedDate (headers: StoredHeaders, seconds: number): StoredHeaders {
+  const at = typeof headers['date'] === 'string' ? httpDate(headers['date']) : undefined
+  return at === undefined ? headers : { ...headers, date: httpDateOf(at + seconds * 1000) }
 }
 
 /**

@@ -86,6 +86,12 @@ export class Log implements Listener {
     this.#log.info({ pending }, 'api cache: another Redis answers, so that the last invalidations are repeated')
   }
 
+  clockSetBack (): void {
+    this.#lastAt.set('repeated', performance.now())
+    this.#log.warn('api cache: the clock of Redis was set back, so that entries may be older than they seem; ' +
+      'everything is invalidated')
+  }
+
   delivered (): void {
     const wasRepeated = this.#lastAt.delete('repeated')
     if (this.#lastAt.delete('undelivered') || wasRepeated) this.#log.info('api cache: all invalidations are delivered')

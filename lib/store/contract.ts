@@ -65,6 +65,11 @@ export interface CacheStore {
    * @param listener gets a function that says whether the version with this name is affected
    */
   onTakeover?(listener: TakeoverListener): void
+  /**
+   * Tells when a server's clock was set back, so that what it keeps lives for longer, and what was stored
+   * before may seem younger than it is. Called before anything more is used.
+   */
+  onSetBack?(listener: () => void): void
   /** The entry and the versions at one point in time after the call. One round trip. */
   lookup(key: string, names: readonly string[]): MaybePromise<Lookup>
   /** The versions at one point in time after the call; undefined for a version that does not exist. */

@@ -1,4 +1,4 @@
-import { isFromFuture, type Entry } from '../entry/entry.js'
+import { isFromFuture, isStale, type Entry } from '../entry/entry.js'
 import {
   isPromise, type CacheStore, type Intents, type IsCurrent, type Leases, type Lookup, type MaybePromise,
   type SoftWrites, type SweepHints, type TakeoverListener
@@ -34,6 +34,8 @@ export class LocalTier implements CacheStore {
   readonly #store: CacheStore
   readonly #known: KnownVersions | undefined
   readonly #entries: EntryCache
+  /** Those that the store had when they were stale already. */
+  readonly #knownStale = new WeakSet<Entry>()
 
   constructor (store: CacheStore, known: KnownVersions | undefined, options: LocalOptions) {
     this.name = `${store.name} behind a local tier`
@@ -77,9 +79,14 @@ export class LocalTier implements CacheStore {
     this.#store.onTakeover?.(listener)
   }
 
+  onSetBack (listener: () => void): void {
+    this.#store.onSetBack?.(listener)
+  }
+
   lookup (key: string, names: readonly string[]): MaybePromise<Lookup> {
     const entry = this.#entries.get(key)
-    if (entry === undefined) return this.#fetch(key, names)
+    // Another process may have refreshed it. If nobody has, this one will.
+    if (entry === undefined || (isStale(entry) && !this.#knownStale.has(entry))) return this.#fetch(key, names)
     const versions = this.versions(names)
     return isPromise(versions)
       ? versions.then((known) => this.#confirm(key, entry, names, known))
@@ -142,7 +149,13 @@ export class LocalTier implements CacheStore {
     const found = await this.#store.lookup(key, names)
     // An entry from the future has an unknown age. Only the store ends it: here its lifetime would begin again.
     if (found.entry === undefined || isFromFuture(found.entry)) this.#entries.delete(key)
-    else this.#entries.add(key, found.entry)
+    else this.#keep(key, found.entry)
     return found
+  }
+
+  #keep (key: string, entry: Entry): void {
+    this.#entries.add(key, entry)
+    const kept = isStale(entry) ? this.#entries.get(key) : undefined
+    if (kept !== undefined) this.#knownStale.add(kept)
   }
 }

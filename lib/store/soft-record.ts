@@ -1,3 +1,5 @@
+import { now } from '../entry/clock.js'
+
 /** Most versions that soft writes have replaced and that are remembered. The entries of others are not used. */
 const MAX_REPLACED = 1_000
 
@@ -23,11 +25,11 @@ export interface SoftRecord {
  * @param soft milliseconds
  */
 export function softened (before: SoftRecord | undefined, version: string, current: string, soft: number): SoftRecord {
-  const now = performance.now()
+  const time = performance.now()
   const earlier = before?.current === version ? before.replaced : []
-  const replaced = earlier.filter(({ until }) => until > now)
-    .map((one) => ({ ...one, until: Math.min(one.until, now + soft) }))
-  replaced.push({ version, at: Date.now(), until: now + soft })
+  const replaced = earlier.filter(({ until }) => until > time)
+    .map((one) => ({ ...one, until: Math.min(one.until, time + soft) }))
+  replaced.push({ version, at: now(), until: time + soft })
   return { current, replaced: replaced.slice(-MAX_REPLACED) }
 }
 

@@ -101,6 +101,13 @@ export class Bumps {
     void this.deliver()
   }
 
+  /** Entries may be older than they seem: bumps all versions, and bypasses everything until that is done. */
+  distrustAll (): void {
+    this.#undeliveredAll = this.#all.invalidate(0)
+    this.#log.clockSetBack()
+    void this.deliver()
+  }
+
   /** Whether entries under these versions must not be served or filled in this process now. */
   blocks (names: readonly string[]): boolean {
     if (this.#undeliveredAll > this.#all.done) return true

@@ -43,6 +43,7 @@ export class WriteRuntime {
     this.intents = store.intents
     this.bumps = new Bumps(this.store, keyspace, log)
     store.onTakeover?.((isAffected) => { this.bumps.repeat(isAffected) })
+    store.onSetBack?.(() => { this.bumps.distrustAll() })
     this.invalidation = new Invalidation(this)
     this.settle = settle
   }

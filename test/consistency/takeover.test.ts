@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { ClusterBus } from '../support/cluster-bus.js'
 import { idOf, startCluster } from '../support/redis-cluster.js'
 import type { RedisServer } from '../support/redis-server.js'
-import { startProxy } from '../support/tcp-proxy.js'
+import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
 import { startSentinel, type RedisSentinelServers } from '../support/redis-sentinel.js'
 import { serving, type Serving } from '../support/serving.js'
 
@@ -31,6 +31,8 @@ async function application (t: Test, redis: Redis | Cluster, database: { value: 
   const server = await serving(t, { redis, timeout: 5_000 }, (app) => {
     app.get('/value', { config: { cache: { namespace: 'values', expire: '1 hour' } } }, async () => ({ value: database.value }))
     app.post('/value', { config: { cache: { invalidate: 'values' } } }, async () => ({ value: ++database.value }))
+    app.get('/other', { config: { cache: { namespace: OTHER, expire: '1 hour' } } }, async () => ({ value: database.value }))
+    app.post('/other', { config: { cache: { invalidate: OTHER } } }, async () => ({ value: ++database.value }))
   }, { logger: { level: 'info', stream: { write (line: string) { log.emit(JSON.parse(line).msg) } } } })
   return { ...server, log }
 }
@@ -70,12 +72,13 @@ async function disconnect (port: number, names: readonly string[]): Promise<void
   })
 }
 
-const read = async ({ request }: Member): Promise<[number, string | null]> => {
-  const { text, cache } = await request('/value')
+const read = async ({ request }: Member, path = '/value'): Promise<[number, string | null]> => {
+  const { text, cache } = await request(path)
   return [JSON.parse(text).value, cache]
 }
 
-const write = async ({ request }: Member): Promise<number> => (await request('/value', { method: 'POST' })).status
+const write = async ({ request }: Member, path = '/value'): Promise<number> =>
+  (await request(path, { method: 'POST' })).status
 
 t.test('a write that only the old master has confirmed is repeated on the new one, and nobody is served what it made old', async (t) => {
   const servers = await startSentinel()
@@ -105,12 +108,39 @@ t.test('a write that only the old master has confirmed is repeated on the new on
   }
 })
 
-/** The key of the version, which tells its master. */
-const SLOT = calculateSlot('api-cache!version:values')
+const slotOf = (namespace: string): number => calculateSlot(`api-cache!version:${namespace}`)
+
+/** The slot of the version, which tells its master. */
+const SLOT = slotOf('values')
+/** A namespace whose version has the same master, but no slot beside it: clients learn of neighbours together. */
+const OTHER = Array.from({ length: 100 }, (_, index) => `other-${index}`)
+  .find((name) => Math.abs(slotOf(name) - SLOT) > 16_384 / 3)!
 
 async function nodeThat (nodes: readonly RedisServer[], fits: (client: Redis) => Promise<boolean>): Promise<RedisServer> {
   for (const node of nodes) if (await on(node.port, fits)) return node
   throw new Error('there is no such node')
+}
+
+const PATHS = ['/value', '/other']
+
+const ownerOf = async (nodes: readonly RedisServer[], slot: number): Promise<RedisServer> =>
+  await nodeThat(nodes, async (client) => {
+    const own = await client.cluster('NODES')
+    const [, first, last] = / myself,master .* (\d+)-(\d+)$/m.exec(String(own)) ?? []
+    return Number(first) <= slot && slot <= Number(last)
+  })
+
+/** Moves a slot without keys to a master; resolves when all nodes know. */
+async function giveSlot (nodes: readonly RedisServer[], slot: number, master: RedisServer): Promise<void> {
+  const owner = await ownerOf(nodes, slot)
+  const [from, to] = [await idOf(owner), await idOf(master)]
+  await on(master.port, async (client) => await client.cluster('SETSLOT', slot, 'IMPORTING', from))
+  await on(owner.port, async (client) => await client.cluster('SETSLOT', slot, 'MIGRATING', to))
+  for (const { port } of [master, owner]) await on(port, async (client) => await client.cluster('SETSLOT', slot, 'NODE', to))
+  for (const { port } of nodes) {
+    await until(async () => await on(port, async (client) =>
+      new RegExp(`^${to} .* ${slot}\\b`, 'm').test(String(await client.cluster('NODES')))))
+  }
 }
 
 interface Split {
@@ -118,7 +148,10 @@ interface Split {
   /** Uses the old master, through a wire of its own. */
   readonly a: Member
   readonly ofA: Cluster
-  readonly wire: Awaited<ReturnType<typeof startProxy>>
+  readonly wire: TcpProxy
+  /** Its wires to all but the new master, which is reached without one. */
+  readonly wires: readonly TcpProxy[]
+  readonly replica: RedisServer
   /** Uses the new master, on which it has filled what there is to read. */
   readonly b: Member
   /** Lets the old master hear that it is none any more; resolves when it knows. */
@@ -134,33 +167,35 @@ async function split (t: Test): Promise<Split> {
     await cluster.stop()
     await bus.stop()
   })
-  const master = await nodeThat(cluster.nodes, async (client) => {
-    const own = await client.cluster('NODES')
-    const [, first, last] = / myself,master .* (\d+)-(\d+)$/m.exec(String(own)) ?? []
-    return Number(first) <= SLOT && SLOT <= Number(last)
-  })
+  const master = await ownerOf(cluster.nodes, SLOT)
+  await giveSlot(cluster.nodes, slotOf(OTHER), master)
   const replica = await nodeThat(cluster.nodes, async (client) =>
     (await client.info('replication')).includes(`master_port:${master.port}`))
-  const wire = await startProxy(master.port)
-  t.teardown(() => wire.stop())
+  const wired = cluster.nodes.filter((node) => node !== replica)
+  const wires = await Promise.all(wired.map(({ port }) => startProxy(port)))
+  t.teardown(() => Promise.all(wires.map((wire) => wire.stop())))
+  const wire = wires[wired.indexOf(master)]!
 
   const database = { value: 0 }
-  const options: ClusterOptions = { slotsRefreshInterval: 0 }
-  const natMap = { [`127.0.0.1:${master.port}`]: { host: '127.0.0.1', port: wire.port } }
+  const options: ClusterOptions = { slotsRefreshInterval: 0, slotsRefreshTimeout: 120_000 }
+  const natMap = Object.fromEntries(wired.map((node, index) =>
+    [`127.0.0.1:${node.port}`, { host: '127.0.0.1', port: wires[index]!.port }]))
   const ofA = new Cluster([{ host: '127.0.0.1', port: master.port }], { ...options, natMap })
   const a = await application(t, ofA, database)
-  await until(async () => (await read(a))[1] === 'HIT')
+  for (const path of PATHS) await until(async () => (await read(a, path))[1] === 'HIT')
 
   bus.cut(await idOf(master))
   await on(replica.port, async (client) => await client.cluster('FAILOVER', 'TAKEOVER'))
   await until(async () => await on(replica.port, async (client) => (await client.info('replication')).includes('role:master')))
   const b = await application(t, new Cluster([{ host: '127.0.0.1', port: replica.port }], options), database)
-  await until(async () => (await read(b))[1] === 'HIT')
+  for (const path of PATHS) await until(async () => (await read(b, path))[1] === 'HIT')
   return {
     database,
     a,
     ofA,
     wire,
+    wires,
+    replica,
     b,
     async heal () {
       bus.mend()
@@ -178,6 +213,39 @@ t.test('on a Cluster a write that only the old master has confirmed is repeated 
   await read(a)
   await repeated
   for (const one of [a, b]) t.equal((await read(one))[0], database.value)
+})
+
+t.test('the same if its process does nothing afterwards', async (t) => {
+  const { a, b, database, heal } = await split(t)
+  t.equal(await write(a), 200)
+  t.same(await read(b), [database.value - 1, 'HIT'], 'the new master has not heard of the write')
+  const repeated = once(a.log, 'api cache: all invalidations are delivered')
+  await heal()
+  await repeated
+  t.equal((await read(b))[0], database.value)
+})
+
+t.test('on a Cluster a write is repeated also if its process met the new master before it knew of all its slots', async (t) => {
+  const { a, wires, replica, b, database, heal } = await split(t)
+  t.equal(await write(a, '/other'), 200)
+  await a.app.apiCache.settled()
+  // The key that it read last at the old master is the one that it will ask for.
+  t.equal((await read(a))[1], 'HIT')
+  // All that it can ask where the slots are say nothing yet.
+  await on(replica.port, async (client) => await client.acl('SETUSER', 'default', '-cluster|slots'))
+  const held = Promise.race(wires.map((wire) => wire.holdAnswer('cluster')))
+  await heal()
+  const answer = await held
+  await until(async () => (await read(a))[1] === 'HIT')
+  // The new master has a replica by now, and so another run. b fills from where the write has not arrived.
+  database.value--
+  await until(async () => (await read(b, '/other'))[1] === 'HIT')
+  database.value++
+  t.same(await read(b, '/other'), [database.value - 1, 'HIT'], "a does not know that this is the new one's, too")
+  const repeated = once(a.log, 'api cache: all invalidations are delivered')
+  answer.release()
+  await repeated
+  t.equal((await read(b, '/other'))[0], database.value)
 })
 
 t.test('on a Cluster a write that the old master confirms when its process has met the new one is sent to that before it is acknowledged', async (t) => {

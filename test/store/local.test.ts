@@ -9,10 +9,20 @@ for (const { name, run } of storeSuite(() => new LocalTier(new FullStore(), unde
 
 const VERSIONS = ['version']
 
-async function fill (tier: LocalTier, name: string, seconds: number): Promise<void> {
+/** @param window for how many seconds it may be used after it has become stale */
+async function fill (tier: LocalTier, name: string, seconds: number, window = 0): Promise<void> {
   const [token] = await tier.ensure(VERSIONS, 'first')
+  const times = lasting(seconds)
   const entry: Entry = {
-    route: 'GET /', versions: { version: token! }, status: 200, headers: {}, kind: 'text', body: Buffer.from(name), ...lasting(seconds)
+    route: 'GET /',
+    versions: { version: token! },
+    status: 200,
+    headers: {},
+    kind: 'text',
+    body: Buffer.from(name),
+    ...times,
+    deleteAt: times.deleteAt + window * 1_000,
+    staleWindows: window === 0 ? undefined : { whileRevalidate: window, ifError: 0 }
   }
   await tier.set('key', entry)
 }
@@ -39,6 +49,31 @@ t.test('an entry that another process filled again is found if the local one has
   t.equal(await bodyIn(here), 'old', 'which is kept until then')
   while (await bodyIn(here) === 'old' && performance.now() - began < 2_000);
   t.equal(await bodyIn(here), 'new')
+})
+
+t.test('an entry that has become stale is taken from the store, where another process may have refreshed it', async (t) => {
+  const store = new FullStore()
+  const [here, there] = [new LocalTier(store, undefined, {}), new LocalTier(store, undefined, {})]
+  const began = performance.now()
+  await fill(here, 'old', 1, 60)
+  await fill(there, 'new', 60)
+  t.equal(await bodyIn(here), 'old', 'which is used until then')
+  while (await bodyIn(here) === 'old' && performance.now() - began < 5_000);
+  t.equal(await bodyIn(here), 'new')
+})
+
+t.test('an entry that is stale in the store, too, is not asked for again', async (t) => {
+  const store = new FullStore()
+  const tier = new LocalTier(store, undefined, {})
+  await fill(tier, 'old', 0, 60)
+  let lookups = 0
+  const { lookup } = store
+  store.lookup = (...asked) => {
+    lookups++
+    return lookup.apply(store, asked)
+  }
+  for (let round = 0; round < 5; round++) t.equal(await bodyIn(tier), 'old')
+  t.equal(lookups, 1)
 })
 
 t.test('an entry keeps no other memory alive, whether it was filled here or fetched', async (t) => {

@@ -3,11 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { ApiCacheOptions, ReadPolicy } from '../../index.js'
 import { startChild } from '../support/child-process.js'
-import { fileRedis, inRedis } from '../support/each-store.js'
+import { fileRedis } from '../support/each-store.js'
+import { sayNoTime } from '../support/redis-clock.js'
 import { serving, type Serving } from '../support/serving.js'
+import { startProxy } from '../support/tcp-proxy.js'
 
 /*
- * Entries of a process whose clock is an hour ahead. In a file of its own: the clock of this process stays right.
+ * Entries of a process whose clock is an hour ahead, in a Redis that does not tell the time, as version 5
+ * does not. In a file of its own: the clock of this process stays right.
  */
 
 const redis = fileRedis()
@@ -18,11 +21,14 @@ let servers = 0
 async function filledAhead (t: Test, options: ApiCacheOptions, policy: ReadPolicy): Promise<Serving> {
   const prefix = `clocks-${++servers}`
   let run = 1
-  const served = await serving(t, { ...inRedis(redis()), ...options, prefix, host: false }, (app) => {
+  const wire = await startProxy(redis().port)
+  t.teardown(() => wire.stop())
+  sayNoTime(wire)
+  const served = await serving(t, { redis: wire.url, timeout: 10_000, ...options, prefix, host: false }, (app) => {
     app.get('/', { config: { cache: policy } }, async () => ({ run: ++run }))
   })
   const program = join(__dirname, 'filling-process.js')
-  const child = await startChild(program, redis().url, prefix, String(HOUR), JSON.stringify(policy))
+  const child = await startChild(program, wire.url, prefix, String(HOUR), JSON.stringify(policy))
   await child.kill()
   return served
 }

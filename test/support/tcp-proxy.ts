@@ -19,6 +19,8 @@ export interface TcpProxy {
   holdAnswer (command: string): Promise<HeldAnswer>
   /** Nothing is carried in either direction until `mend`, and nothing is lost. */
   stall (): void
+  /** From now on what the server says is told in another way, of the same length. */
+  retell (told: (said: string) => string): void
   /** From now on new connections lead to the server at another port. */
   lead (port: number): void
   /** New connections are good again, and those that stand still go on. */
@@ -48,6 +50,7 @@ export async function startProxy (port: number): Promise<TcpProxy> {
   let target = port
   let slowness = 0
   let limit = Infinity
+  let told = (said: string): string => said
   let stalled = false
   let stopped = false
   let holding: { readonly command: string, readonly resolve: (answer: HeldAnswer) => void } | undefined
@@ -72,7 +75,8 @@ export async function startProxy (port: number): Promise<TcpProxy> {
       }
       if (!wire.dead) server.write(chunk)
     })
-    server.on('data', async (chunk) => {
+    server.on('data', async (said) => {
+      const chunk = Buffer.from(told(said.toString('latin1')), 'latin1')
       if (slowness > 0) await delay(slowness)
       if (wire.dead || client.destroyed) return
       if (wire.held !== undefined) {
@@ -112,11 +116,13 @@ export async function startProxy (port: number): Promise<TcpProxy> {
       stalled = true
       for (const { client, server } of wires) for (const socket of [client, server]) socket.pause()
     },
+    retell (change) { told = change },
     lead (port) { target = port },
     holdAnswer: (command) => new Promise((resolve) => { holding = { command, resolve } }),
     mend () {
       slowness = 0
       limit = Infinity
+      told = (said) => said
       stalled = false
       for (const { client, server } of wires) for (const socket of [client, server]) socket.resume()
     },

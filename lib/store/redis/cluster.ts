@@ -1,4 +1,5 @@
 import calculateSlot from 'cluster-key-slot'
+import { now } from '../../entry/clock.js'
 import type { ClusterClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import { ByteWindows } from './byte-window.js'
@@ -23,6 +24,7 @@ export class ClusterServers implements Topology {
   /** The runs of which it was told when all their slots were known. */
   readonly #complete = new WeakSet<ServerRun>()
   #tell: TakeoverListener | undefined
+  #setBack: (() => void) | undefined
   #searching: Promise<unknown> | undefined
   readonly #refreshed = (): void => { this.#meetMasters() }
   readonly #added = (redis: ServerClient): void => { this.#add(redis) }
@@ -57,10 +59,10 @@ export class ClusterServers implements Topology {
 
   runsOf (keys: readonly string[]): ServerRun[] | Promise<ServerRun[]> {
     const runs: ServerRun[] = []
-    const now = performance.now()
+    const time = now()
     for (const key of keys) {
       const watch = this.#watch(key)
-      const run = watch?.current(now)
+      const run = watch?.current(time)
       if (run === undefined) return Promise.all(keys.map((key) => this.#confirmed(key)))
       this.#meet(watch!, run, this.#used)
       this.#lastRead.set(watch!, key)
@@ -88,12 +90,20 @@ export class ClusterServers implements Topology {
     this.#tell = listener
   }
 
+  onSetBack (listener: () => void): void {
+    this.#setBack = listener
+  }
+
+  ahead (version: string): number {
+    return this.#watch(version)?.ahead ?? 0
+  }
+
   reads (interpret: Interpret): EntryReads {
-    return new ReadsByKey(this.client, interpret, this.#windows())
+    return new ReadsByKey(this.client, interpret, this.#windows(), this)
   }
 
   writes (watch: Watch): EntryWrites {
-    return new WritesByKey(this.client, watch, this.#windows())
+    return new WritesByKey(this.client, watch, this.#windows(), this)
   }
 
   subscriber (): Subscriber {
@@ -160,7 +170,8 @@ export class ClusterServers implements Topology {
     if (this.#watches.has(redis)) return
     const watch = new RunWatch(redis, {
       onRun: (run) => { if (this.masters().includes(redis)) this.#meet(watch, run, this.#used) },
-      onReplica: () => { this.#leave(watch) }
+      onReplica: () => { this.#leave(watch) },
+      onSetBack: () => { this.#setBack?.() }
     })
     this.#watches.set(redis, watch)
     this.#byName.set(nameOf(redis), watch)

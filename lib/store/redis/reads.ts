@@ -6,6 +6,7 @@ import { ByteWindow, type ByteWindows } from './byte-window.js'
 import { corked } from './corked.js'
 import { LargeKeys } from './large-keys.js'
 import { asValue, asValues, type Value } from './replies.js'
+import { byOwnClock, type ServerClocks } from './server-clock.js'
 import { Deferred, TickBatch } from './tick-batch.js'
 
 /** A batch with this many keys is sent before the tick ends, so that Redis works on it while the next one fills. */
@@ -34,9 +35,9 @@ export class BatchedReads implements EntryReads {
   readonly #large = new LargeKeys()
   readonly #window = new ByteWindow()
 
-  constructor (server: ServerClient, interpret: Interpret) {
+  constructor (server: ServerClient, interpret: Interpret, clocks: ServerClocks) {
     this.#server = server
-    const begin = (): ReadBatch => new ReadBatch(interpret)
+    const begin = (): ReadBatch => new ReadBatch(interpret, clocks)
     this.#tick = new TickBatch(begin, (batch) => { void this.#send(batch) })
     this.#largeTick = new TickBatch(begin, (batch) => {
       void this.#window.pass(batch.largeBytes, () => this.#send(batch))
@@ -95,13 +96,15 @@ class ReadBatch {
   readonly keys: string[] = []
   readonly values = new Deferred<readonly Value[]>()
   readonly #interpret: Interpret
+  readonly #clocks: ServerClocks
   readonly #reads = new Map<string, Read>()
   readonly #lists = new Map<readonly string[], List>()
   /** The bytes of its large values, as far as they are known. */
   largeBytes = 0
 
-  constructor (interpret: Interpret) {
+  constructor (interpret: Interpret, clocks: ServerClocks) {
     this.#interpret = interpret
+    this.#clocks = clocks
   }
 
   get full (): boolean {
@@ -114,10 +117,11 @@ class ReadBatch {
     const read = this.#read(key, bytes)
     if (read.shared !== undefined && sameTexts(read.shared.names, names)) return read.shared.lookup
     const lookup = this.values.promise.then((values) => {
-      const entry = decoded(key, values[read.place]!)
+      const found = (versions: CurrentVersions): Lookup =>
+        ({ entry: decoded(key, values[read.place]!, this.#clocks), versions })
+      // The server's clock is known when its run is.
       const current = this.#current(names, list, values)
-      if (current instanceof Promise) return current.then((versions) => ({ entry, versions }))
-      return { entry, versions: current }
+      return current instanceof Promise ? current.then(found) : found(current)
     })
     read.shared = { names, lookup }
     return lookup
@@ -164,18 +168,20 @@ export class ReadsByKey implements EntryReads {
   readonly #cluster: ClusterClient
   readonly #interpret: Interpret
   readonly #windows: ByteWindows
+  readonly #clocks: ServerClocks
   readonly #large = new LargeKeys()
   #joining = new Map<string, Deferred<Value>>()
 
-  constructor (cluster: ClusterClient, interpret: Interpret, windows: ByteWindows) {
+  constructor (cluster: ClusterClient, interpret: Interpret, windows: ByteWindows, clocks: ServerClocks) {
     this.#cluster = cluster
     this.#interpret = interpret
     this.#windows = windows
+    this.#clocks = clocks
   }
 
   async lookup (key: string, names: readonly string[]): Promise<Lookup> {
     const [frame, versions] = await Promise.all([this.#read(key), this.versions(names)])
-    return { entry: decoded(key, frame), versions }
+    return { entry: decoded(key, frame, this.#clocks), versions }
   }
 
   async versions (names: readonly string[]): Promise<CurrentVersions> {
@@ -225,8 +231,9 @@ export class ReadsByKey implements EntryReads {
   }
 }
 
-function decoded (key: string, frame: Value): Entry | undefined {
-  return frame === null ? undefined : decodeEntry(key, frame)
+function decoded (key: string, frame: Value, clocks: ServerClocks): Entry | undefined {
+  const entry = frame === null ? undefined : decodeEntry(key, frame)
+  return entry && byOwnClock(entry, clocks)
 }
 
 function sameTexts (a: readonly string[], b: readonly string[]): boolean {

@@ -123,6 +123,10 @@ export class RedisStore implements CacheStore {
     this.#topology.onTakeover(listener)
   }
 
+  onSetBack (listener: () => void): void {
+    this.#topology.onSetBack(listener)
+  }
+
   lookup (key: string, names: readonly string[]): Promise<Lookup> {
     return this.#reads.lookup(key, names)
   }

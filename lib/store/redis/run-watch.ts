@@ -1,7 +1,9 @@
+import { now } from '../../entry/clock.js'
 import type { ServerClient } from './client.js'
 import { isReply } from './errors.js'
 import { asInfo } from './replies.js'
-import { isLoading, isReplica, runOf, unknownRun, type ServerRun } from './server-run.js'
+import { ServerClock, thisMoment, type Moment } from './server-clock.js'
+import { isLoading, isReplica, runOf, timeOf, unknownRun, type ServerRun } from './server-run.js'
 
 /** Milliseconds between two questions to a server whether its run goes on. */
 const INTERVAL = 250
@@ -14,12 +16,15 @@ export interface RunListeners {
   /** Called for each run that is not the one before, before it is used. */
   onRun(run: ServerRun): void
   /** Called each time that the server says that it is a replica. */
-  onReplica?(): void
+  onReplica(): void
+  /** Called when the server's clock was set back. */
+  onSetBack(): void
 }
 
 /**
  * Watches which run of which server is at the other end of a connection: anew after each
- * reconnection, and while the connection lives, because a failover need not end it.
+ * reconnection, and while the connection lives, because a failover need not end it. And how far the
+ * server's clock is ahead.
  */
 export class RunWatch {
   readonly #redis: ServerClient
@@ -27,7 +32,8 @@ export class RunWatch {
   readonly #timer: NodeJS.Timeout
   #run: ServerRun | undefined
   #last: ServerRun | undefined
-  /** When the server was asked that has confirmed the run, by `performance.now()`. */
+  #clock = new ServerClock()
+  /** When the server was asked that has confirmed the run: nothing is confirmed any more when this clock was set. */
   #confirmedAt = -Infinity
   #asking: Promise<ServerRun> | undefined
   readonly #close = (): void => { this.forget() }
@@ -49,9 +55,14 @@ export class RunWatch {
     return this.#run !== undefined
   }
 
+  /** Milliseconds by which the clock of the last known run's server is ahead. */
+  get ahead (): number {
+    return this.#clock.ahead
+  }
+
   /** The run, if it was confirmed lately. */
-  current (now = performance.now()): ServerRun | undefined {
-    return now - this.#confirmedAt < MAX_UNCONFIRMED ? this.#run : undefined
+  current (time = now()): ServerRun | undefined {
+    return time - this.#confirmedAt < MAX_UNCONFIRMED ? this.#run : undefined
   }
 
   /** The run that has given all replies until now. */
@@ -75,10 +86,10 @@ export class RunWatch {
 
   #ask (): Promise<ServerRun> {
     if (this.#asking !== undefined) return this.#asking
-    const askedAt = performance.now()
+    const asked = thisMoment()
     const asking = this.#info().then((info) => {
       if (this.#asking !== asking) throw new Error('the connection to Redis was lost')
-      return this.#learn(info, askedAt)
+      return this.#learn(info, asked)
     }).finally(() => {
       if (this.#asking === asking) this.#asking = undefined
     })
@@ -97,18 +108,21 @@ export class RunWatch {
     }
   }
 
-  #learn (info: string, askedAt: number): ServerRun {
+  #learn (info: string, asked: Moment): ServerRun {
     if (isLoading(info)) throw new Error('Redis is loading its data')
     if (isReplica(info)) {
       this.forget()
-      this.#listeners.onReplica?.()
+      this.#listeners.onReplica()
       throw new Error('Redis is a replica, which lags behind its master')
     }
     const told = runOf(info) ?? unknownRun()
     const run = this.#last?.mark === told.mark ? this.#last : told
     const isAnother = run !== this.#last
     this.#run = this.#last = run
-    this.#confirmedAt = run.server === undefined ? Infinity : askedAt
+    this.#confirmedAt = run.server === undefined ? Infinity : asked.at
+    if (isAnother) this.#clock = new ServerClock()
+    const time = timeOf(info)
+    if (time !== undefined && this.#clock.learn(time, asked, thisMoment())) this.#listeners.onSetBack()
     if (isAnother) this.#listeners.onRun(run)
     return run
   }

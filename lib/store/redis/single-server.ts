@@ -20,6 +20,7 @@ export class SingleServer implements Topology {
   readonly #watch: RunWatch
   readonly #sentinels: SentinelWatch | undefined
   #tell: TakeoverListener | undefined
+  #setBack: (() => void) | undefined
   #searchedAt = -Infinity
 
   constructor (client: ServerClient) {
@@ -28,7 +29,8 @@ export class SingleServer implements Topology {
     this.user = client.options.username ?? 'default'
     this.#watch = new RunWatch(client, {
       onRun: () => { this.#tell?.(() => true) },
-      onReplica: () => { this.#findMaster() }
+      onReplica: () => { this.#findMaster() },
+      onSetBack: () => { this.#setBack?.() }
     })
     if (client.options.sentinels) this.#sentinels = new SentinelWatch(client)
   }
@@ -80,12 +82,20 @@ export class SingleServer implements Topology {
     this.#tell = listener
   }
 
+  onSetBack (listener: () => void): void {
+    this.#setBack = listener
+  }
+
+  ahead (): number {
+    return this.#watch.ahead
+  }
+
   reads (interpret: Interpret): EntryReads {
-    return new BatchedReads(this.client, interpret)
+    return new BatchedReads(this.client, interpret, this)
   }
 
   writes (watch: Watch): EntryWrites {
-    return new BatchedWrites(this.client, watch)
+    return new BatchedWrites(this.client, watch, this)
   }
 
   subscriber (): Subscriber {

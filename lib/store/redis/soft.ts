@@ -49,7 +49,10 @@ export class RedisSoftWrites implements SoftWrites {
       this.#records.set(names, keys)
     }
     const values = await this.#reads.values(keys)
-    return (name, earlier, current) => replacedAt(values[names.indexOf(name)], earlier, current)
+    return (name, earlier, current) => {
+      const at = replacedAt(values[names.indexOf(name)], earlier, current)
+      return at && at - this.#topology.ahead(name)
+    }
   }
 
   /** False if the server refuses it: it is full, or the user may not run scripts. */
@@ -74,7 +77,7 @@ export class RedisSoftWrites implements SoftWrites {
   }
 }
 
-/** See `SoftenedAt`. A record that names another current version is from before a hard write. */
+/** See `SoftenedAt`, by the server's clock. A record that names another current version is from before a hard write. */
 function replacedAt (
   value: Value | undefined, earlier: string, current: string | undefined
 ): number | undefined {

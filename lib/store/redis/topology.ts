@@ -1,11 +1,12 @@
 import type { RedisClient, ServerClient, Subscriber } from './client.js'
 import type { TakeoverListener } from '../contract.js'
 import type { EntryReads, Interpret } from './reads.js'
+import type { ServerClocks } from './server-clock.js'
 import type { ServerRun } from './server-run.js'
 import type { EntryWrites, Watch } from './writes.js'
 
 /** How the keys are distributed: to a single server, or to the masters of a Cluster. */
-export interface Topology {
+export interface Topology extends ServerClocks {
   /** Sends a command to the server that has its key. */
   readonly client: RedisClient
   /** The prefix that the client adds to keys, but not to the pattern of SCAN and to channels. */
@@ -30,6 +31,8 @@ export interface Topology {
   forget(key: string): void
   /** Calls the listener before the first use of another run. */
   onTakeover(listener: TakeoverListener): void
+  /** Calls the listener when a server's clock was set back, before the next use of its run. */
+  onSetBack(listener: () => void): void
   reads(interpret: Interpret): EntryReads
   writes(watch: Watch): EntryWrites
   /** A connection for subscribing. It waits for its server without limit, and resubscribes after reconnecting. */

@@ -7,6 +7,7 @@ import { isDenied } from './errors.js'
 import { isLarge } from './large-keys.js'
 import { expectInteger, expectOk } from './replies.js'
 import { SET_ALL } from './scripts.js'
+import { byServersClock, type ServerClocks } from './server-clock.js'
 import { Deferred, TickBatch } from './tick-batch.js'
 
 /** A batch with this many bytes is sent before the tick ends, so that Redis works on it while the next one fills. */
@@ -51,12 +52,14 @@ class WriteBatch {
 export class BatchedWrites implements EntryWrites {
   readonly #server: ServerClient
   readonly #watch: Watch
+  readonly #clocks: ServerClocks
   readonly #window = new ByteWindow()
   readonly #tick = new TickBatch(() => new WriteBatch(), (batch) => { this.#send(batch) })
 
-  constructor (server: ServerClient, watch: Watch) {
+  constructor (server: ServerClient, watch: Watch, clocks: ServerClocks) {
     this.#server = server
     this.#watch = watch
+    this.#clocks = clocks
   }
 
   set (key: string, entry: Entry): Promise<unknown> {
@@ -80,7 +83,7 @@ export class BatchedWrites implements EntryWrites {
 
   async #setAll (writes: readonly Write[]): Promise<unknown> {
     const keys = writes.map(({ key }) => key)
-    const values = writes.flatMap(({ key, entry }) => [encodeEntry(key, entry), millisecondsLeft(entry)])
+    const values = writes.flatMap(({ key, entry }) => [encoded(key, entry, this.#clocks), millisecondsLeft(entry)])
     try {
       const written = this.#server.eval(SET_ALL, keys.length, ...keys, ...values)
       return expectInteger('EVAL', await this.#watch(keys[0]!, written), keys.length)
@@ -92,7 +95,7 @@ export class BatchedWrites implements EntryWrites {
   }
 
   async #set ({ key, entry }: Write): Promise<void> {
-    const written = this.#server.set(key, encodeEntry(key, entry), 'PX', millisecondsLeft(entry))
+    const written = this.#server.set(key, encoded(key, entry, this.#clocks), 'PX', millisecondsLeft(entry))
     expectOk('SET', await this.#watch(key, written))
   }
 }
@@ -102,12 +105,14 @@ export class WritesByKey implements EntryWrites {
   readonly #cluster: ClusterClient
   readonly #watch: Watch
   readonly #windows: ByteWindows
+  readonly #clocks: ServerClocks
   readonly #joining: Array<Write & { readonly stored: Deferred<unknown> }> = []
 
-  constructor (cluster: ClusterClient, watch: Watch, windows: ByteWindows) {
+  constructor (cluster: ClusterClient, watch: Watch, windows: ByteWindows, clocks: ServerClocks) {
     this.#cluster = cluster
     this.#watch = watch
     this.#windows = windows
+    this.#clocks = clocks
   }
 
   set (key: string, entry: Entry): Promise<unknown> {
@@ -125,7 +130,7 @@ export class WritesByKey implements EntryWrites {
   }
 
   async #set ({ key, entry }: Write): Promise<void> {
-    const written = this.#cluster.set(key, encodeEntry(key, entry), 'PX', millisecondsLeft(entry))
+    const written = this.#cluster.set(key, encoded(key, entry, this.#clocks), 'PX', millisecondsLeft(entry))
     expectOk('SET', await this.#watch(key, written))
   }
 }
@@ -133,6 +138,9 @@ export class WritesByKey implements EntryWrites {
 function inTurn (window: ByteWindow, { entry: { body } }: Write, set: () => Promise<void>): Promise<void> {
   return isLarge(body.length) ? window.pass(body.length, set) : set()
 }
+
+const encoded = (key: string, entry: Entry, clocks: ServerClocks): Buffer =>
+  encodeEntry(key, byServersClock(entry, clocks))
 
 function isSmall ({ entry }: Write): boolean {
   return entry.body.length <= SMALL
