@@ -130,6 +130,29 @@ each('if the handler fails, a stale entry is served, and the next try waits', as
   t.match(statusOf(await request('/things')), /;hit;ttl=1$/)
 })
 
+each('after a failed refresh any fill of the key that succeeds lets the next refresh begin at once', async (t, options) => {
+  let state!: Things
+  const { app, request } = await serving(t, options, (app) => { state = things(app, { expire: 60, staleWhileRevalidate: 60 }) })
+  const readStale = async (): Promise<number> => {
+    await app.apiCache.settled()
+    await app.apiCache.invalidate('things', { soft: 60 })
+    return run(await request('/things'))
+  }
+  await request('/things')
+  state.fails = true
+  t.equal(await readStale(), 1)
+  await until(() => state.runs === 2)
+  t.equal(await readStale(), 1)
+  await app.apiCache.settled()
+  t.equal(state.runs, 2, 'not tried again at once')
+  state.fails = false
+  t.equal(run(await request('/things', { headers: { 'cache-control': 'no-cache' } })), 3)
+  const began = performance.now()
+  t.equal(await readStale(), 3)
+  await until(() => state.runs === 4 || performance.now() - began > 5_000)
+  t.equal(state.runs, 4)
+})
+
 each('an invalidated entry does not answer for a handler that fails', async (t, options) => {
   let state!: Things
   const { request } = await serving(t, options, (app) => { state = things(app, { staleIfError: 60 }) })
