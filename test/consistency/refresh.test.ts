@@ -46,6 +46,8 @@ function things (app: FastifyInstance, policy: Partial<ReadPolicy>): Things {
   return state
 }
 
+const setTimer = setTimeout
+
 const run = ({ text }: Seen): number => (JSON.parse(text) as { run: number }).run
 const statusOf = ({ headers }: Seen): string => String(headers.get('cache-status'))
 
@@ -477,8 +479,35 @@ each('a refresh that hangs is given up: the next one begins, and a late answer i
   }
   await app.apiCache.settled()
   t.same(signals, [true], 'its signal was aborted')
-  t.ok(lines.some(({ err }) => /FST_API_CACHE_REFRESH_TIMEOUT/.test(JSON.stringify(err))))
+  t.ok(lines.some(({ err }) => /FST_API_CACHE_REFRESH_TIMEOUT/.test(JSON.stringify(err)) && /within 300 ms/.test(JSON.stringify(err))))
   held.open()
   await app.apiCache.settled()
   t.ok(run(await request('/things')) > 2)
+})
+
+each('without handlerTimeout a refresh that hangs is given up after a minute', async (t, options) => {
+  let state!: Things
+  const lines: LogLine[] = []
+  const { app, request } = await serving(t, options, (app) => { state = things(app, { expire: 60, staleWhileRevalidate: 60 }) }, loggingTo(lines))
+  await request('/things')
+  await app.apiCache.settled()
+  await app.apiCache.invalidate('things', { soft: 60 })
+  const held = gate()
+  state.waits = held.opened
+  const minutes: Array<() => void> = []
+  const started = t.intercept(globalThis, 'setTimeout', {
+    value: (callback: () => void, ...rest: [milliseconds: number]) => {
+      if (rest[0] === 60_000) minutes.push(callback)
+      return setTimer(callback, ...rest)
+    }
+  })
+  t.equal(run(await request('/things')), 1)
+  await until(() => state.runs === 2)
+  started.restore()
+  t.equal(minutes.length, 1)
+  minutes[0]!()
+  held.open()
+  await app.apiCache.settled()
+  t.equal(run(await request('/things')), 1, 'what it brought is not stored')
+  t.ok(lines.some(({ err }) => /within 60000 ms/.test(JSON.stringify(err))))
 })

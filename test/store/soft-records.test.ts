@@ -125,6 +125,17 @@ t.test('what is over before half of the time of a soft write is dropped, and wha
   }
 })
 
+t.test('of several items each is kept, and the record ends with the first', async (t) => {
+  const version = await ensured()
+  const time = await now()
+  const items = [['first', 'abcd', time - 3, time + MINUTE * 0.6], ['second', 'ef01', time - 2, time + MINUTE * 0.7]].map((item) => item.join())
+  await control.set(RECORD, [version, ...items].join(' '), 'PX', MINUTE)
+  await store.soft.bump([NAME], 'b', MINUTE, 0)
+  t.match(await control.get(RECORD), ` ${items.join(' ')} ${version},`)
+  t.ok((await record())!.left <= MINUTE * 0.6)
+  for (const replaced of ['first', 'second', version]) t.equal(await isUsable(replaced), true)
+})
+
 t.test('a shorter soft write brings the end of earlier ones forward, and a longer one after it does not bring it back', async (t) => {
   const before = await ensured()
   await store.soft.bump([NAME], 'b', 10 * MINUTE, 0)

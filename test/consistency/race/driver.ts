@@ -34,6 +34,8 @@ export interface RaceResult {
   readonly unanswered: number
   /** Answers that were no 200, and calls that a server which lived on did not answer. */
   readonly refused: number
+  /** What they were. */
+  readonly refusals: readonly string[]
   /** Failures that were asked for: writes whose outcome the answer does not tell, and reads whose handler failed. */
   readonly failed: number
   /** Writes that were acknowledged before Redis knew of them. */
@@ -161,7 +163,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   let kills = 0
   let lost = 0
   let outages = 0
-  let refused = 0
+  const refusals: string[] = []
   let failed = 0
 
   async function call (server: Server, kind: Call['kind'], register: Register, isHard = server.writesHard): Promise<Call> {
@@ -172,7 +174,7 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     const { status, value, cache, pending } = await ask(server, kind === 'read' ? 'GET' : 'POST', path)
     const lives = port !== undefined && server.port === port
     if (status !== undefined && status >= 500 && register.fails === kind) failed++
-    else if (status === undefined ? lives : status !== 200) refused++
+    else if (status === undefined ? lives : status !== 200) refusals.push(`${kind} ${path} of ${name}: ${status}`)
     const made = { register: server.owner + register.name, kind, path, server: name, start, end: performance.now(), value, cache, pending }
     history.push(kind === 'read' ? made : { ...made, soft: write.soft, names: server.owner + register.names })
     for (const disturbance of disturbances) disturbance.called()
@@ -260,8 +262,9 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     writes: answered.filter(({ kind }) => kind === 'write').length,
     written: writers.map(({ name }) => answered.filter(({ kind, server }) => kind === 'write' && server === name).length),
     hits: answered.filter(({ cache }) => cache === 'HIT').length,
-    unanswered: history.length - answered.length - refused - failed,
-    refused,
+    unanswered: history.length - answered.length - refusals.length - failed,
+    refused: refusals.length,
+    refusals,
     failed,
     undelivered: answered.filter(({ kind, pending }) => kind === 'write' && pending !== 0).length,
     kills,
@@ -304,7 +307,7 @@ function ask ({ port, agent }: Server, method: string, path: string): Promise<An
 
 /** What a race came to, in a few lines. */
 export function report (settings: RaceSettings, result: RaceResult): string {
-  const { reads, writes, written, hits, unanswered, refused, failed, undelivered, kills, lost, outages, seconds, stale, before, lagging, bridged } = result
+  const { reads, writes, written, hits, unanswered, refusals, refused, failed, undelivered, kills, lost, outages, seconds, stale, before, lagging, bridged } = result
   const examples = stale.slice(0, 3).map(({ read, write }) =>
     `  ${read.path} answered ${read.value} (${read.cache}) from ${read.start.toFixed(2)} to ${read.end.toFixed(2)} ms, ${write.value} was acknowledged at ${write.end.toFixed(2)} ms`)
   return [
@@ -312,6 +315,7 @@ export function report (settings: RaceSettings, result: RaceResult): string {
     `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes${written.length === 0 ? '' : ` (${written.join(' and ')} without a server)`}, ${unanswered} unanswered, ${refused} not 200, ${failed} that were made to fail, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
     `${outages} outages, ${undelivered} writes acknowledged before they were delivered`,
     `${stale.length} stale reads${before === undefined ? '' : ` (the first after ${before} others)`}, ${bridged} behind soft writes${LAG[settings.store] > 0 ? `, ${lagging} reads up to ${LAG[settings.store]} ms behind` : ''}`,
+    ...refusals.slice(0, 3).map((refusal) => `  ${refusal}`),
     ...examples
   ].join('\n')
 }
