@@ -172,6 +172,23 @@ t.test('a version that does not exist, is of another run, or is held has no reco
   t.equal(await control.get(RECORD), null)
 })
 
+t.test('where Redis is full, or lets its user run no scripts, a soft write replaces the version at once, without a record', async (t) => {
+  const version = await ensured()
+  await control.config('SET', 'maxmemory', '1')
+  await store.soft.bump([NAME], 'b', MINUTE, 0).finally(() => control.config('SET', 'maxmemory', '0'))
+  t.not(await current(), version)
+  t.equal(await control.get(RECORD), null)
+
+  const again = await ensured()
+  await control.acl('SETUSER', 'scriptless', 'on', '>secret', '~*', '&*', '+@all', '-@scripting')
+  const other = new RedisStore(new Redis(server.port, '127.0.0.1', { username: 'scriptless', password: 'secret' }), true)
+  t.teardown(() => other.close())
+  await other.opened(10_000)
+  await other.soft.bump([NAME], 'b', MINUTE, 0)
+  t.not(await current(), again)
+  t.equal(await control.get(RECORD), null)
+})
+
 t.test('what is no record is replaced, and nothing may be used because of it', async (t) => {
   const version = await ensured()
   const damaged = [`${version} earlier,abcdef`, `${version} earlier,xyz,1,2`, version, `${version} ${'a'.repeat(4_096)} earlier,abcdef,1,2`]
@@ -184,6 +201,13 @@ t.test('what is no record is replaced, and nothing may be used because of it', a
   await control.lpush(RECORD, 'a list')
   await store.soft.bump([NAME], 'b', MINUTE, 0)
   t.same((await record())!.items.map(({ replaced }) => replaced), [version])
+})
+
+t.test('the key of a record has the hash tag of its version', async (t) => {
+  const tag = 'p!tag:{7}a'
+  await store.ensure([tag], 'a')
+  await store.soft.bump([tag], 'b', MINUTE, 0)
+  t.equal(await control.exists(`${tag}~soft`), 1)
 })
 
 t.test('several versions are replaced by one script, each with a record of its own', async (t) => {
