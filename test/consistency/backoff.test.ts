@@ -97,7 +97,7 @@ t.test('an entry in whose place no other came is gone, until one is stored', asy
     const old = stored(Date.now() - 60_000)
     t.equal(refreshes.isGone('a', old), false)
     refreshes.ended('a', outcome, old)
-    t.equal(refreshes.isGone('a', old), true)
+    for (const later of [0, 10]) t.equal(refreshes.isGone('a', stored(old.storedAt + later)), true)
     t.equal(refreshes.isGone('a', stored(Date.now() + 1)), false)
     t.equal(refreshes.isGone('b', old), false)
   }
