@@ -58,11 +58,14 @@ export function stepsFrom (scenario: Scenario): (state: State) => Array<Step<Sta
   const stepsOfReader = scenario.soft ? softReaderSteps : readerSteps
   // There are so many with soft writes that those which lead to no stale read are left out.
   const counts = (next: State): boolean => !scenario.soft || next.stale !== undefined || canStillBeStale(next)
-  return (state) => !canStillBeStale(state) ? [] : [
+  const steps = (state: State): Array<Step<State>> => [
     ...state.readers.flatMap(({ process }, index) => through(state, process, (state) => stepsOfReader(scenario, state, index))),
     ...state.writers.flatMap(({ process }, index) => through(state, process, (state) => writerSteps(scenario, state, index))),
     ...worldSteps(scenario, state)
-  ].filter(([, next]) => counts(next)).map(([name, next]) => [name, canonical(withoutUseless(scenario, next))])
+  ]
+  return (state) => !canStillBeStale(state)
+    ? []
+    : steps(state).filter(([, next]) => counts(next)).map(([name, next]) => [name, canonical(withoutUseless(scenario, next))])
 }
 
 /** Whether a read is to come, or under way, that began after an acknowledged write. */
