@@ -16,6 +16,8 @@ import type { Subject } from './subjects/subject.js'
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    /** Measures the outage only. */
+    outage: { type: 'boolean', default: false },
     out: { type: 'string' }
   }
 })
@@ -38,7 +40,9 @@ interface InOutage {
   readonly answers: number
   readonly errors: number
   readonly triesPerSecond: number
+  readonly triesPerSecondAfterWrite: number
   readonly answersAfterWrite: number
+  readonly errorsAfterWrite: number
   /** Old answers to requests that were sent when another process had its write confirmed. */
   readonly oldAfterWrite: number
 }
@@ -74,7 +78,7 @@ async function measureOutage (redisUrl: string): Promise<InOutage> {
   // This process is another one than the server's.
   const cache = createApiCache({ redis: redisUrl })
   try {
-    const last = runOf(await ask(`${server.origin}/thing`))
+    const newest = runOf(await ask(`${server.origin}/thing`))
     await ask(`${server.origin}/down`, 'PUT')
     await delay(expire * 1000)
     const before = await server.mark()
@@ -82,12 +86,15 @@ async function measureOutage (redisUrl: string): Promise<InOutage> {
     const after = await server.mark()
     await cache.invalidate('things')
     const answers = await steadyLoad(`${server.origin}/thing`, perSecond, outage)
+    const last = await server.mark()
     return {
       answers: during.length,
       errors: during.filter(({ status }) => status >= 500).length,
       triesPerSecond: (after.handlerRuns - before.handlerRuns) / outage,
+      triesPerSecondAfterWrite: (last.handlerRuns - after.handlerRuns) / outage,
       answersAfterWrite: answers.length,
-      oldAfterWrite: answers.filter((answer) => answer.status < 500 && runOf(answer) <= last).length
+      errorsAfterWrite: answers.filter(({ status }) => status >= 500).length,
+      oldAfterWrite: answers.filter((answer) => answer.status < 500 && runOf(answer) <= newest).length
     }
   } finally {
     await cache.close()
@@ -97,23 +104,28 @@ async function measureOutage (redisUrl: string): Promise<InOutage> {
 
 /** What must not be, on however busy a machine. */
 function faults (measured: readonly AtExpiry[], { errors, triesPerSecond, oldAfterWrite }: InOutage): string[] {
-  const early = measured.find(({ title }) => title === 'earlyRefresh')!
-  const meanwhile = measured.find(({ title }) => title === 'staleWhileRevalidate')!
+  const early = measured.find(({ title }) => title === 'earlyRefresh')
+  const meanwhile = measured.find(({ title }) => title === 'staleWhileRevalidate')
   return [
-    ...(early.stale > 0 ? [`earlyRefresh gave ${early.stale} stale answers`] : []),
-    ...(meanwhile.waited > 0 ? [`with staleWhileRevalidate ${meanwhile.waited} requests waited`] : []),
+    ...(early !== undefined && early.stale > 0 ? [`earlyRefresh gave ${early.stale} stale answers`] : []),
+    ...(meanwhile !== undefined && meanwhile.waited > 0 ? [`with staleWhileRevalidate ${meanwhile.waited} requests waited`] : []),
     ...(errors > 0 ? [`in the outage ${errors} answers were errors`] : []),
     ...(triesPerSecond > 1 ? [`in the outage the handler was tried ${triesPerSecond} times a second`] : []),
     ...(oldAfterWrite > 0 ? [`after the write ${oldAfterWrite} old answers were served`] : [])
   ]
 }
 
+const atExpiries = (measured: readonly AtExpiry[]): string =>
+  table(['', 'requests', 'waited for the handler', 'p99.9, ms', 'stale answers', 'handler runs'], measured.map((one) => [
+    one.title, String(one.answers), `${(100 * one.waited / one.answers).toFixed(2)} %`, one.p999.toFixed(1), String(one.stale), String(one.runs)
+  ]))
+
 async function main (): Promise<void> {
   moveToCore(loadCore, process.pid)
   const redis = await startBenchRedis()
   const { load: _, ...facts } = environment(redis.version)
   const measured: AtExpiry[] = []
-  for (const subject of atExpiry) {
+  for (const subject of values.outage ? [] : atExpiry) {
     progress(`${subject.title}: ${expiries} expiries`)
     measured.push(await measureExpiry(subject, redis.database()))
   }
@@ -125,19 +137,16 @@ async function main (): Promise<void> {
   const text = [
     '# Refreshes under load',
     '',
-    `${perSecond} requests a second for one key whose answers are fresh for ${expire} s and whose handler takes ${takes} ms, over ${expiries} expiries. Written by \`npm run bench:refresh\`.`,
+    `${perSecond} requests a second for one key whose answers are fresh for ${expire} s and whose handler takes ${takes} ms${values.outage ? '' : `, over ${expiries} expiries`}. Written by \`npm run bench:refresh\`.`,
     '',
     table(Object.keys(facts), [Object.values(facts)]),
     '',
-    table(['', 'requests', 'waited for the handler', 'p99.9, ms', 'stale answers', 'handler runs'], measured.map((one) => [
-      one.title, String(one.answers), `${(100 * one.waited / one.answers).toFixed(2)} %`, one.p999.toFixed(1), String(one.stale), String(one.runs)
-    ])),
+    ...values.outage ? [] : [atExpiries(measured), ''],
+    `${values.outage ? 'The' : 'Then the'} handler of a route with \`staleIfError: '10m'\` fails for ${2 * outage} s. In the middle another process invalidates the namespace.`,
     '',
-    `Then the handler of a route with \`staleIfError: '10m'\` fails for ${2 * outage} s. In the middle another process invalidates the namespace.`,
-    '',
-    table(['', 'requests', ''], [
-      ['before the write', String(down.answers), `${down.errors} errors, ${down.triesPerSecond.toFixed(2)} tries a second`],
-      ['after it', String(down.answersAfterWrite), `${down.oldAfterWrite} old answers`]
+    table(['', 'requests', 'errors (5xx)', 'tries a second', 'old answers'], [
+      ['before the write', String(down.answers), String(down.errors), down.triesPerSecond.toFixed(2), 'all'],
+      ['after it', String(down.answersAfterWrite), String(down.errorsAfterWrite), down.triesPerSecondAfterWrite.toFixed(2), String(down.oldAfterWrite)]
     ]),
     '',
     ...wrong.map((fault) => `**${fault}**`)

@@ -3,6 +3,7 @@ import type { Entry } from '../../entry/entry.js'
 import { tagList } from '../../key/cache-key.js'
 import { isAboutCaller } from '../../http/storable.js'
 import type { FillEvent } from '../../observe/events.js'
+import { flightOf } from '../coalesce/coalesce.js'
 import { FillFailure, type Thrown } from '../coalesce/fill-failure.js'
 import type { Filled, Outcome } from '../coalesce/fills-in-flight.js'
 import { keepEncoded, storedCodingOf } from '../encoding/keep.js'
@@ -163,9 +164,10 @@ export class Fill implements CaptureListener {
 
   /** The response does not wait for the store. Until the entry is stored, later requests find the fill. */
   async #keep (entry: Entry, vary: readonly string[]): Promise<void> {
-    const { runtime: { fills, store, knownTags }, variants, policy } = this.route
+    const { runtime: { fills, refreshes, store, knownTags }, variants, policy } = this.route
     const { key: asked, inFlight, versions } = this.context
     if (fills.unstorable.size > 0) fills.unstorable.delete(asked.key)
+    refreshes.backoff.succeeded(flightOf(this.route, asked))
     const key = variants.learn(asked, vary, this.#request)
     if (policy.payloadTags !== undefined) knownTags.note(key, payloadTagsOf(entry, key.versions))
     this.#publish({ entry, key: key.key })

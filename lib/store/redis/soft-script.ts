@@ -44,6 +44,6 @@ for index = 1, count do
     items = items .. item(version, beginning, now, now + soft)
   end
   local moved = move(key, beginning)
-  if moved and version ~= '' then redis.call('SET', record, moved .. items, 'PX', first - now) end
+  if version ~= '' then redis.call('SET', record, moved .. items, 'PX', first - now) end
 end
 return count`

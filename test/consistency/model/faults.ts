@@ -15,6 +15,7 @@ export type Fault =
   | WindowFault
   | FailoverFault
   | AgeFault
+  | SoftFault
 
 type HoldFault =
   | 'an intent ends before its handler has settled'
@@ -49,3 +50,11 @@ type AgeFault =
   | 'the tags of the payload of an old entry are not compared'
   | 'a failure revives an entry'
   | 'an entry that a write made old is served if the handler fails'
+
+type SoftFault =
+  | 'a record of soft writes counts beside any version'
+  | 'a soft write keeps what was recorded before a hard one'
+  | 'a later soft write prolongs the window of an earlier one'
+  | "the route's window begins with the last soft write"
+  | 'a hard bump that is done again takes the record along'
+  | 'a record is written before its version'

@@ -1,6 +1,9 @@
+import { canonical } from './canonical.js'
 import type { Step } from './explorer.js'
 import { readerSteps } from './reader.js'
-import { canonical, type Scenario, type State } from './state.js'
+import type { Scenario, State } from './state.js'
+import { withoutUseless } from './soft-canonical.js'
+import { softReaderSteps } from './soft-reader.js'
 import { through } from './versions.js'
 import { worldSteps } from './world.js'
 import { writerSteps } from './writer.js'
@@ -12,12 +15,15 @@ import { writerSteps } from './writer.js'
  * - one crash, and one key that is lost or one bump that is done twice;
  * - handlers that read from a replica of the database, and windows for it (`settle`);
  * - a replica of Redis that takes the place of its master with a part of what that has confirmed;
- * - entries that become old by time, and are refreshed, in vain perhaps.
+ * - entries that become old by time, and are refreshed, in vain perhaps;
+ * - a third writer, of whom two write softly: what they make old may be used until a window is over, or until
+ *   another writes.
  *
  * Each step below is one thing that happens at one moment: an answer of the store, of the database, or
  * what the plugin does between two of them. These functions of lib take it (a test looks for each of them):
  *
  *   lookup            lookup, evaluate                   lib/read/lookup.ts
+ *   softened          compared, entryOldSince            lib/read/old-since.ts
  *   areCurrent        tagsOldSince                       lib/read/payload-tags.ts
  *   bridge            bridge, refreshedOr                lib/read/refresh/bridge.ts
  *   refreshed         refreshed, refreshedOr             lib/read/refresh/bridge.ts
@@ -49,14 +55,19 @@ export const staleIn = (state: State): string | undefined => state.stale
 
 /** Every step that anyone can take. */
 export function stepsFrom (scenario: Scenario): (state: State) => Array<Step<State>> {
+  const stepsOfReader = scenario.soft ? softReaderSteps : readerSteps
+  // There are so many with soft writes that those which lead to no stale read are left out.
+  const counts = (next: State): boolean => !scenario.soft || next.stale !== undefined || canStillBeStale(next)
+  const steps = (state: State): Array<Step<State>> => [
+    ...state.readers.flatMap(({ process }, index) => through(state, process, (state) => stepsOfReader(scenario, state, index))),
+    ...state.writers.flatMap(({ process }, index) => through(state, process, (state) => writerSteps(scenario, state, index))),
+    ...worldSteps(scenario, state)
+  ]
   return (state) => !canStillBeStale(state)
     ? []
-    : [
-        ...state.readers.flatMap(({ process }, index) => through(state, process, (state) => readerSteps(scenario, state, index))),
-        ...state.writers.flatMap(({ process }, index) => through(state, process, (state) => writerSteps(scenario, state, index))),
-        ...worldSteps(scenario, state)
-      ].map(([name, next]) => [name, canonical(next)])
+    : steps(state).filter(([, next]) => counts(next)).map(([name, next]) => [name, canonical(withoutUseless(scenario, next))])
 }
 
 /** Whether a read is to come, or under way, that began after an acknowledged write. */
-const canStillBeStale = ({ readers }: State): boolean => readers.some(({ at, floor }) => at === 'lookup' || floor > 0)
+const canStillBeStale = ({ readers }: State): boolean =>
+  readers.some(({ at, floor, isRefresh }) => (at === 'lookup' && !isRefresh) || floor > 0)

@@ -190,6 +190,8 @@ export function readerSteps (scenario: Scenario, state: State, index: number): A
       const [begun, fill] = begin()
       return step(to({ at: afterJoin, fill }, begun))
     }
+    // A step of the other readers, in soft-reader.ts.
+    case 'softened':
     case 'idle':
     case 'done':
       return []

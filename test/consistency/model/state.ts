@@ -13,6 +13,8 @@ export interface Scenario {
   readonly failover?: boolean
   /** Whether entries become old by time, and are refreshed; handlers may fail then. */
   readonly aging?: boolean
+  /** Whether two of three writes are soft. What they make old is refreshed as what is old by time. */
+  readonly soft?: boolean
   readonly fault?: Fault
 }
 
@@ -23,6 +25,25 @@ export interface Entry {
   readonly versions: Versions
   /** Old by time, within its stale windows. */
   readonly isOld?: true
+}
+
+/** What soft writes have replaced, one after another, up to the current version of a key. */
+export interface SoftRecord {
+  readonly current: number
+  readonly replaced: ReadonlyArray<{
+    readonly version: number
+    /** The soft writes whose windows have to be open. */
+    readonly within: readonly number[]
+    /** The soft write since which the route lets it be used. */
+    readonly since: number
+  }>
+}
+
+/** Soft writes, numbered as they are done in Redis. */
+export interface SoftWrites {
+  readonly last: number
+  /** Those that were acknowledged, but whose old entries may be used. */
+  readonly open: ReadonlyArray<{ readonly write: number, readonly value: number }>
 }
 
 export interface FillInFlight {
@@ -37,7 +58,7 @@ export type Process = 'a' | 'b'
 
 export interface Reader {
   readonly at:
-    'lookup' | 'areCurrent' | 'bridge' | 'refreshed' | 'coalesce' | 'join' | 'wait' | 'answers' | 'groupVersions' |
+    'lookup' | 'softened' | 'areCurrent' | 'bridge' | 'refreshed' | 'coalesce' | 'join' | 'wait' | 'answers' | 'groupVersions' |
     'fill' | 'withPayloadTags' | 'compareGroups' | 'publish' | 'release' | 'refresh' | 'idle' | 'done'
   /** The last value that was acknowledged before this read began. */
   readonly floor: number
@@ -50,6 +71,11 @@ export interface Reader {
   readonly process?: Process
   /** A fill that nobody reads. */
   readonly isRefresh?: true
+  /** It has asked for soft writes before the lookup, and was told this. */
+  readonly asksFirst?: true
+  readonly record?: SoftRecord
+  /** The version that has replaced the one of its entry. */
+  readonly now?: number
 }
 
 export interface Writer {
@@ -63,6 +89,9 @@ export interface Writer {
   readonly process?: Process
   /** Whether the master to which it has sent its bumps is the old one. */
   readonly isSentToOld?: true
+  readonly isSoft?: true
+  /** The version that it has recorded before it writes it, for a fault. */
+  readonly recorded?: number
 }
 
 /** A key that is held. Its version counts as missing. */
@@ -78,6 +107,7 @@ export interface Server {
   readonly versions: Versions
   readonly held: Readonly<Record<string, Hold>>
   readonly entry?: Entry
+  readonly records?: Readonly<Record<string, SoftRecord>>
   /** The last value that was acknowledged, as far as those know of it who read here. */
   readonly acknowledged: number
   /** By key, the last value that the replica of the database has got when the version's window ends. */
@@ -122,6 +152,7 @@ export interface State {
   readonly losses: number
   /** How often an entry becomes old. */
   readonly aging?: number
+  readonly soft?: SoftWrites
   /** The last version that is in use. */
   readonly last: number
   readonly stale?: string
@@ -130,106 +161,54 @@ export interface State {
 const MEMBER: Member = { hasMet: false, own: 0, recent: {}, pending: [] }
 
 export function initial (scenario: Scenario): State {
-  const { payloadTags, holding, settling, failover, aging, fault } = scenario
+  const { payloadTags, settling, failover, aging, soft, fault } = scenario
   // A write that bumps only the tag leaves it alone: that it has to be ensured is the other scenario's.
   // Both readers are needed to find a bump that is done again.
-  const namespace: Versions = payloadTags || aging || fault === 'a bump that is sent again writes the same version' ? { namespace: 1 } : {}
+  const refreshes = aging === true || soft === true
+  const namespace: Versions = payloadTags || refreshes || fault === 'a bump that is sent again writes the same version' ? { namespace: 1 } : {}
   // What is old was filled before.
-  const filled: Versions = aging && payloadTags ? { namespace: 1, tag: 2 } : namespace
-  const readers: Reader[] = [0, 1].map((index) =>
-    ({ at: 'lookup', floor: 0, ...(failover && { process: index === 0 ? 'a' : 'b' }) }))
-  // One write that is repeated is enough to find what is wrong with tags; newer ones are the other scenario's.
-  const writers: Writer[] = (failover && payloadTags ? [0] : [0, 1]).map((index) => ({
-    at: holding && index === 0 ? 'begin' : 'handler',
-    value: 0,
-    bumped: 0,
-    holds: [],
-    ...(failover && { process: index === 0 ? 'a' : 'b' })
-  }))
-  const isDisturbed = !settling && !failover && !aging
+  const filled: Versions = refreshes && payloadTags ? { namespace: 1, tag: 2 } : namespace
+  const isDisturbed = !settling && !failover && !refreshes
   return {
     database: 0,
     ...(settling && { replica: 0, acknowledged: [] }),
     server: {
-      versions: aging && payloadTags ? { ...filled, group: 3 } : namespace,
+      versions: refreshes && payloadTags ? { ...filled, group: 3 } : namespace,
       held: {},
       acknowledged: 0,
       ...(settling && { windows: {} }),
-      ...(aging && { entry: { value: 0, versions: filled } })
+      ...(refreshes && { entry: { value: 0, versions: filled } }),
+      ...(soft && { records: {} })
     },
     ...(failover && { failover: { isPromoted: false, members: { a: MEMBER, b: MEMBER } } }),
     lost: {},
     sent: {},
     fills: [],
-    readers: aging ? [...readers, { at: 'idle', floor: 0, isRefresh: true }] : readers,
-    writers,
-    crashes: isDisturbed || (settling && holding) ? 1 : 0,
-    losses: isDisturbed || settling ? 1 : 0,
-    ...(aging && { aging: 2 }),
+    readers: readersOf(scenario),
+    writers: writersOf(scenario),
+    crashes: isDisturbed || (settling && scenario.holding) ? 1 : 0,
+    losses: isDisturbed || settling || (soft && !scenario.holding) ? 1 : 0,
+    ...(refreshes && { aging: aging ? 2 : 0 }),
+    ...(soft && { soft: { last: 0, open: [] } }),
     last: 3
   }
 }
 
-const inOrder = <T>(list: readonly T[]): readonly T[] => list.length < 2
-  ? list
-  : list.map((item) => ({ item, text: JSON.stringify(item) })).sort((a, b) => a.text < b.text ? -1 : 1).map(({ item }) => item)
+function readersOf ({ failover, aging, soft }: Scenario): Reader[] {
+  if (soft) return [{ at: 'lookup', floor: 0 }, { at: 'lookup', floor: 0, isRefresh: true }]
+  const readers: Reader[] = [0, 1].map((index) => ({ at: 'lookup', floor: 0, ...(failover && { process: index === 0 ? 'a' : 'b' }) }))
+  return aging ? [...readers, { at: 'idle', floor: 0, isRefresh: true }] : readers
+}
 
-/** One of the states that differ only in which token is which, which of two equals is first, or in fills that are over. */
-export function canonical (state: State): State {
-  const awaited = new Set(state.readers.map(({ fill }) => fill))
-  const fills = state.fills.map((fill, index) => ({ fill, index })).filter(({ fill, index }) => fill.findable || awaited.has(index))
-  const readers = inOrder(state.readers.map((reader) => reader.fill === undefined
-    ? reader
-    : { ...reader, fill: fills.findIndex(({ index }) => index === reader.fill) }))
-
-  const names = new Map<number, number>()
-  const name = (token: number | null): number | null => {
-    if (token === null) return null
-    let known = names.get(token)
-    if (known === undefined) names.set(token, known = names.size + 1)
-    return known
-  }
-  const byKey = <T, U>(record: Readonly<Record<string, T>>, map: (value: T) => U): Record<string, U> => {
-    const made: Record<string, U> = {}
-    for (const key of Object.keys(record).sort()) made[key] = map(record[key]!)
-    return made
-  }
-  const renamed = (versions: Versions): Versions => byKey(versions, name)
-  const entry = (kept: Entry): Entry => ({ ...kept, versions: renamed(kept.versions) })
-  const server = (kept: Server): Server => ({
-    ...kept,
-    versions: renamed(kept.versions),
-    held: byKey(kept.held, (hold) => ({ ...hold, before: name(hold.before) })),
-    ...(kept.entry && { entry: entry(kept.entry) }),
-    ...(kept.windows && { windows: byKey(kept.windows, (window) => window) })
-  })
-  const member = (kept: Member): Member => ({ ...kept, recent: renamed(kept.recent) })
-  const { failover } = state
-  return {
-    ...state,
-    server: server(state.server),
-    ...(failover && {
-      failover: {
-        ...failover,
-        ...(failover.next && { next: server(failover.next) }),
-        members: { a: member(failover.members.a), b: member(failover.members.b) }
-      }
-    }),
-    lost: renamed(state.lost),
-    sent: renamed(state.sent),
-    fills: fills.map(({ fill }) => ({
-      ...fill,
-      versions: renamed(fill.versions),
-      ...(typeof fill.outcome === 'object' && fill.outcome !== null && { outcome: entry(fill.outcome) })
-    })),
-    readers: readers.map((reader) => ({
-      ...reader,
-      ...(reader.versions && { versions: renamed(reader.versions) }),
-      ...(reader.entry && { entry: entry(reader.entry) }),
-      ...(reader.invalidated && { invalidated: entry(reader.invalidated) }),
-      ...(reader.group !== undefined && { group: name(reader.group) })
-    })),
-    writers: inOrder(state.writers),
-    last: names.size
-  }
+function writersOf ({ payloadTags, holding, failover, soft }: Scenario): Writer[] {
+  // One write that is repeated is enough to find what is wrong with tags; newer ones are the other scenario's.
+  const count = soft ? 3 : failover && payloadTags ? 1 : 2
+  return Array.from({ length: count }, (_, index) => ({
+    at: holding && index === 0 ? 'begin' : 'handler',
+    value: 0,
+    bumped: 0,
+    holds: [],
+    ...(failover && { process: index === 0 ? 'a' : 'b' }),
+    ...(soft && index > 0 && { isSoft: true })
+  }))
 }

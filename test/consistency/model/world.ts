@@ -1,6 +1,7 @@
 import type { Step } from './explorer.js'
 import type { Fault } from './faults.js'
 import type { Process, Scenario, Server, State, Versions, Writer } from './state.js'
+import { again, softWindowEnds } from './soft.js'
 import { bump, expireHolds, onServer, through, windowEnds } from './versions.js'
 import { acknowledged, keysOf, onMember } from './writer.js'
 
@@ -13,6 +14,7 @@ export function worldSteps (scenario: Scenario, state: State): Array<Step<State>
     ...resends(scenario, state),
     ...(scenario.settling ? lags(scenario, state) : []),
     ...(scenario.aging ? ages(state) : []),
+    ...(scenario.soft ? softWindowEnds(state) : []),
     ...(scenario.failover ? [...promotions(scenario, state), ...meetings(scenario, state), ...repeats(scenario, state)] : [])
   ]
 }
@@ -77,12 +79,16 @@ function losses ({ fault, settling }: Scenario, state: State): Array<Step<State>
  * It is also a write that has no window of its own.
  */
 function resends (scenario: Scenario, state: State): Array<Step<State>> {
-  if (state.losses === 0 || state.writers.every(({ at }) => at === 'handler' || at === 'begin')) return []
-  const resend = (key: string, version?: number): Step<State> =>
-    [`the bump of ${key} is done again`, { ...bump(scenario, state, key, { version }), losses: state.losses - 1, sent: {} }]
-  return scenario.fault === 'a bump that is sent again writes the same version'
-    ? Object.entries(state.sent).map(([key, version]) => resend(key, version!))
-    : (scenario.payloadTags ? ['group', 'tag'] : ['namespace']).map((key) => resend(key))
+  const sent = state.writers.filter(({ at }) => at !== 'handler' && at !== 'begin')
+  if (state.losses === 0 || sent.length === 0) return []
+  const resend = (key: string, next: State): Step<State> =>
+    [`the bump of ${key} is done again`, { ...next, losses: state.losses - 1, sent: {} }]
+  if (scenario.fault === 'a bump that is sent again writes the same version') {
+    return Object.entries(state.sent).map(([key, version]) => resend(key, bump(scenario, state, key, { version: version! })))
+  }
+  const kinds = scenario.soft ? new Set(sent.map(({ isSoft = false }) => isSoft)) : [false]
+  return [...kinds].flatMap((isSoft) => (scenario.payloadTags ? ['group', 'tag'] : ['namespace']).map((key) =>
+    resend(isSoft ? `${key}, which is soft,` : key, again(scenario, state, key, isSoft))))
 }
 
 /** The replica of the database catches up, and windows end, which are as long as it lags at the most. */

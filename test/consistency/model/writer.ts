@@ -1,4 +1,5 @@
 import type { Step } from './explorer.js'
+import { acknowledgedAtOnce } from './soft.js'
 import type { Member, Process, Scenario, State, Writer } from './state.js'
 import { beginHold, bump, endHold, onServer } from './versions.js'
 
@@ -18,14 +19,14 @@ export const onMember = (state: State, process: Process, next: Partial<Member>):
 
 export function writerSteps (scenario: Scenario, state: State, index: number): Array<Step<State>> {
   const writer = state.writers[index]!
-  const { fault, settling } = scenario
+  const { fault, settling, soft } = scenario
   const { process } = writer
   const to = (next: Partial<Writer>, from: State = state): State =>
     ({ ...from, writers: from.writers.map((other, at) => at === index ? { ...other, ...next } : other) })
   const step = (next: State): Array<Step<State>> => [[`a writer: ${writer.at}`, next]]
   const keys = keysOf(scenario)
   // A store may bump one after the other. For a window it does not: in Redis a tag is in one script with its group.
-  const atOnce = settling || process !== undefined ? keys : [keys[writer.bumped]!]
+  const atOnce = settling || soft || process !== undefined ? keys : [keys[writer.bumped]!]
   const bumped = writer.bumped + atOnce.length
   const isLast = bumped === keys.length
   const each = (move: (from: State, key: string) => State): State => atOnce.reduce(move, state)
@@ -73,6 +74,7 @@ export function writerSteps (scenario: Scenario, state: State, index: number): A
     }
     case 'bump':
     case 'late bump': {
+      if (soft) return step(acknowledgedAtOnce(scenario, state, index, keys))
       const moved = each((from, key) => bump(scenario, from, key, { window }))
       const version = state.last + 1
       const isSameAgain = fault === 'a bump that is sent again writes the same version'

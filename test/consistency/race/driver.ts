@@ -34,6 +34,8 @@ export interface RaceResult {
   readonly unanswered: number
   /** Answers that were no 200, and calls that a server which lived on did not answer. */
   readonly refused: number
+  /** What they were. */
+  readonly refusals: readonly string[]
   /** Failures that were asked for: writes whose outcome the answer does not tell, and reads whose handler failed. */
   readonly failed: number
   /** Writes that were acknowledged before Redis knew of them. */
@@ -44,8 +46,12 @@ export interface RaceResult {
   readonly outages: number
   readonly seconds: number
   readonly stale: readonly StaleRead[]
+  /** How many reads were made before the first of them. */
+  readonly before: number | undefined
   /** Reads that were behind a write of another process, but no longer than their store may be. */
   readonly lagging: number
+  /** Reads that were behind soft writes only, within their time. */
+  readonly bridged: number
 }
 
 /** Calls between two kills, about; more in a long run, which else would do little but start servers. */
@@ -64,6 +70,8 @@ const READ_OWN_WRITE = 0.5
 class Server {
   readonly agent = new Agent({ keepAlive: true })
   readonly owner: string
+  /** It is no server, and has no soft writes. */
+  readonly writesHard: boolean
   readonly #settings: ServerSettings
   readonly #program: string
   #child: Child<{ port: number }> | undefined
@@ -73,6 +81,7 @@ class Server {
     this.owner = settings.owner
     this.#settings = settings
     this.#program = program
+    this.writesHard = program !== 'server.js'
   }
 
   get port (): number | undefined {
@@ -154,19 +163,20 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   let kills = 0
   let lost = 0
   let outages = 0
-  let refused = 0
+  const refusals: string[] = []
   let failed = 0
 
-  async function call (server: Server, kind: Call['kind'], register: Register): Promise<Call> {
-    const path = kind === 'read' ? random.of(register.reads) : register.write
+  async function call (server: Server, kind: Call['kind'], register: Register, isHard = server.writesHard): Promise<Call> {
+    const write = isHard ? register.writes[0]! : random.of(register.writes)
+    const path = kind === 'read' ? random.of(register.reads) : write.path
     const start = performance.now()
     const { name, port } = server
     const { status, value, cache, pending } = await ask(server, kind === 'read' ? 'GET' : 'POST', path)
     const lives = port !== undefined && server.port === port
     if (status !== undefined && status >= 500 && register.fails === kind) failed++
-    else if (status === undefined ? lives : status !== 200) refused++
+    else if (status === undefined ? lives : status !== 200) refusals.push(`${kind} ${path} of ${name}: ${status}`)
     const made = { register: server.owner + register.name, kind, path, server: name, start, end: performance.now(), value, cache, pending }
-    history.push(made)
+    history.push(kind === 'read' ? made : { ...made, soft: write.soft, names: server.owner + register.names })
     for (const disturbance of disturbances) disturbance.called()
     return made
   }
@@ -189,8 +199,17 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
         writes++
         const written = await call(random.of([...up, ...writersOf(register)]), 'write', register)
         if (written.value === undefined || !random.chance(READ_OWN_WRITE)) continue
-        reads++
-        await call(store === 'memory' ? server : random.of(up), 'read', register)
+        const readAgain = async (): Promise<unknown> => {
+          reads++
+          return await call(store === 'memory' ? server : random.of(up), 'read', register)
+        }
+        await readAgain()
+        if (register.writes.length === 1) continue
+        // What a soft write has made old is read until another process has written, and then no more.
+        await readAgain()
+        writes++
+        await call(random.of([...up, ...writersOf(register)]), 'write', register, true)
+        await readAgain()
       }
     }
   }
@@ -236,14 +255,16 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
   const monotonic = new Set(settings.outages > 0 ? [] : registers.filter(({ fails }) => fails === 'write').map(({ name }) => name))
   const known = [...history, ...seen(history, ({ register }) => monotonic.has(register.replace(/^server-\d+-/, '')))]
   const stale = staleReads(known, LAG[store])
+  const [first] = stale.map(({ read }) => read).sort((a, b) => a.start - b.start)
   const answered = history.filter(({ value }) => value !== undefined)
   return {
     reads: answered.filter(({ kind }) => kind === 'read').length,
     writes: answered.filter(({ kind }) => kind === 'write').length,
     written: writers.map(({ name }) => answered.filter(({ kind, server }) => kind === 'write' && server === name).length),
     hits: answered.filter(({ cache }) => cache === 'HIT').length,
-    unanswered: history.length - answered.length - refused - failed,
-    refused,
+    unanswered: history.length - answered.length - refusals.length - failed,
+    refused: refusals.length,
+    refusals,
     failed,
     undelivered: answered.filter(({ kind, pending }) => kind === 'write' && pending !== 0).length,
     kills,
@@ -251,7 +272,9 @@ export async function race (settings: RaceSettings): Promise<RaceResult> {
     outages,
     seconds: (performance.now() - began) / 1000,
     stale,
-    lagging: staleReads(known).length - stale.length
+    before: first && history.filter(({ kind, start }) => kind === 'read' && start < first.start).length,
+    lagging: staleReads(known).length - stale.length,
+    bridged: staleReads(known.map((call) => ({ ...call, soft: 0 })), LAG[store]).length - stale.length
   }
 }
 
@@ -284,14 +307,15 @@ function ask ({ port, agent }: Server, method: string, path: string): Promise<An
 
 /** What a race came to, in a few lines. */
 export function report (settings: RaceSettings, result: RaceResult): string {
-  const { reads, writes, written, hits, unanswered, refused, failed, undelivered, kills, lost, outages, seconds, stale, lagging } = result
+  const { reads, writes, written, hits, unanswered, refusals, refused, failed, undelivered, kills, lost, outages, seconds, stale, before, lagging, bridged } = result
   const examples = stale.slice(0, 3).map(({ read, write }) =>
     `  ${read.path} answered ${read.value} (${read.cache}) from ${read.start.toFixed(2)} to ${read.end.toFixed(2)} ms, ${write.value} was acknowledged at ${write.end.toFixed(2)} ms`)
   return [
     `${settings.store} store, ${settings.servers} servers, ${settings.clients} clients, seed ${settings.seed}${settings.broken === undefined ? '' : `, ${settings.broken} broken`}`,
     `${reads} reads (${(100 * hits / reads).toFixed(1)} % HIT), ${writes} writes${written.length === 0 ? '' : ` (${written.join(' and ')} without a server)`}, ${unanswered} unanswered, ${refused} not 200, ${failed} that were made to fail, ${kills} kills, ${lost} losses of versions, ${seconds.toFixed(1)} s`,
     `${outages} outages, ${undelivered} writes acknowledged before they were delivered`,
-    `${stale.length} stale reads${LAG[settings.store] > 0 ? `, ${lagging} reads up to ${LAG[settings.store]} ms behind` : ''}`,
+    `${stale.length} stale reads${before === undefined ? '' : ` (the first after ${before} others)`}, ${bridged} behind soft writes${LAG[settings.store] > 0 ? `, ${lagging} reads up to ${LAG[settings.store]} ms behind` : ''}`,
+    ...refusals.slice(0, 3).map((refusal) => `  ${refusal}`),
     ...examples
   ].join('\n')
 }

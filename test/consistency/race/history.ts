@@ -12,6 +12,10 @@ export interface Call {
   readonly cache?: string
   /** The invalidations that the process had not delivered yet when it answered. */
   readonly pending?: number
+  /** Milliseconds for which what a write has made old may be read; 0 (default) for a hard write. */
+  readonly soft?: number
+  /** What a write makes old: a hard one ends that for soft ones of the same names. */
+  readonly names?: string
 }
 
 /** A read that returned less than a write that it had to know of. */
@@ -27,20 +31,25 @@ export interface StaleRead {
  * - every write of another process that was acknowledged and delivered before the read began, and
  *   `lag` milliseconds more where the store promises no better.
  *
+ * Of a soft write it has to know when its time is over, or when a hard write to the same names was acknowledged that began
+ * later, by the same two rules.
+ *
  * A write counts as delivered when its process had nothing pending as it acknowledged it, or else
  * from the end of the first call to that process that began later and found nothing pending. One
  * whose process died before is never delivered: only `strict` writes promise more.
  */
 export function staleReads (history: readonly Call[], lag = 0): StaleRead[] {
-  const delivered = deliveries(history)
+  const byAll = knownFrom(history, deliveries(history))
+  const byOwn = new Map<string, (write: Call) => number>()
+  for (const calls of groups(history, ({ server }) => server)) byOwn.set(calls[0]!.server, knownFrom(calls, ({ end }) => end))
   const stale: StaleRead[] = []
   for (const calls of groups(history.filter(({ value }) => value !== undefined), ({ register }) => register)) {
     const found = new Map<Call, Call>()
     const check = (among: readonly Call[], knownAt: (write: Call) => number): void => {
       for (const { read, write } of below(among, knownAt)) found.set(read, write)
     }
-    check(calls, (write) => delivered(write) + lag)
-    for (const ofServer of groups(calls, ({ server }) => server)) check(ofServer, ({ end }) => end)
+    check(calls, (write) => byAll(write) + lag)
+    for (const ofServer of groups(calls, ({ server }) => server)) check(ofServer, byOwn.get(ofServer[0]!.server)!)
     for (const [read, write] of found) stale.push({ read, write })
   }
   return stale
@@ -73,25 +82,45 @@ function below (calls: readonly Call[], knownAt: (write: Call) => number): Stale
   return stale
 }
 
+/** From when on reads have to know of each write, where those that are acknowledged are known from `confirmedAt` on. */
+function knownFrom (history: readonly Call[], confirmedAt: (write: Call) => number): (write: Call) => number {
+  const hard = new Map<string | undefined, (after: number) => number>()
+  const isHard = ({ kind, value, soft = 0 }: Call): boolean => kind === 'write' && value !== undefined && soft === 0
+  for (const writes of groups(history.filter(isHard), ({ names = '' }) => names)) {
+    hard.set(writes[0]!.names, firstEnd(writes.map((write) => ({ start: write.start, end: confirmedAt(write) }))))
+  }
+  return (write) => {
+    const { soft = 0, names, end } = write
+    if (soft === 0) return confirmedAt(write)
+    return Math.min(confirmedAt(write) + soft, hard.get(names)?.(end) ?? Infinity)
+  }
+}
+
 /** When each write was known to be delivered; never, perhaps. */
 function deliveries (history: readonly Call[]): (write: Call) => number {
-  const clean = new Map<string, Array<{ start: number, end: number }>>()
+  const clean = new Map<string, (after: number) => number>()
   for (const calls of groups(history.filter(({ pending }) => pending === 0), ({ server }) => server)) {
-    const byStart = calls.map(({ start, end }) => ({ start, end })).sort((a, b) => a.start - b.start)
-    // Of each and all that began later, the end of the first that ended.
-    for (let index = byStart.length - 2; index >= 0; index--) byStart[index]!.end = Math.min(byStart[index]!.end, byStart[index + 1]!.end)
-    clean.set(calls[0]!.server, byStart)
+    clean.set(calls[0]!.server, firstEnd(calls))
   }
   return (write) => {
     if (write.pending === undefined || write.pending === 0) return write.end
-    const later = clean.get(write.server) ?? []
-    let [low, high] = [0, later.length]
+    return clean.get(write.server)?.(write.end) ?? Infinity
+  }
+}
+
+/** The end of the span that ends first of those that begin after a point in time. */
+function firstEnd (spans: ReadonlyArray<{ readonly start: number, readonly end: number }>): (after: number) => number {
+  const byStart = spans.map(({ start, end }) => ({ start, end })).sort((a, b) => a.start - b.start)
+  // Of each and all that began later, the end of the first that ended.
+  for (let index = byStart.length - 2; index >= 0; index--) byStart[index]!.end = Math.min(byStart[index]!.end, byStart[index + 1]!.end)
+  return (after) => {
+    let [low, high] = [0, byStart.length]
     while (low < high) {
       const middle = (low + high) >> 1
-      if (later[middle]!.start > write.end) high = middle
+      if (byStart[middle]!.start > after) high = middle
       else low = middle + 1
     }
-    return later[low]?.end ?? Infinity
+    return byStart[low]?.end ?? Infinity
   }
 }
 

@@ -24,7 +24,7 @@ async function main (): Promise<void> {
     }
   })
   if (!Object.hasOwn(LAG, values.store)) throw new Error(`--store is one of ${Object.keys(LAG).join(', ')}`)
-  if (!['versions', 'deliveries', undefined].includes(values.broken)) throw new Error('--broken is versions or deliveries')
+  if (!['versions', 'deliveries', 'softness', undefined].includes(values.broken)) throw new Error('--broken is versions, deliveries or softness')
   const settings: RaceSettings = {
     store: values.store as StoreName,
     reads: Number(values.reads),

@@ -5,8 +5,8 @@ import apiCache from '../../../index.js'
 import { sayHello } from '../../support/child-process.js'
 import { Random } from '../../support/random.js'
 import { Counters } from './counters.js'
-import { NAMESPACE_SIZE } from './registers.js'
-import { delayed, forgetting, openStore, pause, trusting, type Broken, type StoreName } from './stores.js'
+import { NAMESPACE_SIZE, ROUTE_WINDOW, SOFT } from './registers.js'
+import { delayed, forgetting, openStore, outliving, pause, trusting, type Broken, type StoreName } from './stores.js'
 
 /** What the driver tells a server. */
 export interface ServerSettings {
@@ -38,8 +38,8 @@ async function main ({ store: storeName, index, outages, seed, redisPort, counte
   const counters = await Counters.open(countersPort)
   // A client of the user's has other habits than one of the plugin's own: it queues, and sends again.
   const opened = await openStore(storeName, redisPort, outages && index % 2 === 1)
-  const wrong = { versions: trusting, deliveries: forgetting }
-  const store = delayed(broken === undefined ? opened : wrong[broken](opened), random)
+  const wrong = { versions: trusting, deliveries: forgetting, softness: outliving }
+  const store = delayed(broken === undefined ? opened : wrong[broken](opened, redisPort), random)
 
   const app = Fastify()
   await app.register(apiCache, { store, host: false, scope: 'shared', expire: '1h', timeout: outages ? 300 : 4_000, coalesceTimeout: 1_000 })
@@ -95,14 +95,29 @@ async function main ({ store: storeName, index, outages, seed, redisPort, counte
   }, read('aging'))
   app.post('/aging/:index', { config: { cache: { invalidate: (request) => namespaceOf(request, 'aging') } } }, write('aging'))
 
-  app.get('/failing/:index', {
-    config: { cache: { namespace: 'failing', tags: (_request, payload) => [(payload as Shown).name], expire: 1, staleIfError: '1h', softTimeout: 20 } }
-  }, async (request) => {
-    const shown = await read('failing')(request)
-    if (random.chance(FAILING)) throw new Error('the handler failed')
-    return shown
-  })
-  app.post('/failing/:index', { config: { cache: { invalidateTags: (request) => nameOf(request, 'failing') } } }, write('failing'))
+  for (const kind of ['failing', 'bridged']) {
+    app.get(`/${kind}/:index`, {
+      config: { cache: { namespace: kind, tags: (_request, payload) => [(payload as Shown).name], expire: 1, staleIfError: '1h', softTimeout: 20 } }
+    }, async (request) => {
+      const shown = await read(kind)(request)
+      if (random.chance(FAILING)) throw new Error('the handler failed')
+      return shown
+    })
+    app.post(`/${kind}/:index`, { config: { cache: { invalidateTags: (request) => nameOf(request, kind) } } }, write(kind))
+  }
+
+  app.get('/soft/:index', {
+    config: { cache: { namespace: (request) => namespaceOf(request, 'soft'), staleWhileRevalidate: ROUTE_WINDOW } }
+  }, read('soft'))
+  app.post('/soft/:index', { config: { cache: { invalidate: (request) => namespaceOf(request, 'soft') } } }, write('soft'))
+  for (const [end, soft] of Object.entries(SOFT)) {
+    app.post(`/soft/:index/${end}`, {
+      config: { cache: { invalidate: { namespaces: (request) => namespaceOf(request, 'soft'), soft } } }
+    }, write('soft'))
+    app.post(`/bridged/:index/${end}`, {
+      config: { cache: { invalidateTags: { tags: (request) => nameOf(request, 'bridged'), soft } } }
+    }, write('bridged'))
+  }
 
   // Who writes here gets no answer that says what was written.
   app.post('/unknown/:index', {

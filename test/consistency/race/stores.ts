@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { MemoryStore, type CacheStore, type Lookup } from '../../../index.js'
+import type { SoftenedAt } from '../../../lib/store/contract.js'
 import { LocalTier } from '../../../lib/store/local-tier.js'
 import { TrackedVersions } from '../../../lib/store/redis/tracked-versions.js'
 import { RedisStore } from '../../../lib/store/redis/redis-store.js'
@@ -10,12 +11,12 @@ import type { Random } from '../../support/random.js'
 export const LAG = { redis: 0, cluster: 0, memory: 0, local: 0, tracked: 1_000 } as const
 export type StoreName = keyof typeof LAG
 
-/** What can be done wrong: versions are not compared, or a failed delivery counts as one. */
-export type Broken = 'versions' | 'deliveries'
+/** What can be done wrong: versions are not compared, a failed delivery counts as one, or a hard write ends no soft one. */
+export type Broken = 'versions' | 'deliveries' | 'softness'
 
-const STEPS = new Set(['lookup', 'versions', 'ensure', 'bump', 'set', 'sweep', 'begin', 'end', 'take', 'release'])
+const STEPS = new Set(['lookup', 'versions', 'softened', 'ensure', 'bump', 'set', 'sweep', 'begin', 'end', 'take', 'release'])
 /** What a store has only where it can. */
-const PARTS = new Set(['intents', 'leases'])
+const PARTS = new Set(['intents', 'leases', 'soft'])
 
 const IMPATIENT: RedisOptions = { enableOfflineQueue: false, maxRetriesPerRequest: 0 }
 
@@ -87,6 +88,27 @@ export function forgetting (store: CacheStore): CacheStore {
           // As if it were done.
         }
       }
+    }
+  })
+}
+
+/** The store of a plugin to which a record of soft writes counts, whatever the current version is. */
+export function outliving (store: CacheStore, port: number): CacheStore {
+  const client = new Redis({ port, host: '127.0.0.1' }).on('error', () => {})
+  async function softened (names: readonly string[]): Promise<SoftenedAt> {
+    const records = await client.mget(names.map((name) => name.includes('{') ? `${name}~soft` : `${name}~soft{${name}}`))
+    return (name, earlier) => {
+      const items = (records[names.indexOf(name)] ?? '').split(' ').slice(1).map((item) => item.split(','))
+      const at = items.find(([version, beginning]) => version === earlier || earlier.startsWith(beginning!))?.[2]
+      return at === undefined ? undefined : Number(at)
+    }
+  }
+  const soft = { ...store.soft!, bump: store.soft!.bump.bind(store.soft), softened }
+  return new Proxy(store, {
+    get (target, name) {
+      if (name === 'soft') return soft
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) as unknown : member
     }
   })
 }

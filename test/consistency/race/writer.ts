@@ -76,7 +76,8 @@ async function main ({ speaks, seed, redisPort, countersPort }: WriterSettings):
     }
   }
 
-  const server = createServer((request, response) => { void answer(request.url!, response) })
+  // A connection that ends while a request is on its way leaves that without an answer.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => { void answer(request.url!, response) })
   server.listen(0, '127.0.0.1', () => { sayHello({ port: (server.address() as AddressInfo).port }) })
 }
 
