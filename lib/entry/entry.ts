@@ -67,8 +67,8 @@ export const isFromFuture = ({ storedAt }: Entry): boolean => storedAt > now()
  * Milliseconds since the entry was stored (RFC 9111 section 4.2.3, resident_time). For one from the future they are
  * unknown. The store deletes it when it becomes stale, unless it may be used for longer: then it counts as stale.
  */
-function residentTime ({ storedAt, staleAt, staleWindows }: Entry): number {
-  const time = now() - storedAt
+function residentTime ({ storedAt, staleAt, staleWindows }: Entry, at = now()): number {
+  const time = at - storedAt
   return time < -SKEW && staleWindows !== undefined ? staleAt - storedAt : Math.max(0, time)
 }
 
@@ -82,9 +82,10 @@ export interface Ages {
 
 /** @param oldSince since when it is old by soft writes, in milliseconds since 1970; default: not at all */
 export function agesOf (entry: Entry, oldSince = Infinity): Ages {
+  const time = now()
   return {
-    age: entry.initialAge + Math.floor(residentTime(entry) / 1000),
-    freshness: Math.ceil(freshFor(entry, oldSince) / 1000)
+    age: entry.initialAge + Math.floor(residentTime(entry, time) / 1000),
+    freshness: Math.ceil(freshFor(entry, oldSince, time) / 1000)
   }
 }
 
@@ -97,9 +98,9 @@ export function staleFor (entry: Entry, oldSince: number): number {
 export const isStale = (entry: Entry): boolean => freshFor(entry, Infinity) <= 0
 
 /** Milliseconds until the entry becomes stale, 0 or less since then. No write is in the future, whatever clocks say. */
-function freshFor (entry: Entry, oldSince: number): number {
-  const byTime = entry.staleAt - entry.storedAt - residentTime(entry)
-  return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - now(), 0)
+function freshFor (entry: Entry, oldSince: number, at = now()): number {
+  const byTime = entry.staleAt - entry.storedAt - residentTime(entry, at)
+  return oldSince === Infinity ? byTime : Math.min(byTime, oldSince - at, 0)
 }
 
 /** Milliseconds until the entry must not be used any more; 0 or less if that time has passed. */
