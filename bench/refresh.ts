@@ -24,7 +24,7 @@ const { values } = parseArgs({
 const perSecond = 200
 const expiries = values.quick ? 4 : 30
 /** Seconds before and after a write during the outage. */
-const outage = values.quick ? 6 : 30
+const outage = values.quick ? 6 : 60
 
 interface AtExpiry {
   readonly title: string
