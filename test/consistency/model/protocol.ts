@@ -23,7 +23,7 @@ import { writerSteps } from './writer.js'
  * what the plugin does between two of them. These functions of lib take it (a test looks for each of them):
  *
  *   lookup            lookup, evaluate                   lib/read/lookup.ts
- *   softened          compared, entryOldSince            lib/read/old-since.ts
+ *   softened          compared, softenedSince            lib/read/old-since.ts
  *   areCurrent        tagsOldSince                       lib/read/payload-tags.ts
  *   bridge            bridge, refreshedOr                lib/read/refresh/bridge.ts
  *   refreshed         refreshed, refreshedOr             lib/read/refresh/bridge.ts
@@ -44,6 +44,9 @@ import { writerSteps } from './writer.js'
  *   bump              Invalidation.invalidate            lib/write/invalidation.ts
  *   confirm           onTheirServer                      lib/store/redis/run-script.ts
  *   acknowledge       invalidateOnSend                   lib/fastify/write-hooks.ts
+ *
+ * Tags that a process remembers from a payload are compared with the versions of the lookup itself: that is `areCurrent`
+ * without a step before it.
  *
  * A process that meets another Redis repeats what it remembers: `Bumps.repeat`.
  *
