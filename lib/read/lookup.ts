@@ -91,7 +91,9 @@ async function withOwnTags (
 ): Promise<Found> {
   const { entry, key } = found
   const tags = payloadTagsOf(entry, key.versions)
-  exchange.route.runtime.knownTags.note(key, tags)
+  const { policy, runtime } = exchange.route
+  // The tags of a request are versions of its key.
+  if (policy.payloadTags !== undefined) runtime.knownTags.note(key, tags)
   if (tags.length === 0) return found
   const ofTags = await tagsOldSince(exchange, entry, tags)
   if (ofTags === UNAVAILABLE) return bypassFor('unavailable')

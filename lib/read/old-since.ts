@@ -30,7 +30,7 @@ export function compared (
   const { names } = asked
   const ofKey = names === versions ? current : current.slice(0, versions.length)
   if (entry === undefined) return { entry, versions: ofKey, oldSince: undefined, isComplete: true }
-  const isComplete = hasJust(entry, names)
+  const isComplete = hasExactly(entry, names)
   // An entry with other tags than expected: those are compared later.
   const compares = isComplete ? names : versions
   const since = oldSince(entry.versions, compares, current)
@@ -42,7 +42,7 @@ export function compared (
 }
 
 /** Whether these are the versions that an entry was filled under. */
-function hasJust ({ versions }: Entry, names: readonly string[]): boolean {
+function hasExactly ({ versions }: Entry, names: readonly string[]): boolean {
   return Object.keys(versions).length === names.length && names.every((name) => name in versions)
 }
 

@@ -47,7 +47,7 @@ export function unknownRun (): ServerRun {
 /** The id of the server's process in INFO. */
 export const runIdOf = (info: string): string | undefined => /^run_id:(\w+)/m.exec(info)?.[1]
 
-/** The server's time in INFO, in milliseconds since 1970; undefined if INFO does not tell, as that of Redis 5. */
+/** The server's time in INFO, in milliseconds since 1970; undefined if INFO does not tell, as in old versions. */
 export function timeOf (info: string): number | undefined {
   const microseconds = /^server_time_usec:(\d{1,16})\r?$/m.exec(info)?.[1]
   return microseconds === undefined ? undefined : Math.floor(Number(microseconds) / 1000)
