@@ -16,7 +16,7 @@ import { SHORT_TEXT, type BodyKind, type Entry, type StoredHeaders } from './ent
  *
  * An entry with another format number is a MISS.
  */
-const FORMAT = 0x46414303
+const FORMAT = 0x46414304
 const HEAD_AT = 12
 /** The position of the checksum and the head's length. Together with the key they identify one fill. */
 export const CHECKSUM_AT = 4
@@ -43,10 +43,10 @@ type Head = [
   deleteAt: number,
   initialAge: number,
   headers: StoredHeaders,
-  more?: More
+  more: More
 ]
 
-/** What not every entry has. */
+/** What not every entry has; an object, because most have little of it. */
 type More = Pick<Entry,
   'defaultHeaders' | 'removedHeaders' | 'extendedHeaders' | 'responseHeaders' | 'vary' | 'staleWindows' | 'fillTime' |
   'plainLength'
@@ -60,30 +60,29 @@ type EncodedLengths = ReadonlyArray<readonly [coding: Coding, length: number]>
 
 /** The bytes that a store keeps under `key`. */
 export function encodeEntry (key: string, entry: Entry): Buffer {
-  const parts: Head = [
-    entry.versions, entry.route, entry.application ?? '', entry.status, KINDS.indexOf(entry.kind),
-    entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers
-  ]
   const { defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, staleWindows, fillTime } = entry
   const forms = Object.entries(entry.encoded ?? {}) as Array<[Coding, Buffer]>
   const encoded = entry.encoded && forms.map(([coding, bytes]) => [coding, bytes.length] as const)
-  const more: More = {
-    defaultHeaders,
-    removedHeaders,
-    extendedHeaders,
-    responseHeaders,
-    vary,
-    staleWindows,
-    fillTime,
-    encoded,
-    plainLength: entry.plainLength,
-    wantsText: entry.text !== undefined && entry.body.length > SHORT_TEXT ? true : undefined
-  }
-  if (Object.values(more).some((field) => field !== undefined)) parts.push(more)
+  const parts: Head = [
+    entry.versions, entry.route, entry.application ?? '', entry.status, KINDS.indexOf(entry.kind),
+    entry.storedAt, entry.staleAt, entry.deleteAt, entry.initialAge, entry.headers,
+    {
+      defaultHeaders,
+      removedHeaders,
+      extendedHeaders,
+      responseHeaders,
+      vary,
+      staleWindows,
+      fillTime,
+      encoded,
+      plainLength: entry.plainLength,
+      wantsText: entry.text !== undefined && entry.body.length > SHORT_TEXT ? true : undefined
+    }
+  ]
   const head = JSON.stringify(parts)
   const headBytes = Buffer.byteLength(head)
   const formsAt = HEAD_AT + headBytes
-  const bodyAt = formsAt + forms.reduce((size, [, bytes]) => size + bytes.length, 0)
+  const bodyAt = formsAt + sizeOf(encoded)
   const frame = Buffer.allocUnsafe(bodyAt + entry.body.length)
   frame.writeUInt32BE(FORMAT, 0)
   frame.writeUInt32BE(headBytes, 8)
@@ -108,7 +107,7 @@ export function decodeEntry (key: string, frame: Buffer): Entry | undefined {
   if (crc32(frame.subarray(8), crc32(key)) !== frame.readUInt32BE(4)) return undefined
   const head = parseHead(frame.toString('utf8', HEAD_AT, formsAt))
   if (head === undefined) return undefined
-  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more = {}] = head
+  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, initialAge, headers, more] = head
   const bodyAt = formsAt + sizeOf(more.encoded)
   if (bodyAt > frame.length) return undefined
   const body = frame.subarray(bodyAt)
@@ -180,15 +179,16 @@ function parseHead (text: string): Head | undefined {
 /** The checksum only proves that nothing was damaged. Anybody can write a valid one, so each field is checked. */
 function isHead (head: unknown): head is Head {
   if (!Array.isArray(head)) return false
-  const [versions, route, application, status, kind, ...rest] = head as unknown[]
-  const [storedAt, staleAt, deleteAt, initialAge, headers, more] = rest
-  return isVersions(versions) && isTexts([route, application]) && isWholeStatus(status) &&
-    isKind(kind) && areTimes(storedAt, staleAt, deleteAt) && isSeconds(initialAge) &&
-    isHeaders(headers) && (more === undefined || isMore(more))
+  const [versions, route, application, status, kind, storedAt, staleAt, deleteAt, age, headers, more]: unknown[] = head
+  return isVersions(versions) && typeof route === 'string' && typeof application === 'string' &&
+    isWholeStatus(status) && isKind(kind) && areTimes(storedAt, staleAt, deleteAt) && isSeconds(age) &&
+    isHeaders(headers) && isMore(more)
 }
 
 function isMore (value: unknown): value is More {
-  return isRecord(value) && Object.entries(value).every(([name, field]) => MORE.get(name)?.(field) === true)
+  if (!isRecord(value)) return false
+  for (const name in value) if (MORE.get(name)?.(value[name]) !== true) return false
+  return true
 }
 
 const MORE = new Map<string, (value: unknown) => boolean>([
@@ -230,11 +230,12 @@ const isWholeStatus = (value: unknown): boolean => isIntegerWithin(value, 200, 5
 const isKind = (value: unknown): boolean => isIntegerWithin(value, 0, KINDS.length - 1)
 const isSeconds = (value: unknown): boolean => isIntegerWithin(value, 0, ONE_YEAR_IN_SECONDS)
 
+const isTime = (value: unknown): value is number => Number.isSafeInteger(value)
+
 /** Whether the times are in order and no further apart than an entry may live. */
 function areTimes (storedAt: unknown, staleAt: unknown, deleteAt: unknown): boolean {
-  const times = [storedAt, staleAt, deleteAt] as number[]
-  return times.every(Number.isSafeInteger) && times[0]! <= times[1]! && times[1]! <= times[2]! &&
-    times[2]! - times[0]! <= ONE_YEAR_IN_SECONDS * 1000
+  return isTime(storedAt) && isTime(staleAt) && isTime(deleteAt) && storedAt <= staleAt && staleAt <= deleteAt &&
+    deleteAt - storedAt <= ONE_YEAR_IN_SECONDS * 1000
 }
 
 function areStaleWindows (value: unknown): boolean {

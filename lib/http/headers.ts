@@ -15,13 +15,17 @@ export type RequestHeaders = Readonly<Record<string, string | string[] | undefin
 /** Whether a header may be stored: its name allows it, and name and value are valid in HTTP. */
 export function isStorableHeader (name: string, value: unknown): value is string | string[] {
   if (NEVER_STORED.has(name) || name !== name.toLowerCase()) return false
-  const values = Array.isArray(value) ? value as unknown[] : [value]
+  return isSendable(name, value) && (Array.isArray(value) ? value.every(isText) : isText(value))
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+
+/** Whether Node sends this header, instead of throwing. */
+function isSendable (name: string, value: unknown): boolean {
   try {
     validateHeaderName(name)
-    for (const one of values) {
-      if (typeof one !== 'string') return false
-      validateHeaderValue(name, one)
-    }
+    if (Array.isArray(value)) for (const line of value) validateHeaderValue(name, line as string)
+    else validateHeaderValue(name, String(value))
   } catch {
     return false
   }
@@ -30,24 +34,13 @@ export function isStorableHeader (name: string, value: unknown): value is string
 
 /** Whether Node sends a response with these headers, instead of throwing. */
 export function areSendable (headers: Headers): boolean {
-  try {
-    for (const name in headers) {
-      const value = headers[name]
-      validateHeaderName(name)
-      if (Array.isArray(value)) for (const line of value) validateHeaderValue(name, line)
-      else validateHeaderValue(name, String(value))
-    }
-  } catch {
-    return false
-  }
+  for (const name in headers) if (!isSendable(name, headers[name])) return false
   return true
 }
 
 /** Whether a stored response may bring all of these. */
 export function areStorableHeaders (headers: Readonly<Record<string, unknown>>): boolean {
-  for (const name in headers) {
-    if (!isStorableHeader(name, headers[name])) return false
-  }
+  for (const name in headers) if (!isStorableHeader(name, headers[name])) return false
   return true
 }
 

@@ -8,7 +8,7 @@ import { lasting } from '../support/entry.js'
 import { serving } from '../support/serving.js'
 
 const redis = fileRedis()
-const FORMAT = 0x46414303
+const FORMAT = 0x46414304
 const KEY = 'api-cache|a:GET /'
 const VERSION = 'api-cache!version:a'
 const ENTRY: Entry = {
@@ -85,6 +85,7 @@ const hostile: Record<string, Buffer> = {
   'an age of a hundred years': forge(head([INITIAL_AGE!, HUNDRED_YEARS / 1000])),
   'headers that are a list': forge(head([HEADERS!, [['x-a', 'b']]])),
   'headers that are nothing': forge(head([HEADERS!, null])),
+  'a head without its last field': forge(JSON.stringify((JSON.parse(head()) as unknown[]).slice(0, MORE))),
   'more that is a list': forge(withMore(['x'])),
   'a field that does not exist': forge(withMore({ unknown: 1 })),
   'a field named __proto__': forge(head().replace('{"removedHeaders"', '{"__proto__":1,"removedHeaders"')),
