@@ -4,6 +4,7 @@ import { interceptReply, releaseReply, type HeaderInterceptor } from '../fastify
 import { headersOf, putHeaders } from '../fastify/private-state.js'
 import { textOf, type HandlerHeaders, type Headers } from '../http/headers.js'
 import { publishDecision } from '../observe/decide.js'
+import { resolve } from './cached-handler.js'
 import type { Exchange, Hit } from './exchange.js'
 import { sentOn, type Sent } from './fill/answer.js'
 import type { FillContext } from './fill/context.js'
@@ -12,7 +13,6 @@ import { assess, judge } from './fill/storability.js'
 import { headersFor } from './hit.js'
 import { publishUnstored } from './pass-through.js'
 import { isPlainData } from './plain-data.js'
-import { resolve } from './resolve.js'
 import { announce } from './response-stage.js'
 
 /**

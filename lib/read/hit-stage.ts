@@ -1,9 +1,8 @@
 import type { FastifyReply } from 'fastify'
-import { lengthOf, SHORT_TEXT } from '../entry/entry.js'
+import { SHORT_TEXT } from '../entry/entry.js'
 import { isResponse } from '../fastify/payload.js'
 import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { textOf } from '../http/headers.js'
-import { publishDecision } from '../observe/decide.js'
 import { withoutStream } from './conditions.js'
 import { announceCoding, applyCoding, withdrawCoding } from './encoding/apply.js'
 import type { Chosen } from './encoding/choose.js'
@@ -11,7 +10,7 @@ import type { Exchange, Hit } from './exchange.js'
 import { discard } from './fill/capture.js'
 import { Outgoing } from './outgoing.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from './response-stage.js'
-import { forClients, isSettlingEntry, SETTLING } from './settling.js'
+import { forClients, isSettlingEntry } from './settling.js'
 import { isWhole } from './whole.js'
 
 const DEFAULT_TYPES = new Set<unknown>(['text/plain; charset=utf-8', 'application/octet-stream'])
@@ -21,17 +20,12 @@ export function removeDefaultType (reply: FastifyReply): void {
   if (DEFAULT_TYPES.has(headerOn(reply, 'content-type'))) reply.removeHeader('content-type')
 }
 
-/** Publishes the decision about a HIT; returns what Cache-Status says. */
-export function publishHit (exchange: Exchange, { entry, key, age, freshness, collapsed, detail }: Hit): string {
-  return publishDecision(exchange, {
-    outcome: 'hit',
-    detail: isSettlingEntry(entry) ? SETTLING : detail,
-    collapsed,
-    key,
-    ttl: freshness,
-    age,
-    bytes: lengthOf(entry)
-  })
+/** What a HIT gives to the hooks behind the handler. */
+interface Presented {
+  readonly payload: unknown
+  /** What Cache-Status says. */
+  readonly cacheStatus: string
+  readonly chosen: Chosen | undefined
 }
 
 /** A stored response while hooks run. */
@@ -49,13 +43,13 @@ export class HitStage implements ResponseStage {
   readonly #chosen: Chosen | undefined
   #hasFailed = false
 
-  constructor (exchange: Exchange, hit: Hit, payload: unknown, chosen?: Chosen) {
+  constructor (exchange: Exchange, hit: Hit, { payload, cacheStatus, chosen }: Presented) {
     const { request, reply } = exchange
     const { body, defaultHeaders } = hit.entry
     this.#exchange = exchange
     this.#hit = hit
     this.#sent = isResponse(payload) ? payload.body : payload
-    this.#cacheStatus = publishHit(exchange, hit)
+    this.#cacheStatus = cacheStatus
     this.#replyStatus = reply.statusCode
     this.#isTyped = headerOn(reply, 'content-type') !== undefined
     this.#chosen = chosen

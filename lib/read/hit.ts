@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
-import { SHORT_TEXT, type Entry, type StoredHeaders } from '../entry/entry.js'
+import { lengthOf, SHORT_TEXT, type Entry, type StoredHeaders } from '../entry/entry.js'
 import {
   hasAnyHeader, hasOtherOnSendHooks, headerOn, putHeaders, type ReplyHeaders
 } from '../fastify/private-state.js'
@@ -8,11 +8,13 @@ import { isChangedBySend, serializeOnce } from '../fastify/serializer.js'
 import { kResponseStage } from '../fastify/state.js'
 import { extend, varyWith, type HeaderDifference, type HeaderValue } from '../http/headers.js'
 import { isNotModified } from '../http/validators.js'
+import { publishDecision } from '../observe/decide.js'
 import { VARY } from './encoding/apply.js'
 import type { Chosen } from './encoding/choose.js'
 import { chooseForHit, inCoding, isToBeMade } from './encoding/hit.js'
 import type { Exchange, Hit } from './exchange.js'
-import { HitStage, publishHit } from './hit-stage.js'
+import { HitStage } from './hit-stage.js'
+import { isSettlingEntry, SETTLING } from './settling.js'
 
 /** Headers that decide what the cache adds. */
 const DECISIVE = ['date', 'etag', 'cache-control', 'expires', 'cache-status']
@@ -55,8 +57,22 @@ interface Presented {
 
 function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders, { chosen, wantsText }: Presented): unknown {
   const payload = putEntry(exchange, hit.entry, headers, wantsText)
-  exchange.reply[kResponseStage] = new HitStage(exchange, hit, payload, chosen)
+  const cacheStatus = publishHit(exchange, hit)
+  exchange.reply[kResponseStage] = new HitStage(exchange, hit, { payload, cacheStatus, chosen })
   return payload
+}
+
+/** Publishes the decision about a HIT; returns what Cache-Status says. */
+function publishHit (exchange: Exchange, { entry, key, age, freshness, collapsed, detail }: Hit): string {
+  return publishDecision(exchange, {
+    outcome: 'hit',
+    detail: isSettlingEntry(entry) ? SETTLING : detail,
+    collapsed,
+    key,
+    ttl: freshness,
+    age,
+    bytes: lengthOf(entry)
+  })
 }
 
 /** Puts an entry's status and headers on the reply; returns the payload for hooks, undefined for an empty body. */
