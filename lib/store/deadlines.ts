@@ -30,16 +30,24 @@ const LEAST_PROGRESS = 64 * 1024
  * because others took its time. Only an estimate: threads of its own that run beside it are taken for it.
  */
 class Starvation {
-  #cpu = process.cpuUsage()
+  #cpu = cpuTime()
   #loop = performance.eventLoopUtilization()
 
   since (): number {
-    const { user, system } = process.cpuUsage(this.#cpu)
-    const { active } = performance.eventLoopUtilization(this.#loop)
-    this.#cpu = process.cpuUsage()
-    this.#loop = performance.eventLoopUtilization()
-    return Math.max(0, active - (user + system) / 1000)
+    const cpu = cpuTime()
+    const loop = performance.eventLoopUtilization()
+    const { active } = performance.eventLoopUtilization(loop, this.#loop)
+    const starved = active - (cpu - this.#cpu)
+    this.#cpu = cpu
+    this.#loop = loop
+    return Math.max(0, starved)
   }
+}
+
+/** The time in milliseconds for which this process has had a processor. */
+function cpuTime (): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
 
 /** The deadlines that were started in one turn of the event loop. */

@@ -48,6 +48,30 @@ t.test('while an answer arrives quickly, a deadline expires after the longest ti
   t.ok(performance.now() - began >= 500 - EARLY)
 })
 
+t.test('while an answer arrives, time in which the machine ran other processes does not count', async (t) => {
+  const { cpuUsage } = process
+  // The event loop is busy, and nothing of that is time that this process has had.
+  process.cpuUsage = () => ({ user: 0, system: 0 })
+  t.teardown(() => { process.cpuUsage = cpuUsage })
+  let bytes = 0
+  const deadlines = new Deadlines(50, { transferred: () => (bytes += 2 ** 20), longest: 200 })
+  let hasExpired = false
+  const expired = new Promise<void>((resolve) => {
+    deadlines.start(() => {
+      hasExpired = true
+      resolve()
+    })
+  })
+  const end = performance.now() + 3_000
+  while (performance.now() < end) {
+    await turn()
+    block(20)
+  }
+  t.notOk(hasExpired)
+  process.cpuUsage = cpuUsage
+  await expired
+})
+
 t.test('a byte now and then is no progress', async (t) => {
   let bytes = 0
   const deadlines = new Deadlines(50, { transferred: () => ++bytes, longest: 500 })
