@@ -78,7 +78,7 @@ async function fillValue (
 /** Stores the value if it may be stored; says whether it is. */
 function store (exchange: Exchange, fill: Fill, value: unknown, sent: Sent | undefined): boolean {
   if (sent === undefined) return false
-  const { refusal, ...freshness } = assess(exchange.route.policy, sent, Date.now())
+  const { refusal, freshness } = assess(exchange.route.policy, sent, Date.now())
   fill.refuse(refusal)
   if (fill.refusal !== undefined) return false
   const judged = judge(exchange, value, freshness)
@@ -87,7 +87,7 @@ function store (exchange: Exchange, fill: Fill, value: unknown, sent: Sent | und
   return fill.finish({
     sent,
     payload: value,
-    freshness: judged,
+    freshness: judged.freshness,
     sentAt: now(),
     sentAtMonotonic: performance.now(),
     vary: [],

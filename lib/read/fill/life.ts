@@ -172,13 +172,13 @@ export class Fill implements CaptureListener {
     if (policy.payloadTags !== undefined) knownTags.note(key, payloadTagsOf(entry, key.versions))
     this.#publish({ entry, key: key.key })
     this.#tell('stored', undefined, entry.body.length)
-    const writes = [store.call('set', (store) => store.set(key.key, entry))]
+    const stored = store.call('set', (store) => store.set(key.key, entry))
     const { base } = key
     if (base !== undefined) {
       variants.stored(key, versions, entry.deleteAt)
-      writes.push(store.call('set', (store) => store.set(base.key, pointerTo(entry, key.vary ?? []))))
+      await store.call('set', (store) => store.set(base.key, pointerTo(entry, key.vary ?? [])))
     }
-    await Promise.all(writes)
+    await stored
     const coding = storedCodingOf(this.route, entry)
     if (coding !== undefined) keepEncoded(this.route, key, entry, coding)
     if (inFlight !== undefined) fills.releaseSoon(inFlight)

@@ -155,7 +155,7 @@ export class Sending {
   }
 
   #assess (sent: Sent): Freshness {
-    const { refusal, ...freshness } = assess(this.#exchange.route.policy, sent, Date.now())
+    const { refusal, freshness } = assess(this.#exchange.route.policy, sent, Date.now())
     // An outage does not take the place of an entry that is refreshed.
     const isOutage = this.#fill.context.isRefresh && sent.status >= 500
     this.#fill.refuse(refusal ?? (isOutage ? STATUS : undefined))

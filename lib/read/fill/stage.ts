@@ -187,7 +187,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   #assessLeaving ({ sent, payload, freshness, at, atMonotonic }: Handed): Finished {
     const { route: { policy, variants }, reply } = this.#exchange
     const headers = headersOf(reply)
-    const { refusal, ...leaving } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
+    const { refusal, freshness: leaving } = assess(policy, { status: sent.status, headers, body: sent.body }, at)
     const vary = variants.nominated(headers['vary'], nominatedBy(sent))
     if (refusal === 'set-cookie' && this.#fill.refusal === undefined) this.#logCookies(headers['set-cookie'])
     this.#fill.refuse(refusal ?? variants.refusalFor(vary) ?? (areSendable(headers) ? undefined : 'invalid-header'))
@@ -205,7 +205,7 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
   /** What the policy's functions make of a response that may be stored otherwise. */
   #judged (payload: unknown, freshness: Freshness): Freshness {
     if (this.#fill.refusal !== undefined) return freshness
-    const { refusal, ...judged } = judge(this.#exchange, payload, freshness)
+    const { refusal, freshness: judged } = judge(this.#exchange, payload, freshness)
     this.#fill.refuse(refusal)
     return judged
   }

@@ -38,8 +38,9 @@ export interface Candidate {
   readonly body: Buffer | undefined
 }
 
-/** Whether a response may be stored: its freshness, and the reason if it may not. */
-export interface Assessment extends Freshness {
+/** Whether a response may be stored, and the reason if it may not. */
+export interface Assessment {
+  readonly freshness: Freshness
   readonly refusal: string | undefined
 }
 
@@ -57,18 +58,19 @@ export function assess (policy: CompiledReadPolicy, { status, headers, body }: C
   // What is private comes first: other responses that are not stored are shared by those who wait.
   const refusal = refusalToStore(status, headers, directives, policy.ignoresCookie) ??
     (length > policy.maxBytes ? 'too-large' : undefined)
-  if (refusal !== undefined) return { ...freshness, refusal }
-  if (!policy.lifetimes.has(status)) return { ...freshness, refusal: STATUS }
-  return { ...freshness, refusal: lifetime <= age ? 'expired' : undefined }
+  if (refusal !== undefined) return { freshness, refusal }
+  if (!policy.lifetimes.has(status)) return { freshness, refusal: STATUS }
+  return { freshness, refusal: lifetime <= age ? 'expired' : undefined }
 }
 
 /** What the functions of the policy say of a response that may be stored: whether it is, and for how long. */
 export function judge (exchange: Exchange, payload: unknown, freshness: Freshness): Assessment {
-  if (!isWanted(exchange, payload)) return { ...freshness, refusal: 'when' }
-  if (freshness.lifetime !== Infinity) return { ...freshness, refusal: undefined }
+  if (!isWanted(exchange, payload)) return { freshness, refusal: 'when' }
+  if (freshness.lifetime !== Infinity) return { freshness, refusal: undefined }
   const lifetime = lifetimeByPolicy(exchange, payload)
-  if (lifetime === 0) return { ...freshness, lifetime, refusal: 'expire' }
-  return { ...freshness, lifetime, refusal: lifetime <= freshness.age ? 'expired' : undefined }
+  const limited = { ...freshness, lifetime }
+  if (lifetime === 0) return { freshness: limited, refusal: 'expire' }
+  return { freshness: limited, refusal: lifetime <= freshness.age ? 'expired' : undefined }
 }
 
 /** Whether the policy's `when` allows storing this response. */
