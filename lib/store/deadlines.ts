@@ -110,7 +110,8 @@ export class Deadlines {
   #current: Batch | undefined
   #timer: NodeJS.Timeout | undefined
   #times: Times = { running: 0, waiting: 0 }
-  #starvation = new Starvation()
+  /** Known while an answer arrives. */
+  #starvation: Starvation | undefined
   #lookedAt = 0
   #transferred = 0
 
@@ -162,7 +163,7 @@ export class Deadlines {
     while (this.#batches[0]?.running === 0) this.#batches.shift()
     if (this.#timer === undefined) {
       this.#lookedAt = performance.now()
-      this.#starvation = new Starvation()
+      this.#starvation = undefined
       this.#transferred = this.#progress?.transferred() ?? 0
       this.#wait(this.#step)
     }
@@ -184,10 +185,11 @@ export class Deadlines {
     const transferred = this.#progress?.transferred() ?? 0
     const isReceiving = transferred - this.#transferred >= LEAST_PROGRESS
     const { running, waiting } = this.#now()
-    const starved = this.#starvation.since()
+    const starved = this.#starvation?.since() ?? 0
     this.#times = isReceiving
       ? { running: Math.max(this.#times.running, running - starved), waiting: this.#times.waiting }
       : { running, waiting }
+    this.#starvation = isReceiving ? this.#starvation ?? new Starvation() : undefined
     this.#lookedAt = performance.now()
     this.#transferred = transferred
     this.#timer = undefined
