@@ -154,6 +154,38 @@ for (const [style, interceptor] of Object.entries(INTERCEPTORS)) {
   })
 }
 
+// NestJS runs them after all others, wherever they stand.
+const LATE: Record<string, (useClass: Type) => Provider> = {
+  'for each request': (useClass) => ({ provide: APP_INTERCEPTOR, useClass, scope: Scope.REQUEST }),
+  'for each user of it': (useClass) => ({ provide: APP_INTERCEPTOR, useClass, scope: Scope.TRANSIENT }),
+  'by a factory for each request': (Interceptor) => ({ provide: APP_INTERCEPTOR, useFactory: () => new Interceptor() as object, scope: Scope.REQUEST })
+}
+
+for (const [made, provide] of Object.entries(LATE)) {
+  for (const [which, { onClass = [], onMethod = [] }] of Object.entries(DECORATED)) {
+    test(`an interceptor of the application that is made ${made} is refused at boot, as a HIT would skip it, with ${which}`, async (t, options) => {
+      class Late { intercept (_context: ExecutionContext, next: CallHandler): Observable<unknown> { return next.handle() } }
+      const cats = controller('cats', { read: { decorators: [Get(), ...onMethod], run: () => 'cats' } }, ...onClass)
+      await t.rejects(nest(t, options as ApiCacheModuleOptions, { providers: [provide(Late)], controllers: [cats] }), {
+        code: 'FST_API_CACHE_NEST_INTERCEPTOR', message: /^Cats\.read has @Cached, but NestJS runs .+ after the cache/
+      })
+    })
+  }
+}
+
+test('an interceptor that is made for each request may stand on a class or a method, or beside methods that are not cached', async (t, options) => {
+  class Late implements NestInterceptor {
+    intercept (_context: ExecutionContext, next: CallHandler): Observable<unknown> { return next.handle().pipe(map((value) => ({ value }))) }
+  }
+  Injectable({ scope: Scope.REQUEST })(Late)
+  const cats = controller('cats', { read: { decorators: [Get(), UseInterceptors(Late), Cached({ namespace: 'cats', expire: 60 })], run: () => 'cats' } })
+  const cached = await nest(t, options as ApiCacheModuleOptions, { controllers: [cats] })
+  for (const cache of ['MISS', 'HIT']) t.match(await cached.settled('/cats'), { status: 200, cache, text: '{"value":"cats"}' })
+  const dogs = controller('dogs', { read: { decorators: [Get()], run: () => 'dogs' } })
+  const plain = await nest(t, { ...options as ApiCacheModuleOptions, prefix: 'other' }, { providers: [global(APP_INTERCEPTOR, Late)], controllers: [dogs] })
+  t.match(await plain.settled('/dogs'), { status: 200, cache: null, text: '{"value":"dogs"}' })
+})
+
 test('the throttler counts and refuses HITs', async (t, options) => {
   const cats = controller('cats', {
     read: { decorators: [Get(), Cached({ namespace: 'cats', expire: 60 })], run: () => 'cats' }
