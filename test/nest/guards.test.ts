@@ -124,6 +124,29 @@ async function holds (t: Test, { placed, decorated = DECORATED['@Cached on the m
   t.equal(runs, 1)
 }
 
+/** The same for an entry that a soft write made old: nobody but the guarded caller gets it, and its refresh passes the guard. */
+async function holdsForStale (t: Test, { onClass = [], onMethod = [], ...starting }: Placed, options: ApiCacheModuleOptions): Promise<void> {
+  let runs = 0
+  const cats = controller('cats', {
+    read: {
+      decorators: [Get(), ...onMethod, Cached({ namespace: 'cats', expire: 60, scope: 'shared', staleWhileRevalidate: 60 })], run: () => ({ secret: ++runs })
+    }
+  }, ...onClass)
+  const { settled, fastify } = await nest(t, options, { ...starting, controllers: [cats] })
+  const stranger = async (): Promise<void> => {
+    const { status, text } = await settled('/cats')
+    t.ok(forbidden(status), `a stranger is refused: ${status} ${text}`)
+  }
+  t.match(await settled('/cats', KEY), { status: 200, cache: 'MISS' })
+  await fastify.apiCache.invalidate('cats', { soft: '30s' })
+  await stranger()
+  t.equal(runs, 1)
+  t.match(await settled('/cats', KEY), { status: 200, cache: 'HIT', text: '{"secret":1}' })
+  t.equal(runs, 2, 'it is refreshed')
+  await stranger()
+  t.match(await settled('/cats', KEY), { status: 200, cache: 'HIT', text: '{"secret":2}' })
+}
+
 const forbidden = (status: number): boolean => status === 401 || status === 403
 
 for (const [style, guard] of Object.entries(GUARDS)) {
@@ -134,6 +157,9 @@ for (const [style, guard] of Object.entries(GUARDS)) {
         await holds(t, { placed: place(guard), decorated, options: options as ApiCacheModuleOptions, refused: forbidden })
       })
     }
+    test(`a guard that ${style}, ${where}, runs before a stale HIT`, async (t, options) => {
+      await holdsForStale(t, place(guard), options as ApiCacheModuleOptions)
+    })
     for (const [mode, extra] of Object.entries(MODES).slice(1)) {
       test(`a guard that ${style}, ${where}, runs before a HIT, ${mode}`, async (t, options) => {
         await holds(t, { placed: place(guard), options: { ...options as ApiCacheModuleOptions, ...extra }, refused: forbidden })
