@@ -14,6 +14,7 @@ import { Log } from './lib/observe/log.js'
 import { checkOptions, readDefaults, type ApiCacheOptions } from './lib/options.js'
 import { toSettle } from './lib/policy/duration.js'
 import type { NoExtra } from './lib/policy/no-extra.js'
+import type { PolicyFor } from './lib/policy/of-request.js'
 import type { ReadPolicy } from './lib/policy/read-policy.js'
 import type { WritePolicy } from './lib/policy/write-policy.js'
 import { Runtime } from './lib/runtime.js'
@@ -32,12 +33,13 @@ declare module 'fastify' {
     /**
      * Caches the response of a GET from this place in its handler on: what ran before it, such as a
      * guard, runs on every HIT. Other methods only call `run`.
-     * @param policy as in `config.cache`; best a constant, because it is checked once for each object
+     * @param policy as in `config.cache`; best a constant, because it is checked once for each object. Its functions
+     *   get the route's own type of request
      * @param run makes the answer, as the handler itself would
      * @returns what the handler returns next, unchanged; a HIT gives the stored response here
      * @throws AlreadyCachedError for a second call, or on a route that has a policy
      */
-    cached<T>(policy: PolicyInHandler, run: () => T): Promise<Awaited<T>>
+    cached<T>(policy: PolicyFor<this['request'], PolicyInHandler>, run: () => T): Promise<Awaited<T>>
     /**
      * Caches a value of which other code makes the response, such as the result of a procedure or a
      * resolver: on a HIT that code runs on an equal value. Kept are text, finite numbers, booleans and
@@ -46,7 +48,7 @@ declare module 'fastify' {
      * @throws MissingFieldError without a key, InvalidFieldError for `earlyRefresh`, `staleWhileRevalidate`,
      *   `staleIfError`, `softTimeout` or `refreshWith`: a stale value is made anew by the next request
      */
-    cachedValue<T>(policy: PolicyInHandler, run: () => T): Promise<Awaited<T>>
+    cachedValue<T>(policy: PolicyFor<this['request'], PolicyInHandler>, run: () => T): Promise<Awaited<T>>
   }
 }
 

@@ -46,6 +46,13 @@ export const NestClassError = createError<[route: string]>(
   '%s is a route of a class with @Cached or @Invalidates, which need ApiCacheModule of fastify-api-cache/nest: ' +
   'import ApiCacheModule.forRoot() in the root module, in the place of app.register(apiCache)', 500)
 
+/** An interceptor of a NestJS application that no order of modules puts before ours. */
+export const NestInterceptorError = createError<[method: string, interceptor: string]>(
+  'FST_API_CACHE_NEST_INTERCEPTOR',
+  '%s has @Cached, but NestJS runs %s after the cache, so a HIT would skip it: an APP_INTERCEPTOR that is made for ' +
+  'each request comes after all others; give it the default scope, and its module to the imports before ' +
+  'ApiCacheModule; or give it to classes with @UseInterceptors if what it makes may be stored', 500)
+
 /** `ApiCacheModule` in an application that is not on the Fastify adapter. */
 export const NestAdapterError = createError<[]>(
   'FST_API_CACHE_NEST_ADAPTER',

@@ -1,7 +1,11 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import { type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 import { expectTypeOf } from 'expect-type'
+import { Type } from 'typebox'
+import { z } from 'zod'
 import apiCache, {
   type ApiCache, type ApiCacheOptions, type CacheStore, type Credentials, type Entry, type Intents, type Invalidated, type Invalidation,
   type Leases, type ReadDefaults, type ReadPolicy, type Stats, type WritePolicy, type WritingNames, type WritingOptions, oneDay, ONE_DAY_IN_SECONDS, redisFromEnvironment
@@ -238,6 +242,46 @@ app.get('/inside', async (_request, reply) => {
   // @ts-expect-error all hooks have run
   return reply.cached({ namespace: 'a', expire: 1, serveFrom: 'onRequest' }, () => 1)
 })
+
+// Functions of a policy inside a handler get the route's own request
+app.get<{ Params: { id: string }, Querystring: { lives?: number } }>('/inside/:id', async (request, reply) => {
+  expectTypeOf(reply.cached({
+    namespace: ({ params }) => params.id,
+    expire: ({ query }) => query.lives ?? 1,
+    scope: ({ query }) => query.lives,
+    key: ({ params }) => params.id.trim(),
+    tags: ({ params }, payload) => {
+      expectTypeOf(payload).toBeUnknown()
+      return [params.id]
+    },
+    when: (given, reply, payload) => {
+      expectTypeOf(given).toEqualTypeOf(request)
+      expectTypeOf(reply).toEqualTypeOf<FastifyReply>()
+      expectTypeOf(payload).toBeUnknown()
+      return true
+    }
+  }, () => 1)).toEqualTypeOf<Promise<number>>()
+  // @ts-expect-error no such parameter
+  await reply.cached({ namespace: 'a', expire: 1, key: ({ params }) => params.name }, () => 1)
+  // @ts-expect-error a key is a text
+  await reply.cached({ namespace: 'a', expire: 1, key: ({ query }) => query.lives }, () => 1)
+  // @ts-expect-error no such field
+  await reply.cached({ namespace: 'a', expires: 1 }, () => 1)
+  return await reply.cachedValue({ namespace: 'a', expire: 1, key: ({ params }) => params.id, tags: ['a'] }, () => 1)
+})
+app.withTypeProvider<TypeBoxTypeProvider>().get('/inside/:id', { schema: { params: Type.Object({ id: Type.Integer() }) } }, async (_request, reply) => {
+  return await reply.cached({ namespace: 'a', expire: 1, key: ({ params }) => params.id.toFixed() }, () => 1)
+})
+app.withTypeProvider<ZodTypeProvider>().get('/inside/:id', { schema: { params: z.object({ id: z.coerce.number() }) } }, async (_request, reply) => {
+  return await reply.cached({ namespace: 'a', expire: 1, tags: ({ params }) => [params.id.toFixed()] }, () => 1)
+})
+// A policy that is a constant, and one for any route
+const constant = { namespace: 'a', expire: '15m', scope: 'shared' } as const
+const forAny: Omit<ReadPolicy, 'serveFrom'> = { namespace: 'a', expire: 1, key: ({ url }) => url }
+app.get<{ Params: { id: string } }>('/inside/:id', async (_request, reply) => await reply.cached(constant, () => 1))
+app.get<{ Params: { id: string } }>('/inside/:id', async (_request, reply) => await reply.cached(forAny, () => 1))
+async function inside (reply: FastifyReply): Promise<number> { return await reply.cached(forAny, () => 1) }
+app.get<{ Params: { id: string } }>('/inside/:id', async (_request, reply) => await inside(reply))
 
 // Functions of a policy may declare what requests of the route are
 interface Cat { Params: { id: string }, Querystring: { lives?: number } }

@@ -25,5 +25,5 @@ export function accepts ({ noCache, maxAge, minFresh }: CacheControl, age: numbe
 /** Whether a request asks for a WebSocket or for server-sent events: no stored response is an answer to it. */
 export function asksForConnection ({ upgrade, accept }: RequestHeaders): boolean {
   return (upgrade !== undefined && /\bwebsocket\b/i.test(String(upgrade))) ||
-    (accept !== undefined && accept.includes('text/event-stream'))
+    (accept !== undefined && /text\/event-stream/i.test(String(accept)))
 }

@@ -119,7 +119,7 @@ export function headerPart ({ headers }: FastifyRequest, name: string, form = as
   const value = name === 'host' ? headers.host ?? headers[':authority'] : headers[name]
   if (value === undefined) return ` ${escape(name)}`
   const text = form(name, value)
-  return ` ${escape(name)}=${isCredentialHeader(name) ? credentialHash(text) : escape(text)}`
+  return ` ${escape(name)}=${isCredentialHeader(name, text) ? credentialHash(text) : escape(text)}`
 }
 
 /**

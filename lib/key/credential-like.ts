@@ -11,12 +11,13 @@ const HASH_LENGTH = 32
 /** More than a key ever shows of one text. */
 const MAX_SHOWN = 1_024
 
-/** Headers by which responses are negotiated, and that say nothing of who asks. */
+/** Headers that say nothing of who asks, unless their value holds a credential. */
 const HARMLESS_HEADERS: ReadonlySet<string> = new Set([
   'content-language', 'content-type', 'device-memory', 'dnt', 'downlink', 'dpr', 'ect', 'host', 'origin', 'prefer',
   'rtt', 'save-data', 'upgrade-insecure-requests', 'user-agent', 'viewport-width', 'width', 'x-forwarded-host',
   'x-forwarded-proto', 'x-requested-with'
 ])
+/** How headers begin by which responses are negotiated. */
 const HARMLESS_BEGINNING = /^(?:accept|sec-ch|sec-fetch)(?:-|$)/
 
 /** Texts in upper and lower case. The flag `i` would also do that to what stands around them. */
@@ -48,9 +49,12 @@ const SCHEME = /^\s{0,8}(?:bearer|basic|digest|negotiate)\s/i
 const WEB_TOKEN = /(?<![\w-])eyJ[\w-]{8,}\.[\w-]/
 const WORD = /^[\w.-]*$/
 
-/** Whether the value of a request header may be a credential, by its name in lower case. */
-export const isCredentialHeader = (name: string): boolean =>
-  !HARMLESS_HEADERS.has(name) && !HARMLESS_BEGINNING.test(name)
+/** Whether the value of a request header may be a credential, by its name in lower case, or because it holds one. */
+export function isCredentialHeader (name: string, value: string): boolean {
+  if (HARMLESS_BEGINNING.test(name)) return false
+  const isUserOfHost = name.endsWith('host') && value.includes('@')
+  return !HARMLESS_HEADERS.has(name) || isUserOfHost || holdsCredential(value)
+}
 
 /** Whether the name of a parameter says that its value is a credential, in any spelling: `apiKey`, `user[api-key]`. */
 export const namesCredential = (name: string): boolean => NAME.test(name.slice(0, MAX_SHOWN))

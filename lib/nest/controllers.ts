@@ -1,6 +1,6 @@
 import { RequestMethod, type Type } from '@nestjs/common'
-import { MetadataScanner, type ModulesContainer } from '@nestjs/core'
-import { WrongMethodError } from '../errors.js'
+import { APP_INTERCEPTOR, MetadataScanner, type ModulesContainer } from '@nestjs/core'
+import { NestInterceptorError, WrongMethodError } from '../errors.js'
 import type { InHandler, PolicyInHandler } from '../fastify/in-handler.js'
 import { FASTIFY_ROUTE_CONFIG } from '../fastify/nest.js'
 import { checkWritePolicy, type WritePolicy } from '../policy/write-policy.js'
@@ -31,13 +31,26 @@ export function policyOf (controller: object, method: object): PolicyInHandler |
 
 /**
  * Checks what decorators say, and gives the routes of writing methods their policy, before NestJS declares them.
- * @throws UnknownFieldError, InvalidFieldError, MissingFieldError, WrongMethodError
+ * @throws UnknownFieldError, InvalidFieldError, MissingFieldError, WrongMethodError, NestInterceptorError
  */
 export function prepareControllers (modules: ModulesContainer, inHandler: InHandler): void {
+  const late = lateInterceptor(modules)
   for (const endpoint of endpointsOf(modules)) {
-    prepareRead(endpoint, inHandler)
+    const isCached = prepareRead(endpoint, inHandler)
+    if (isCached && late !== undefined) throw new NestInterceptorError(endpoint.name, late)
     prepareWrite(endpoint)
   }
+}
+
+/** The name of an APP_INTERCEPTOR that is made for each request, if there is one: NestJS runs it after all others. */
+function lateInterceptor (modules: ModulesContainer): string | undefined {
+  for (const { injectables } of modules.values()) {
+    for (const [token, { metatype }] of injectables) {
+      // Those of classes and methods are kept under the class itself, those of the application under a numbered name.
+      if (typeof token === 'string' && token.startsWith(APP_INTERCEPTOR)) return metatype?.name ?? APP_INTERCEPTOR
+    }
+  }
+  return undefined
 }
 
 function * endpointsOf (modules: ModulesContainer): Generator<Endpoint> {
@@ -55,7 +68,8 @@ function * endpointsOf (modules: ModulesContainer): Generator<Endpoint> {
   }
 }
 
-function prepareRead ({ name, controller, method, httpMethod }: Endpoint, inHandler: InHandler): void {
+/** @returns whether the endpoint is cached */
+function prepareRead ({ name, controller, method, httpMethod }: Endpoint, inHandler: InHandler): boolean {
   const own = cachedOn(method)
   if (own !== undefined && own !== false) {
     configure(name, method, undefined, own)
@@ -68,6 +82,7 @@ function prepareRead ({ name, controller, method, httpMethod }: Endpoint, inHand
   }
   const policy = READING.has(httpMethod) ? policyOf(controller, method) : undefined
   if (policy !== undefined) inHandler.check(`${name}: @Cached`, policy)
+  return policy !== undefined
 }
 
 function prepareWrite ({ name, controller, method, httpMethod }: Endpoint): void {

@@ -2,7 +2,7 @@ import { Inject, Module, type DynamicModule, type ModuleMetadata, type NestModul
 import { APP_INTERCEPTOR, HttpAdapterHost, ModulesContainer } from '@nestjs/core'
 import type { FastifyInstance } from 'fastify'
 import apiCache from '../../index.js'
-import { NestAdapterError } from '../errors.js'
+import { AlreadyRegisteredError, NestAdapterError } from '../errors.js'
 import { kInHandler } from '../fastify/in-handler.js'
 import { kNestModule } from '../fastify/nest.js'
 import type { ApiCacheOptions } from '../options.js'
@@ -43,14 +43,17 @@ export class ApiCacheModule implements NestModule {
 
   /**
    * Called before NestJS declares its routes.
-   * @throws NestAdapterError, and what is wrong with options or decorators
+   * @throws NestAdapterError, AlreadyRegisteredError, and what is wrong with options or decorators
    */
   async configure (): Promise<void> {
     const adapter = this.#host.httpAdapter
     if (adapter?.getType?.() !== 'fastify') throw new NestAdapterError()
     const fastify = adapter.getInstance() as FastifyInstance
-    await fastify.register(apiCache, this.#options)
+    if (fastify.hasDecorator(kNestModule)) {
+      throw new AlreadyRegisteredError('ApiCacheModule is imported twice; import it once, in the root module')
+    }
     fastify.decorate(kNestModule, true)
+    await fastify.register(apiCache, this.#options)
     prepareControllers(this.#modules, fastify[kInHandler])
   }
 }

@@ -8,3 +8,10 @@ import type { FastifyRequest } from 'fastify'
  */
 export type OfRequest<Rest extends readonly unknown[], Result> =
   { of (request: FastifyRequest, ...rest: Rest): Result }['of']
+
+/** A policy whose functions get a request of this type. */
+export type PolicyFor<Request, Policy> = { [Field in keyof Policy]: FieldFor<Request, Policy[Field]> }
+
+type FieldFor<Request, Field> = Field extends (request: FastifyRequest, ...rest: infer Rest) => infer Result
+  ? { of (request: Request, ...rest: Rest): Result }['of']
+  : Field

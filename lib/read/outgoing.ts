@@ -76,7 +76,10 @@ export class Outgoing {
     // There is nothing that a client could have already.
     if (this.#uncoded === undefined || this.#uncoded === null) return payload
     const isUnchanged = this.#isUnchanged()
-    if (isStored) now = this.#withEtag(isUnchanged, now)
+    if (isStored) {
+      now = this.#withEtag(isUnchanged, now)
+      this.#sayLength(payload, isUnchanged, now)
+    }
     const isDecoded = !isWhole(payload) && this.#isRangeOfUncoded(isUnchanged, now)
     const leaving = isDecoded ? this.#decode() : payload
     const isWeakened = !isDecoded && this.#isOfUncoded(now)
@@ -109,6 +112,13 @@ export class Outgoing {
     if (!isEncoded) this.#uncodedEtag = etag
     setHeaderOn(this.#reply, 'etag', etag)
     return { ...now, etag }
+  }
+
+  /** To a HEAD of a stored stream: Fastify, which does not read it, says none (RFC 9110 section 9.3.2). */
+  #sayLength (payload: unknown, isUnchanged: boolean, now: Described): void {
+    const { body } = this.#sent
+    if (payload !== null || body === undefined || !isUnchanged || this.#isCoded(now)) return
+    if (headerOn(this.#reply, 'content-length') === undefined) setHeaderOn(this.#reply, 'content-length', body.length)
   }
 
   #etagOfUncoded (isUnchanged: boolean): string | undefined {

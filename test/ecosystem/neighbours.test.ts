@@ -12,7 +12,6 @@ import Fastify, { type FastifyInstance, type FastifyPluginCallback, type Fastify
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import t, { type Test } from 'tap'
 import { Type } from 'typebox'
-import WebSocket from 'ws'
 import { z } from 'zod'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
 import { ask } from '../http/ask.js'
@@ -20,6 +19,7 @@ import { eachStore } from '../support/each-store.js'
 import { loggingTo, type LogLine } from '../support/log.js'
 import { listening, type Serving } from '../support/serving.js'
 import { temporaryFolder } from '../support/temporary-folder.js'
+import { socketSays } from '../support/web-socket.js'
 
 const test = eachStore()
 
@@ -167,15 +167,6 @@ test('a handler that answers 206 itself is left to do so when it is not stored',
     t.equal(seen.headers.get('content-range'), 'bytes 0-1/5')
     await app.apiCache.settled()
   }
-})
-
-/** What a client of a WebSocket gets, and how it is closed. */
-const socketSays = async (url: string): Promise<unknown[]> => await new Promise((resolve) => {
-  const got: unknown[] = []
-  const socket = new WebSocket(url.replace('http', 'ws'))
-  socket.on('message', (message: Buffer) => { got.push(message.toString()); socket.close() })
-  socket.on('error', (error) => got.push(error.message))
-  socket.on('close', (code) => { resolve([...got, code]) })
 })
 
 for (const order of ORDERS) {

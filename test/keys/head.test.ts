@@ -1,3 +1,4 @@
+import { PassThrough, Readable } from 'node:stream'
 import { patientStores } from '../support/patient-stores.js'
 import { keysOf, serving } from '../support/serving.js'
 
@@ -32,6 +33,45 @@ for (const serveFrom of ['handler', 'onRequest'] as const) {
     t.match(await request('/'), { cache: 'HIT', text: '{"run":2}' })
   })
 }
+
+const STREAMS: Record<string, () => unknown> = {
+  'a Node stream': () => Readable.from(['0123', '456789']),
+  'a web stream': () => new Blob(['0123456789']).stream(),
+  'an empty stream': () => Readable.from([])
+}
+
+for (const [kind, stream] of Object.entries(STREAMS)) {
+  test(`a HEAD of ${kind} that is stored says its length`, async (t, options) => {
+    const { app, request } = await serving(t, options, (app) => app.get('/', { config }, async () => stream()))
+    await request('/')
+    await app.apiCache.settled()
+    const got = await request('/')
+    const headed = await request('/', HEAD)
+    t.match(headed, { status: 200, cache: 'HIT', text: '' })
+    for (const name of ['content-length', 'content-type', 'etag']) t.equal(headed.headers.get(name), got.headers.get(name), name)
+    t.equal(headed.headers.get('content-length'), String(got.text.length))
+    const known = await request('/', { ...HEAD, headers: { 'if-none-match': got.headers.get('etag')! } })
+    t.match(known, { status: 304, cache: 'HIT' })
+    t.equal(known.headers.get('content-length'), null)
+  })
+}
+
+test('a HEAD of a stream that a hook changes or encodes says no length', async (t, options) => {
+  const { app, request } = await serving(t, options, (app) => {
+    app.addHook('onSend', async (request, reply, payload) => {
+      if (request.url === '/encoded') reply.header('content-encoding', 'own')
+      return (payload as Readable).pipe(new PassThrough())
+    })
+    for (const path of ['/changed', '/encoded']) app.get(path, { config }, async () => Readable.from(['0123456789']))
+  })
+  for (const path of ['/changed', '/encoded']) {
+    await request(path)
+    await app.apiCache.settled()
+    const headed = await request(path, HEAD)
+    t.match(headed, { status: 200, cache: 'HIT' })
+    t.equal(headed.headers.get('content-length'), null)
+  }
+})
 
 test('concurrent HEADs and GETs store a whole entry', async (t, options) => {
   const { app, request } = await serving(t, options, (app) => app.get('/', { config }, async () => {

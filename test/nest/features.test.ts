@@ -1,6 +1,6 @@
 import {
   All, BadRequestException, Catch, ClassSerializerInterceptor, Delete, Get, Header, HttpCode, HttpException, Inject, Injectable,
-  Param, ParseIntPipe, Post, Query, Redirect, Res, Scope, SerializeOptions, StreamableFile, UseFilters, UseGuards, UseInterceptors, Version, VersioningType,
+  Param, ParseIntPipe, Post, Query, Redirect, Res, Scope, SerializeOptions, Sse, StreamableFile, UseFilters, UseGuards, UseInterceptors, Version, VersioningType,
   type ArgumentsHost, type CanActivate, type ExceptionFilter, type ExecutionContext, type Type
 } from '@nestjs/common'
 import { APP_INTERCEPTOR, REQUEST, Reflector } from '@nestjs/core'
@@ -197,6 +197,24 @@ test('@NoCache leaves a method of a cached class out', async (t, options) => {
   }
 })
 
+test('events of a method of a cached class are sent as without the cache', async (t, options) => {
+  let runs = 0
+  const cats = controller('cats', {
+    read: { decorators: [Get()], run: () => 'cats' },
+    events: { decorators: [Sse('events')], run: () => of({ data: `run ${++runs}` }, { data: 'end' }) }
+  }, Cached({ namespace: 'cats', expire: 60, scope: 'shared' }))
+  const { settled } = await nest(t, options, { controllers: [cats] })
+  let asked = 0
+  for (const cache of ['MISS', 'HIT']) {
+    t.match(await settled('/cats'), { status: 200, cache })
+    for (const accept of ['*/*', 'text/event-stream']) {
+      const seen = await settled('/cats/events', { headers: { accept } })
+      t.match(seen, { status: 200, cache: null, type: 'text/event-stream' })
+      t.match(seen.text, new RegExp(`data: run ${++asked}\\n\\n[^]*data: end\\n\\n`))
+    }
+  }
+})
+
 class Refusing implements CanActivate {
   canActivate (context: ExecutionContext): boolean {
     return context.switchToHttp().getRequest<FastifyRequest>().headers['x-key'] === 'open'
@@ -266,6 +284,9 @@ const REFUSED: Record<string, { cats: () => Type, error: { code: string, message
   },
   '@Cached on a method that writes': {
     cats: () => controller('cats', method([Post(), cached])), error: { code: 'FST_API_CACHE_WRONG_METHOD', message: /Cats\.read: @Cached is for GET/ }
+  },
+  '@Cached on a method that sends events': {
+    cats: () => controller('cats', method([Sse('events'), cached])), error: { code: 'FST_API_CACHE_WRONG_METHOD', message: /not for @Sse/ }
   },
   '@Invalidates on a method that reads': {
     cats: () => controller('cats', method([Get(), Invalidates('cats')])), error: { code: 'FST_API_CACHE_WRONG_METHOD', message: /@Invalidates is for POST/ }

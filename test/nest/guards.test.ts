@@ -124,6 +124,29 @@ async function holds (t: Test, { placed, decorated = DECORATED['@Cached on the m
   t.equal(runs, 1)
 }
 
+/** The same for an entry that a soft write made old: nobody but the guarded caller gets it, and its refresh passes the guard. */
+async function holdsForStale (t: Test, { onClass = [], onMethod = [], ...starting }: Placed, options: ApiCacheModuleOptions): Promise<void> {
+  let runs = 0
+  const cats = controller('cats', {
+    read: {
+      decorators: [Get(), ...onMethod, Cached({ namespace: 'cats', expire: 60, scope: 'shared', staleWhileRevalidate: 60 })], run: () => ({ secret: ++runs })
+    }
+  }, ...onClass)
+  const { settled, fastify } = await nest(t, options, { ...starting, controllers: [cats] })
+  const stranger = async (): Promise<void> => {
+    const { status, text } = await settled('/cats')
+    t.ok(forbidden(status), `a stranger is refused: ${status} ${text}`)
+  }
+  t.match(await settled('/cats', KEY), { status: 200, cache: 'MISS' })
+  await fastify.apiCache.invalidate('cats', { soft: '30s' })
+  await stranger()
+  t.equal(runs, 1)
+  t.match(await settled('/cats', KEY), { status: 200, cache: 'HIT', text: '{"secret":1}' })
+  t.equal(runs, 2, 'it is refreshed')
+  await stranger()
+  t.match(await settled('/cats', KEY), { status: 200, cache: 'HIT', text: '{"secret":2}' })
+}
+
 const forbidden = (status: number): boolean => status === 401 || status === 403
 
 for (const [style, guard] of Object.entries(GUARDS)) {
@@ -134,6 +157,9 @@ for (const [style, guard] of Object.entries(GUARDS)) {
         await holds(t, { placed: place(guard), decorated, options: options as ApiCacheModuleOptions, refused: forbidden })
       })
     }
+    test(`a guard that ${style}, ${where}, runs before a stale HIT`, async (t, options) => {
+      await holdsForStale(t, place(guard), options as ApiCacheModuleOptions)
+    })
     for (const [mode, extra] of Object.entries(MODES).slice(1)) {
       test(`a guard that ${style}, ${where}, runs before a HIT, ${mode}`, async (t, options) => {
         await holds(t, { placed: place(guard), options: { ...options as ApiCacheModuleOptions, ...extra }, refused: forbidden })
@@ -153,6 +179,38 @@ for (const [style, interceptor] of Object.entries(INTERCEPTORS)) {
     })
   })
 }
+
+// NestJS runs them after all others, wherever they stand.
+const LATE: Record<string, (useClass: Type) => Provider> = {
+  'for each request': (useClass) => ({ provide: APP_INTERCEPTOR, useClass, scope: Scope.REQUEST }),
+  'for each user of it': (useClass) => ({ provide: APP_INTERCEPTOR, useClass, scope: Scope.TRANSIENT }),
+  'by a factory for each request': (Interceptor) => ({ provide: APP_INTERCEPTOR, useFactory: () => new Interceptor() as object, scope: Scope.REQUEST })
+}
+
+for (const [made, provide] of Object.entries(LATE)) {
+  for (const [which, { onClass = [], onMethod = [] }] of Object.entries(DECORATED)) {
+    test(`an interceptor of the application that is made ${made} is refused at boot, as a HIT would skip it, with ${which}`, async (t, options) => {
+      class Late { intercept (_context: ExecutionContext, next: CallHandler): Observable<unknown> { return next.handle() } }
+      const cats = controller('cats', { read: { decorators: [Get(), ...onMethod], run: () => 'cats' } }, ...onClass)
+      await t.rejects(nest(t, options as ApiCacheModuleOptions, { providers: [provide(Late)], controllers: [cats] }), {
+        code: 'FST_API_CACHE_NEST_INTERCEPTOR', message: /^Cats\.read has @Cached, but NestJS runs .+ after the cache/
+      })
+    })
+  }
+}
+
+test('an interceptor that is made for each request may stand on a class or a method, or beside methods that are not cached', async (t, options) => {
+  class Late implements NestInterceptor {
+    intercept (_context: ExecutionContext, next: CallHandler): Observable<unknown> { return next.handle().pipe(map((value) => ({ value }))) }
+  }
+  Injectable({ scope: Scope.REQUEST })(Late)
+  const cats = controller('cats', { read: { decorators: [Get(), UseInterceptors(Late), Cached({ namespace: 'cats', expire: 60 })], run: () => 'cats' } })
+  const cached = await nest(t, options as ApiCacheModuleOptions, { controllers: [cats] })
+  for (const cache of ['MISS', 'HIT']) t.match(await cached.settled('/cats'), { status: 200, cache, text: '{"value":"cats"}' })
+  const dogs = controller('dogs', { read: { decorators: [Get()], run: () => 'dogs' } })
+  const plain = await nest(t, { ...options as ApiCacheModuleOptions, prefix: 'other' }, { providers: [global(APP_INTERCEPTOR, Late)], controllers: [dogs] })
+  t.match(await plain.settled('/dogs'), { status: 200, cache: null, text: '{"value":"dogs"}' })
+})
 
 test('the throttler counts and refuses HITs', async (t, options) => {
   const cats = controller('cats', {

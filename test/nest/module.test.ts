@@ -44,6 +44,17 @@ t.test('a wrong option is refused at boot', async (t) => {
   await t.rejects(listening(t, { imports: [ApiCacheModule.forRoot({ prefixes: 'a' } as never)] }), { code: 'FST_API_CACHE_UNKNOWN_FIELD' })
 })
 
+t.test('the module is refused at boot if it is imported twice, or if the plugin is registered beside it', async (t) => {
+  const cats = controller('cats', { read: { decorators: [Get(), cached], run: () => 'cats' } })
+  const imports = [ApiCacheModule.forRoot({ store: 'memory' }), ApiCacheModule.forRoot({ store: 'memory', prefix: 'other' })]
+  await t.rejects(listening(t, { controllers: [cats], imports }), {
+    code: 'FST_API_CACHE_ALREADY_REGISTERED', message: 'ApiCacheModule is imported twice; import it once, in the root module'
+  })
+  await t.rejects(listening(t, { controllers: [cats], imports: imports.slice(0, 1) }, async (app) => {
+    await app.register(apiCache as never, { store: 'memory' } satisfies ApiCacheOptions as never)
+  }), { code: 'FST_API_CACHE_ALREADY_REGISTERED' })
+})
+
 t.test('a program without a server, or on another adapter, is told what to use instead', async (t) => {
   const module = new ApiCacheModule({ httpAdapter: { getType: () => 'express' } } as never, new Map() as never, {})
   await t.rejects(module.configure(), { code: 'FST_API_CACHE_NEST_ADAPTER', message: /new FastifyAdapter\(\)/ })
