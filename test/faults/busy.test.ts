@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { ApiCacheOptions, Entry, Lookup } from '../../index.js'
@@ -13,6 +15,8 @@ import { see, serving, type Serving } from '../support/serving.js'
 
 const redis = fileRedis()
 const TIMEOUT = 200
+/** Milliseconds after which a process has certainly been frozen. */
+const LONG_FREEZE = 2_000
 
 const shared = (maxBytes: number): object => ({ cache: { namespace: 'n', expire: 600, scope: 'shared', maxBytes } })
 
@@ -78,6 +82,28 @@ t.test('a process that was frozen until Redis had closed its connection serves H
     const answers = await Promise.all([1, 2, 3].map(async () => (await see(url)).cache))
     t.same([...answers, (await see(url)).cache], ['HIT', 'HIT', 'HIT', 'HIT'])
   }
+})
+
+t.test('a process that was frozen waits for its connection, though the first attempt to connect fails', async (t) => {
+  const server = await startRedis()
+  t.teardown(() => server.stop())
+  const child = await startChild<{ origin: string }>(require.resolve('../support/users-process.js'), server.url)
+  t.teardown(() => child.kill())
+  const url = `${child.hello.origin}/users`
+  await see(url)
+  child.process.kill('SIGSTOP')
+  await Promise.all([server.kill(), delay(LONG_FREEZE)])
+  const refusing = createServer((socket) => socket.resetAndDestroy()).listen(server.port, '127.0.0.1')
+  await once(refusing, 'listening')
+  const attempt = once(refusing, 'connection')
+  child.process.kill('SIGCONT')
+  const answers = [see(url), see(url)]
+  await attempt
+  refusing.close()
+  await once(refusing, 'close')
+  await server.restart()
+  for (const { headers } of await Promise.all(answers)) t.notMatch(headers.get('cache-status'), 'unavailable')
+  t.equal((await see(url)).cache, 'HIT')
 })
 
 /** A store whose answers are always on their way. */

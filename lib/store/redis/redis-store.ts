@@ -94,7 +94,7 @@ export class RedisStore implements CacheStore {
   reconnecting (): Promise<unknown> | undefined {
     const { client } = this.#topology
     if (this.#isConnected() || !this.#freezes.hasThawed()) return undefined
-    this.#reconnected ??= once(client, 'ready')
+    this.#reconnected ??= whenReady(client)
       .then(() => this.#topology.open())
       .finally(() => { this.#reconnected = undefined })
     return this.#reconnected
@@ -178,6 +178,11 @@ export class RedisStore implements CacheStore {
     if (isReply(error, 'READONLY')) this.#topology.forget(key)
     throw error
   })
+}
+
+/** Waits until a client is connected again. It may report errors before: of attempts, or of a write to what is closed. */
+function whenReady (client: RedisClient): Promise<void> {
+  return new Promise((resolve) => { client.once('ready', resolve) })
 }
 
 function topologyOf (client: RedisClient): Topology {
