@@ -16,6 +16,8 @@ export interface WriteRuntimeOptions {
   readonly timeout: number
   /** Milliseconds of the window after a write that does not say otherwise; 0 for none. */
   readonly settle: number
+  /** Milliseconds that a response waits while everything is invalidated; default 5,000. */
+  readonly longestPass?: number
 }
 
 /** What writes under one prefix share, on a server and in a client without one. */
@@ -31,7 +33,8 @@ export class WriteRuntime {
   readonly invalidation: Invalidation
   readonly settle: number
 
-  constructor (store: CacheStore, keyspace: Keyspace, log: Log, { timeout, settle }: WriteRuntimeOptions) {
+  constructor (store: CacheStore, keyspace: Keyspace, log: Log, options: WriteRuntimeOptions) {
+    const { timeout, settle, longestPass } = options
     this.keyspace = keyspace
     this.log = log
     this.events.listen(log)
@@ -41,7 +44,7 @@ export class WriteRuntime {
       recover: () => this.bumps.deliver()
     })
     this.intents = store.intents
-    this.bumps = new Bumps(this.store, keyspace, log)
+    this.bumps = new Bumps(this.store, keyspace, log, longestPass)
     store.onTakeover?.((isAffected) => { this.bumps.repeat(isAffected) })
     store.onSetBack?.(() => { this.bumps.distrustAll() })
     this.invalidation = new Invalidation(this)

@@ -5,7 +5,7 @@ import { withoutArguments } from '../without-arguments.js'
 import type { ClusterClient, RedisClient, ServerClient } from './client.js'
 import { NodeRedisClient, type NodeRedis } from './node-redis.js'
 import { NodeRedisClusterClient, type NodeRedisCluster } from './node-redis-cluster.js'
-import { RedisStore } from './redis-store.js'
+import { RedisStore, type RedisStoreSettings } from './redis-store.js'
 import { retryDelay } from './retry.js'
 
 /** What names a Redis: a client or Cluster of ioredis, iovalkey or node-redis, a URL, or options of ioredis. */
@@ -22,10 +22,11 @@ const FAIL_FAST: RedisOptions = {
 /**
  * A store in the given Redis. It opens and closes a connection of its own, except to a Cluster.
  * @param prefix the first part of every key; CLIENT LIST shows it, unless the options name the connection
- * @param sweepShare the share of Redis's time that sweeps may take
  */
-export function connectedStore (given: GivenRedis, prefix: string, log: Log, sweepShare?: number): RedisStore {
-  const settings = { prefix, sweepShare, report: log.missingRights.bind(log) }
+export function connectedStore (
+  given: GivenRedis, prefix: string, log: Log, limits: Pick<RedisStoreSettings, 'sweepShare' | 'listTimeout'>
+): RedisStore {
+  const settings = { ...limits, prefix, report: log.missingRights.bind(log) }
   const cluster = clusterOf(given)
   if (cluster !== undefined) return new RedisStore(cluster, false, settings)
   const own = connected(given as Exclude<GivenRedis, ClusterClient | NodeRedisCluster>, prefix)
