@@ -8,6 +8,7 @@ import { freePort } from '../support/free-port.js'
 import { gate } from '../support/gate.js'
 import { plainNode } from '../support/plain-node.js'
 import { startCluster } from '../support/redis-cluster.js'
+import { startSentinel } from '../support/redis-sentinel.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 import { serving, type Serving } from '../support/serving.js'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
@@ -361,3 +362,18 @@ for (const [client, redis] of [
     })
   }
 }
+
+t.test('a process that closes a client behind Sentinels before one has answered ends soon', async (t) => {
+  const servers = await startSentinel()
+  t.teardown(() => servers.stop())
+  const { sentinels, name } = servers
+  const program = `
+    const { createApiCache } = require(${JSON.stringify(join(__dirname, '../../lib/client.js'))})
+    createApiCache({ redis: ${JSON.stringify({ sentinels, name })} }).close().then(() => {
+      const closedAt = performance.now()
+      process.on('exit', () => { console.log(performance.now() - closedAt) })
+    })`
+  const { status, stdout, stderr } = await plainNode(['--eval', program], {})
+  t.match({ status, stderr }, { status: 0, stderr: '' })
+  t.ok(Number(stdout) < 1_500, `${stdout} ms`)
+})

@@ -6,7 +6,7 @@ import type { ClusterClient, RedisClient, ServerClient } from './client.js'
 import { NodeRedisClient, type NodeRedis } from './node-redis.js'
 import { NodeRedisClusterClient, type NodeRedisCluster } from './node-redis-cluster.js'
 import { RedisStore, type RedisStoreSettings } from './redis-store.js'
-import { retryDelay } from './retry.js'
+import { DISCONNECT_TIMEOUT, retryDelay } from './retry.js'
 
 /** What names a Redis: a client or Cluster of ioredis, iovalkey or node-redis, a URL, or options of ioredis. */
 export type GivenRedis = RedisClient | NodeRedis | NodeRedisCluster | RedisOptions | string
@@ -15,7 +15,7 @@ export type GivenRedis = RedisClient | NodeRedis | NodeRedisCluster | RedisOptio
 const FAIL_FAST: RedisOptions = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
-  disconnectTimeout: 200,
+  disconnectTimeout: DISCONNECT_TIMEOUT,
   retryStrategy: retryDelay
 }
 
