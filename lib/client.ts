@@ -1,13 +1,12 @@
 import { Commands } from './commands.js'
 import { redisFromEnvironment } from './environment.js'
-import { InvalidNameError, NoRedisError, StoreUnavailableError, UnconfirmedError } from './errors.js'
+import { NoRedisError, UnconfirmedError } from './errors.js'
 import { DEFAULT_PREFIX, Keyspace } from './key/keyspace.js'
 import { Log, silent, type Logger } from './observe/log.js'
 import { toSettle, type Duration } from './policy/duration.js'
 import { checkFields, isFunction, isObject, settleField, type Fields } from './policy/fields.js'
 import { connectionFields, DEFAULT_TIMEOUT, type ConnectionOptions } from './store/connection.js'
 import type { MaybePromise } from './store/contract.js'
-import { Deadlines } from './store/deadlines.js'
 import { connectedStore } from './store/redis/connect.js'
 import type { RedisStore } from './store/redis/redis-store.js'
 import type { Invalidated } from './write/invalidation.js'
@@ -56,8 +55,10 @@ export function createApiCache (options: ClientOptions = {}): ApiCacheClient {
   }
   const log = new Log(options.logger ?? silent)
   const settle = toSettle(options.settle) ?? 0
-  const store = connectedStore(redis, prefix, log, options.sweepShare)
-  return new ApiCacheClient(store, new WriteRuntime(store, new Keyspace(prefix), log, { timeout, settle }), timeout)
+  const store = connectedStore(redis, prefix, log, { sweepShare: options.sweepShare, listTimeout: timeout })
+  // A job has no response that waits, and nobody who goes on after it.
+  const runtime = new WriteRuntime(store, new Keyspace(prefix), log, { timeout, settle, longestPass: Infinity })
+  return new ApiCacheClient(store, runtime, timeout)
 }
 
 /**
@@ -69,7 +70,6 @@ export class ApiCacheClient {
   readonly #runtime: WriteRuntime
   readonly #commands: Commands
   readonly #timeout: number
-  readonly #deadlines: Deadlines
   #connecting: Promise<void> | undefined
   #closed = false
 
@@ -79,7 +79,6 @@ export class ApiCacheClient {
     this.#runtime = runtime
     this.#commands = new Commands(runtime, store)
     this.#timeout = timeout
-    this.#deadlines = new Deadlines(timeout)
   }
 
   /**
@@ -99,7 +98,8 @@ export class ApiCacheClient {
   }
 
   /**
-   * Invalidates everything under the prefix. See `invalidate`.
+   * Invalidates everything under the prefix. See `invalidate`. It takes as long as a pass over all keys of the Redis
+   * does, and rejects when that does not answer within the timeout.
    */
   async clear (): Promise<Invalidated> {
     return confirmed('clear()', await this.#awaited(() => this.#commands.clear()))
@@ -124,7 +124,7 @@ export class ApiCacheClient {
    * @throws InvalidNameError, StoreUnavailableError
    */
   keys (namespace: string): AsyncGenerator<string, void, undefined> {
-    return this.#listed('keys()', this.#commands.keys(namespace))
+    return this.#listed(this.#commands.keys(namespace))
   }
 
   /**
@@ -133,7 +133,7 @@ export class ApiCacheClient {
    * @throws StoreUnavailableError
    */
   namespaces (): AsyncGenerator<string, void, undefined> {
-    return this.#listed('namespaces()', this.#commands.namespaces())
+    return this.#listed(this.#commands.namespaces())
   }
 
   /**
@@ -175,17 +175,11 @@ export class ApiCacheClient {
     }
   }
 
-  async * #listed (what: string, list: AsyncGenerator<string>): AsyncGenerator<string, void, undefined> {
-    await this.#connected()
-    try {
-      for (;;) {
-        const next = await this.#deadlines.within(list.next())
-        if (next.done === true) return
-        yield next.value
-      }
-    } catch (cause) {
-      if (cause instanceof InvalidNameError || cause instanceof StoreUnavailableError) throw cause
-      throw new StoreUnavailableError(`${what} could not list all keys, as Redis did not answer in time`, { cause })
+  async * #listed (list: AsyncGenerator<string>): AsyncGenerator<string, void, undefined> {
+    for (;;) {
+      const next = await this.#awaited(() => list.next())
+      if (next.done === true) return
+      yield next.value
     }
   }
 }

@@ -10,10 +10,11 @@ import { sentOn, type Sent } from './fill/answer.js'
 import type { FillContext } from './fill/context.js'
 import { Fill } from './fill/life.js'
 import { assess, judge } from './fill/storability.js'
-import { headersFor } from './hit.js'
+import { headersFor, publishHit } from './hit.js'
 import { publishUnstored } from './pass-through.js'
 import { isPlainData } from './plain-data.js'
 import { announce } from './response-stage.js'
+import { detailOfFill } from './settling.js'
 
 /**
  * Gives a value that code of the application makes a response of, such as an interceptor, on every
@@ -38,14 +39,12 @@ export async function cachedValue (exchange: Exchange, run: () => unknown, ownsR
 
 function storedValue (exchange: Exchange, hit: Hit, ownsReply: boolean): unknown {
   const { reply } = exchange
-  const { entry, key, age, freshness, collapsed } = hit
+  const { entry } = hit
   if (ownsReply) {
     putHeaders(reply, headersFor(entry, reply))
     reply.code(entry.status)
   }
-  announce(exchange, 'HIT', publishDecision(exchange, {
-    outcome: 'hit', detail: undefined, collapsed, key, ttl: freshness, age, bytes: entry.body.length
-  }))
+  announce(exchange, 'HIT', publishHit(exchange, hit))
   // Parsed for each request: whoever gets it may change it.
   return entry.kind === 'empty' ? undefined : JSON.parse(entry.text ?? entry.body.toString())
 }
@@ -68,8 +67,8 @@ async function fillValue (
   } finally {
     if (ownsReply) releaseReply(reply)
     if (!stored) fill.finish(undefined)
-    const { forwarded, detail, key } = context
-    const decided = { outcome: 'miss', forwarded, detail: fill.refusal ?? detail, stored, key } as const
+    const { forwarded, key } = context
+    const decided = { outcome: 'miss', forwarded, detail: detailOfFill(fill), stored, key } as const
     const status = publishDecision(exchange, decided)
     if (!reply.sent) announce(exchange, 'MISS', status)
   }

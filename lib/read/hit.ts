@@ -63,7 +63,7 @@ function present (exchange: Exchange, hit: Hit, headers: ReplyHeaders, { chosen,
 }
 
 /** Publishes the decision about a HIT; returns what Cache-Status says. */
-function publishHit (exchange: Exchange, { entry, key, age, freshness, collapsed, detail }: Hit): string {
+export function publishHit (exchange: Exchange, { entry, key, age, freshness, collapsed, detail }: Hit): string {
   return publishDecision(exchange, {
     outcome: 'hit',
     detail: isSettlingEntry(entry) ? SETTLING : detail,

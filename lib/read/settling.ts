@@ -21,6 +21,11 @@ export function isSettlingEntry ({ versions }: Entry): boolean {
 export const isSettlingFill = ({ versions, groups = [] }: Pick<FillContext, 'versions' | 'groups'>): boolean =>
   versions.some(isSettling) || groups.some(isSettling)
 
+/** The detail of the decision about a fill: why it is not stored, or that it is kept only until a window ends. */
+export const detailOfFill = (
+  { refusal, context }: { readonly refusal: string | undefined, readonly context: FillContext }
+): string | undefined => refusal ?? (isSettlingFill(context) ? SETTLING : context.detail)
+
 /** The parts of a policy that say what clients are told. */
 export type ForClients = Pick<CompiledReadPolicy, 'clientCacheControl' | 'clientMayReuse' | 'callersVary'>
 

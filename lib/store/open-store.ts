@@ -33,7 +33,7 @@ export async function openStore (
   if (typeof store === 'object') return behindLocalTier(store, options, keyspace)
   const given = redis ?? registeredClient(fastify, options.redisNamespace)
   if (given !== undefined) {
-    const connected = await open(connectedStore(given, keyspace.prefix, log, sweepShare), timeout, log)
+    const connected = await open(connectedStore(given, keyspace.prefix, log, { sweepShare }), timeout, log)
     try {
       return behindLocalTier(connected, options, keyspace)
     } catch (error) {

@@ -32,6 +32,7 @@ export class Bumps {
   readonly #store: GuardedStore
   readonly #keyspace: Keyspace
   readonly #log: Log
+  readonly #longestPass: number
   /** Pending bumps by the version's key. */
   readonly #pending = new Map<string, Pending>()
   readonly #recent = new RecentBumps()
@@ -43,10 +44,12 @@ export class Bumps {
   #delivering: Promise<boolean> | undefined
   #closed = false
 
-  constructor (store: GuardedStore, keyspace: Keyspace, log: Log) {
+  /** @param longestPass milliseconds that a response waits for a pass, while the store answers; default 5,000 */
+  constructor (store: GuardedStore, keyspace: Keyspace, log: Log, longestPass = LONGEST_PASS) {
     this.#store = store
     this.#keyspace = keyspace
     this.#log = log
+    this.#longestPass = longestPass
     this.#all = new BumpAll(store, keyspace, (names, settle) => this.#send(names, settle))
   }
 
@@ -76,7 +79,7 @@ export class Bumps {
     const invalidation = this.#all.invalidate(settle)
     // Before it is done: a pass may end on another server than the one that it began on.
     this.#recent.rememberEverything(settle)
-    if (await this.#store.waitFor(this.#all.run(invalidation), LONGEST_PASS) === true) return true
+    if (await this.#store.waitFor(this.#all.run(invalidation), this.#longestPass) === true) return true
     // A later invalidation may have become pending before this one.
     this.#undeliveredAll = Math.max(this.#undeliveredAll, invalidation)
     this.#log.undelivered('everything', this.pending)

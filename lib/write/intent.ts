@@ -27,6 +27,7 @@ export class Intent {
   readonly #tags: readonly string[]
   readonly #settle: number
   readonly #writer = newVersion()
+  readonly #renew = (): Promise<boolean> => this.#hold()
   #renewal: NodeJS.Timeout | undefined
   #ended = false
 
@@ -42,7 +43,8 @@ export class Intent {
   /** Records the intent and renews it until its end; false if the store did not confirm it. Never rejects. */
   async begin (): Promise<boolean> {
     if (await this.#hold()) {
-      this.#renewal = setInterval(() => { void this.#hold() }, RENEWAL).unref()
+      this.#renewal = setInterval(() => { void this.#renew() }, RENEWAL).unref()
+      this.#runtime.renewals.add(this.#renew)
       return true
     }
     // The store may have recorded a part of it.
@@ -58,7 +60,8 @@ export class Intent {
     if (this.#ended) return true
     this.#ended = true
     clearInterval(this.#renewal)
-    const { background, invalidation } = this.#runtime
+    const { background, invalidation, renewals } = this.#runtime
+    renewals.delete(this.#renew)
     const released = this.#release(hasWritten)
     if (!hasWritten) {
       void background.run(released)

@@ -3,13 +3,15 @@ import { Cluster, Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { ApiCacheOptions } from '../../index.js'
 import { createApiCache, type ApiCacheClient, type ClientOptions, type Logger } from '../../lib/client.js'
-import { fileRedis } from '../support/each-store.js'
+import { fileRedis, redisCli } from '../support/each-store.js'
 import { freePort } from '../support/free-port.js'
 import { gate } from '../support/gate.js'
 import { plainNode } from '../support/plain-node.js'
 import { startCluster } from '../support/redis-cluster.js'
+import { startSentinel } from '../support/redis-sentinel.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 import { serving, type Serving } from '../support/serving.js'
+import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
 
 const redis = fileRedis()
 const PATHS = ['/value', '/tagged', '/payload']
@@ -113,7 +115,51 @@ t.test('a job whose Redis is down ends by itself, with a coded error, in time', 
 
 t.test('a job whose client gives up connecting stays alive until its call has rejected', async (t) => {
   const env = { REDIS_URL: `redis://127.0.0.1:${await freePort()}`, TIMEOUT: '400', GIVES_UP: 'yes' }
-  t.match(await job(env, 'invalidate', 'value'), { status: 1, ...UNCONFIRMED })
+  for (const what of ['invalidate', 'invalidateTags', 'clear']) {
+    t.match(await job(env, what, 'value'), { status: 1, ...UNCONFIRMED }, what)
+  }
+  for (const what of ['writing', 'keys', 'namespaces']) {
+    t.match(await job(env, what, 'value'), { status: 1, ...UNAVAILABLE }, what)
+  }
+})
+
+/** A client whose Redis also has the keys of others, behind a wire. */
+async function amongOthers (t: Test, keys: number): Promise<{ cache: ApiCacheClient, proxy: TcpProxy }> {
+  const crowded = await server(t)
+  const served = await shown(t, { redis: crowded.url })
+  await served.app.apiCache.settled()
+  await redisCli(crowded.port, 'EVAL', "for i = 1, ARGV[1] do redis.call('SET', 'other:' .. i, '') end", '0', String(keys))
+  const proxy = await startProxy(crowded.port)
+  t.teardown(() => proxy.stop())
+  const cache = client(t, { redis: proxy.url, timeout: 400 })
+  await cache.invalidate('nothing')
+  return { cache, proxy }
+}
+
+t.test('a list of keys and clear() take as long as a pass over many other keys does, while Redis answers', async (t) => {
+  const { cache, proxy } = await amongOthers(t, 60_000)
+  proxy.slow(50)
+  t.equal((await all(cache.keys('value'))).length, 1)
+  const began = performance.now()
+  t.equal((await cache.clear()).delivered, true)
+  t.ok(performance.now() - began > 5_000, 'longer than a response would wait')
+})
+
+t.test('a list of keys and clear() reject within the timeout when Redis hangs in the middle of a pass', async (t) => {
+  const calls: Array<[call: (cache: ApiCacheClient) => Promise<unknown>, refusal: { code: string }]> = [
+    [(cache) => all(cache.keys('value')), UNAVAILABLE],
+    [(cache) => all(cache.namespaces()), UNAVAILABLE],
+    [(cache) => cache.clear(), UNCONFIRMED]
+  ]
+  for (const [call, refusal] of calls) {
+    const { cache, proxy } = await amongOthers(t, 5_000)
+    const held = proxy.holdAnswer('scan')
+    const refused = t.rejects(call(cache), refusal)
+    await held
+    const began = performance.now()
+    await refused
+    t.ok(performance.now() - began < 2_000)
+  }
 })
 
 t.test('a job whose Redis hangs ends by itself, with a coded error, in time', async (t) => {
@@ -316,3 +362,18 @@ for (const [client, redis] of [
     })
   }
 }
+
+t.test('a process that closes a client behind Sentinels before one has answered ends soon', async (t) => {
+  const servers = await startSentinel()
+  t.teardown(() => servers.stop())
+  const { sentinels, name } = servers
+  const program = `
+    const { createApiCache } = require(${JSON.stringify(join(__dirname, '../../lib/client.js'))})
+    createApiCache({ redis: ${JSON.stringify({ sentinels, name })} }).close().then(() => {
+      const closedAt = performance.now()
+      process.on('exit', () => { console.log(performance.now() - closedAt) })
+    })`
+  const { status, stdout, stderr } = await plainNode(['--eval', program], {})
+  t.match({ status, stderr }, { status: 0, stderr: '' })
+  t.ok(Number(stdout) < 1_500, `${stdout} ms`)
+})

@@ -9,12 +9,21 @@ const DOES: Record<string, (cache: ApiCacheClient, names: string[]) => Promise<u
   invalidate: async (cache, names) => await swept(cache.invalidate(names)),
   invalidateTags: async (cache, names) => await swept(cache.invalidateTags(names)),
   clear: async (cache) => await swept(cache.clear()),
+  writing: async (cache, names) => { await cache.writing(names, () => {}) },
+  keys: async (cache, [name]) => await listed(cache.keys(name!)),
+  namespaces: async (cache) => await listed(cache.namespaces()),
   modules: async () => Object.keys(require.cache).filter((file) => /[\\/]node_modules[\\/](fastify|fastify-plugin)[\\/]/.test(file))
 }
 
 async function swept (invalidated: ReturnType<ApiCacheClient['invalidate']>): Promise<unknown> {
   const { delivered, swept } = await invalidated
   return { delivered, swept: await swept }
+}
+
+async function listed (list: AsyncIterable<string>): Promise<string[]> {
+  const found: string[] = []
+  for await (const one of list) found.push(one)
+  return found
 }
 
 async function main (what: string, names: string[]): Promise<void> {

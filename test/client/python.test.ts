@@ -2,9 +2,13 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createApiCache } from '../../lib/client.js'
 import { Keyspace } from '../../lib/key/keyspace.js'
+import { CLOSED } from '../../lib/store/contract.js'
+import { RedisStore } from '../../lib/store/redis/redis-store.js'
+import { runOf } from '../../lib/store/redis/server-run.js'
 import { fileRedis, redisCli } from '../support/each-store.js'
 import { freePort } from '../support/free-port.js'
 import { root } from '../support/packed.js'
@@ -30,8 +34,26 @@ interface Vector {
   readonly entries: string
 }
 
-async function vectors (): Promise<{ prefix: string, names: Vector[] }> {
-  return JSON.parse(await readFile(join(root, 'docs/protocol-vectors.json'), 'utf8')) as { prefix: string, names: Vector[] }
+interface Given {
+  readonly value: string | null
+  /** Milliseconds until the key expires; null if it does not. */
+  readonly left: number | null
+}
+
+interface Vectors {
+  readonly prefix: string
+  readonly names: Vector[]
+  readonly marks: Array<{ readonly run_id: string, readonly master_replid: string, readonly mark: string }>
+  readonly values: Array<Given & { readonly is: 'version' | 'missing' | 'held', readonly token?: string }>
+  readonly holds: Array<Given & {
+    readonly steps: Array<[what: 'begin' | 'end' | 'invalidate', writer: string, outcome: string]>
+    readonly becomes: string | null
+    readonly expires?: number
+  }>
+}
+
+async function vectors (): Promise<Vectors> {
+  return JSON.parse(await readFile(join(root, 'docs/protocol-vectors.json'), 'utf8')) as Vectors
 }
 
 t.test('the keys of the test vectors are those of the plugin', async (t) => {
@@ -61,6 +83,72 @@ t.test('the script of the documentation is that of the Python client', async (t)
   const script = /```lua\n(.*?)\n```/s.exec(await readFile(join(root, 'docs/protocol.md'), 'utf8'))![1]
   t.equal((await python('-c', 'import api_cache; print(api_cache.INVALIDATE)')).trim(), script)
 })
+
+t.test('the marks of the test vectors are those of the plugin', async (t) => {
+  for (const { run_id: run, master_replid: replication, mark } of (await vectors()).marks) {
+    t.equal(runOf(`run_id:${run}\r\nmaster_replid:${replication}\r\n`)?.mark, `.${mark}`)
+  }
+})
+
+/** The key of a version in a Redis whose mark is known. */
+async function vectorKey (t: Test, name: string) {
+  const [key, { port, url }] = [`api-cache!version:${name}`, redis()]
+  const store = new RedisStore(new Redis(url), true)
+  t.teardown(() => { store.close() })
+  await store.opened(10_000)
+  const info = await Promise.all(['server', 'replication'].map((section) => redisCli(port, 'INFO', section)))
+  const mark = runOf(info.flat().join('\n'))!.mark.slice(1)
+  return {
+    store,
+    key,
+    async set ({ value, left }: Given): Promise<void> {
+      await redisCli(port, 'DEL', key)
+      if (value === null) return
+      const expires = left === null ? [] : ['PX', String(left)]
+      await redisCli(port, 'SET', key, value.replace('<mark>', mark), ...expires)
+    },
+    async get (): Promise<string | null> {
+      const [value = null] = await redisCli(port, 'GET', key)
+      return value && value.replace(mark, '<mark>').replace(/:\d{13}\b/g, ':<deadline>').replace(/^~!\d+~/, '~!<left>~')
+        .replace(/^[0-9a-f]{24}/, '<new>')
+    },
+    left: async () => Number((await redisCli(port, 'PTTL', key))[0]) / 1_000
+  }
+}
+
+t.test('the values of the test vectors are to a reader what they say', async (t) => {
+  for (const [index, { is, token, ...given }] of (await vectors()).values.entries()) {
+    // A process trusts what comes after a version that it has replaced itself.
+    const { store, key, set } = await vectorKey(t, `vector-${index}`)
+    await set(given)
+    t.same([...await store.versions([key])], [token], JSON.stringify(given))
+    const [ensured] = await store.ensure([key], 'token-ensured')
+    t.equal(ensured === CLOSED, is === 'held', JSON.stringify(given))
+    t.equal(ensured === token, is === 'version', JSON.stringify(given))
+  }
+})
+
+for (const [invalidator, invalidates] of [
+  ['the plugin', (store: RedisStore, key: string) => store.bump([key], 'token-bumped')],
+  ['Python', () => invalidate('invalidate', 'vector')]
+] as const) {
+  t.test(`a value becomes what the test vectors say, if ${invalidator} invalidates`, async (t) => {
+    const { store, key, set, get, left } = await vectorKey(t, 'vector')
+    for (const { value, left: milliseconds, steps, becomes, expires } of (await vectors()).holds) {
+      await set({ value, left: milliseconds })
+      for (const [what, writer, outcome] of steps) {
+        if (what === 'begin') await store.intents.begin([key], writer, 30_000)
+        else if (what === 'end') await store.intents.end([key], writer, 'token-ended', outcome === 'written')
+        else await invalidates(store, key)
+      }
+      const sentence = `${value} ${JSON.stringify(steps)}`
+      t.equal(await get(), becomes, sentence)
+      if (expires === undefined) continue
+      const seconds = await left()
+      t.ok(seconds <= expires && seconds > expires - 100, `${sentence} expires in ${seconds} s`)
+    }
+  })
+}
 
 const PATHS = ['/value', '/tagged', '/payload']
 const TIERS = { 'from Redis': false, 'from the strict tier': true, 'from the tracked tier': { consistency: 'tracked' } } as const

@@ -39,6 +39,8 @@ async function lagging (t: Test, options: ApiCacheOptions, policy: Partial<Write
     app.get('/payload', {
       config: { cache: { namespace: 'payload', tags: (_request, payload) => [payload === undefined ? 'none' : 'ada'], expire: '1 hour' } }
     }, async () => database.read())
+    app.get('/inside', (_request, reply) => reply.cached({ namespace: 'users', expire: '1 hour' }, () => database.read()))
+    app.get('/inside/value', (_request, reply) => reply.cachedValue({ namespace: 'users', key: () => 'value', expire: '1 hour' }, () => database.read()))
     app.post('/write', { config: { cache: { invalidate: 'users', invalidateTags: 'ada', ...policy } as WritePolicy } }, write)
     app.post('/plain', { config: { cache: { invalidate: 'users', invalidateTags: 'ada', settle: 0 } } }, write)
   })
@@ -118,6 +120,25 @@ test('Cache-Status says that an answer is one of a window, and clients are not t
   const after = await server.value()
   t.match(after, { cache: 'HIT', client: 'max-age=600' })
   t.notMatch(after.status, 'settling')
+})
+
+test('Cache-Status says so of what is cached inside a handler, too, and of a HEAD', async (t, options) => {
+  const server = await lagging(t, options, { settle: '1m' })
+  await server.write()
+  for (const path of ['/inside', '/inside/value']) {
+    t.match(await server.value(path), { cache: 'MISS', status: /stored;detail=settling/ }, path)
+    t.match(await server.value(path), { cache: 'HIT', status: /hit;ttl=\d+;detail=settling/ }, path)
+    t.match((await server.request(path, { method: 'HEAD' })).headers.get('cache-status'), /hit;ttl=\d+;detail=settling/, path)
+  }
+})
+
+test('however many ask within the window, the database is asked once', async (t, options) => {
+  const server = await lagging(t, options, { settle: '1m' })
+  await server.value()
+  await server.write()
+  server.database.reads = 0
+  for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 20 }, () => server.value()))
+  t.equal(server.database.reads, 1)
 })
 
 test('the plugin can have a window for all writes, and one write none', async (t, options) => {

@@ -169,6 +169,40 @@ t.test('an intent is renewed while its write is running', async (t) => {
   t.equal(await control.exists(version), 0)
 })
 
+for (const what of ['was restarted without data', 'hung until the hold had expired']) {
+  t.test(`a Redis that ${what} gets the intents of writes in progress as soon as it answers`, async (t) => {
+    mock.timers.enable({ apis: ['setInterval'] })
+    t.teardown(() => { mock.timers.reset() })
+    const server = await startRedis()
+    t.teardown(() => server.stop())
+    const served = await application(t, { redis: server.url, timeout: 1_000 })
+    const hold = async (...command: [string, ...string[]]): Promise<unknown> => {
+      const control = new Redis(server.port, '127.0.0.1')
+      try {
+        return await control.call(command[0], 'api-cache!version:value', ...command.slice(1))
+      } finally {
+        control.disconnect()
+      }
+    }
+    const isHeld = async (): Promise<boolean> => String(await hold('GET')).startsWith('~')
+    await served.app.apiCache.writing('value', async () => {
+      if (what === 'was restarted without data') {
+        await server.kill()
+        await server.restart()
+      } else {
+        await hold('PEXPIRE', '1')
+        server.pause()
+        while (served.app.apiCache.stats().available) await served.request('/value')
+        server.resume()
+      }
+      while (!await isHeld());
+      served.database.value = 2
+    })
+    await answersAgain(t, served, '/value', '2')
+    t.equal(await isHeld(), false, 'and nothing is held afterwards')
+  })
+}
+
 for (const isReplaced of [true, false]) {
   t.test(`a plain write while Redis is full ${isReplaced ? 'bumps versions' : 'cannot bump versions'} and does not end the hold of a strict write`, async (t) => {
     const server = await startRedis()

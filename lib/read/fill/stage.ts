@@ -14,7 +14,7 @@ import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
 import { nominatedBy } from './answer.js'
 import { Answer } from './returned.js'
-import { forClients, isSettlingFill, SETTLING } from '../settling.js'
+import { detailOfFill, forClients, isSettlingFill } from '../settling.js'
 import { discard } from './capture.js'
 import { Failing } from './failing.js'
 import type { Fill } from './life.js'
@@ -232,13 +232,11 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
 
   /** Once: a hook that fails after ours leads here again. */
   #publish (stored: boolean): string {
-    const { context: { forwarded, detail, key, isRefresh }, refusal } = this.#fill
+    const { context: { forwarded, key, isRefresh } } = this.#fill
     if (isRefresh) return ''
     const bytes = this.#sending.handed?.sent.body?.length
-    const why = refusal ?? (isSettlingFill(this.#fill.context) ? SETTLING : detail)
-    this.#cacheStatus ??= publishDecision(this.#exchange, {
-      outcome: 'miss', forwarded, detail: why, stored, key, bytes
-    })
+    const detail = detailOfFill(this.#fill)
+    this.#cacheStatus ??= publishDecision(this.#exchange, { outcome: 'miss', forwarded, detail, stored, key, bytes })
     return this.#cacheStatus
   }
 }

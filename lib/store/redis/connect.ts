@@ -5,8 +5,8 @@ import { withoutArguments } from '../without-arguments.js'
 import type { ClusterClient, RedisClient, ServerClient } from './client.js'
 import { NodeRedisClient, type NodeRedis } from './node-redis.js'
 import { NodeRedisClusterClient, type NodeRedisCluster } from './node-redis-cluster.js'
-import { RedisStore } from './redis-store.js'
-import { retryDelay } from './retry.js'
+import { RedisStore, type RedisStoreSettings } from './redis-store.js'
+import { DISCONNECT_TIMEOUT, retryDelay } from './retry.js'
 
 /** What names a Redis: a client or Cluster of ioredis, iovalkey or node-redis, a URL, or options of ioredis. */
 export type GivenRedis = RedisClient | NodeRedis | NodeRedisCluster | RedisOptions | string
@@ -15,17 +15,18 @@ export type GivenRedis = RedisClient | NodeRedis | NodeRedisCluster | RedisOptio
 const FAIL_FAST: RedisOptions = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
-  disconnectTimeout: 200,
+  disconnectTimeout: DISCONNECT_TIMEOUT,
   retryStrategy: retryDelay
 }
 
 /**
  * A store in the given Redis. It opens and closes a connection of its own, except to a Cluster.
  * @param prefix the first part of every key; CLIENT LIST shows it, unless the options name the connection
- * @param sweepShare the share of Redis's time that sweeps may take
  */
-export function connectedStore (given: GivenRedis, prefix: string, log: Log, sweepShare?: number): RedisStore {
-  const settings = { prefix, sweepShare, report: log.missingRights.bind(log) }
+export function connectedStore (
+  given: GivenRedis, prefix: string, log: Log, limits: Pick<RedisStoreSettings, 'sweepShare' | 'listTimeout'>
+): RedisStore {
+  const settings = { ...limits, prefix, report: log.missingRights.bind(log) }
   const cluster = clusterOf(given)
   if (cluster !== undefined) return new RedisStore(cluster, false, settings)
   const own = connected(given as Exclude<GivenRedis, ClusterClient | NodeRedisCluster>, prefix)

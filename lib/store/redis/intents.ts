@@ -3,7 +3,7 @@ import { expectInteger } from './replies.js'
 import { inParts, runAlsoIfFull, type RunScript } from './run-script.js'
 import { BEGIN_INTENT, END_INTENT } from './scripts.js'
 import type { Topology } from './topology.js'
-import { VERSION_SECONDS } from './versions.js'
+import { UNUSED_SECONDS, VERSION_SECONDS } from './versions.js'
 import type { Watch } from './writes.js'
 
 /** Holds versions for strict writes; see the scripts for the format. */
@@ -17,12 +17,13 @@ export class RedisIntents implements Intents {
   }
 
   async begin (names: readonly string[], writer: string, milliseconds: number): Promise<void> {
-    await this.#run(names, (keys) => runAlsoIfFull(this.#topology.client, BEGIN_INTENT, keys, [writer, milliseconds]))
+    await this.#run(names, (keys) => runAlsoIfFull(this.#topology.client, BEGIN_INTENT, keys,
+      [writer, milliseconds, UNUSED_SECONDS]))
   }
 
   async end (names: readonly string[], writer: string, fresh: string, written: boolean): Promise<void> {
     await this.#run(names, (keys, { mark }) => runAlsoIfFull(this.#topology.client, END_INTENT, keys,
-      [writer, fresh, mark, VERSION_SECONDS, written ? '1' : '0']))
+      [writer, fresh, mark, written ? '1' : '0', VERSION_SECONDS, UNUSED_SECONDS]))
   }
 
   async #run (names: readonly string[], run: RunScript): Promise<void> {

@@ -30,6 +30,8 @@ export interface RedisStoreSettings {
   readonly prefix?: string | undefined
   /** The share of Redis's time that sweeps may take; default `DEFAULT_SWEEP_SHARE`. */
   readonly sweepShare?: number | undefined
+  /** Longest time in milliseconds for one reply while keys are listed; default 10,000. */
+  readonly listTimeout?: number | undefined
   /** Called for commands that the Redis user may not use; default: they are not tried. */
   readonly report?: (missing: MissingRights) => void
 }
@@ -57,13 +59,13 @@ export class RedisStore implements CacheStore {
    * @throws UnsafeRedisError if the client reads from replicas, which lag behind an invalidation
    */
   constructor (client: RedisClient, owned: boolean, settings: RedisStoreSettings = {}) {
-    const { prefix = DEFAULT_PREFIX, sweepShare = DEFAULT_SWEEP_SHARE, report } = settings
+    const { prefix = DEFAULT_PREFIX, sweepShare = DEFAULT_SWEEP_SHARE, listTimeout, report } = settings
     this.#owned = owned
     this.#topology = topologyOf(client)
     this.#versions = new Versions(this.#topology, this.#watch)
     this.#reads = this.#topology.reads((names, values) => this.#versions.interpret(names, values))
     this.#writes = this.#topology.writes(this.#watch)
-    this.#sweeps = new Sweeps(this.#topology, sweepShare)
+    this.#sweeps = new Sweeps(this.#topology, sweepShare, listTimeout)
     this.intents = new RedisIntents(this.#topology, this.#watch)
     this.rights = new Rights(this.#topology, prefix, report ?? (() => {}))
     this.leases = new RedisLeases(this.#topology, prefix, this.rights)
@@ -180,7 +182,7 @@ export class RedisStore implements CacheStore {
   })
 }
 
-/** Waits until a client is connected again. It may report errors before: of attempts, or of a write to what is closed. */
+/** Waits until a client is connected again. It may report errors before: of attempts, or of late writes. */
 function whenReady (client: RedisClient): Promise<void> {
   return new Promise((resolve) => { client.once('ready', resolve) })
 }

@@ -10,7 +10,8 @@ import { settlingVersion } from '../contract.js'
  * missing version invalidates as a new one does. On a Cluster all keys of a script have one slot.
  *
  * The version of a window (`settle`) has a sign before its mark, and its key expires with the window.
- * `!` with a number of milliseconds stands for a window that begins when the hold ends.
+ * `!` with a number of milliseconds stands for a window that begins when the hold ends. `?` behind the version before
+ * says that no entry has been stored under it.
  */
 /** The first character of a hold. */
 export const HELD = '~'
@@ -29,6 +30,9 @@ local function read (key)
   return value, list, before, left
 end
 `
+
+/** Behind the version in a hold: it expires soon, as no entry was stored under it. */
+const UNUSED = '?'
 
 /** What closes a version for a window without scripts: a hold of nobody. */
 export const CLOSED_WINDOW = '~!~'
@@ -127,14 +131,17 @@ return #KEYS`
 
 /**
  * Arguments: seconds, and the version of each key. Lets the versions live that long that are still the
- * same, without looking at their marks.
+ * same, without looking at their marks. Returns how many they are.
  */
 export const KEEP = `
+local kept = 0
 for index, key in ipairs(KEYS) do
   local value, version = redis.pcall('GET', key), ARGV[index + 1] .. '.'
-  if type(value) == 'string' and string.sub(value, 1, #version) == version then redis.call('EXPIRE', key, ARGV[1]) end
+  if type(value) == 'string' and string.sub(value, 1, #version) == version then
+    kept = kept + redis.call('EXPIRE', key, ARGV[1])
+  end
 end
-return #KEYS`
+return kept`
 
 /** Arguments: text, mark, seconds. Sets a new version and returns it; nothing if the key is held. */
 export const REPLACE = `${READ}${FRESH}${WINDOW}
@@ -157,35 +164,42 @@ redis.call('DEL', KEYS[1])
 if window > 0 then redis.call('SET', KEYS[1], '${CLOSED_WINDOW}', 'PX', window) end
 return 1`
 
-/** Arguments: writer, milliseconds. Holds the versions until the writer's intent ends, or for that time. */
+/**
+ * Arguments: writer, milliseconds, seconds. Holds the versions until the writer's intent ends, or for that time. One
+ * that had only so many seconds left is marked, so that it has no more when it comes back.
+ */
 export const BEGIN_INTENT = `${READ_HOLDS}
 for _, key in ipairs(KEYS) do
-  local _, holds, before = readHolds(key, ARGV[1])
+  local value, holds, before, left, _, list = readHolds(key, ARGV[1])
+  if not list and before == value and left > 0 and left <= ARGV[3] * 1000 then before = before .. '${UNUSED}' end
   holds[#holds + 1] = ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2]))
   redis.call('SET', key, '~' .. before .. '~' .. table.concat(holds, ','), 'PX', math.max(ARGV[2], windowAfter(before)))
 end
 return #KEYS`
 
 /**
- * Arguments: writer, text, mark, seconds, '1' if the writer has written. Ends the writer's intent.
+ * Arguments: writer, text, mark, '1' if the writer has written, the seconds of a version that has entries, and of one
+ * that has none. Ends the writer's intent.
  * The last one to end restores the version before, or sets a new one if a writer has written or has
  * expired. If the script runs twice, the second run finds no intent of this writer, and restores nothing.
  */
 export const END_INTENT = `${READ_HOLDS}
 for _, key in ipairs(KEYS) do
   local value, holds, before, left, mine, list = readHolds(key, ARGV[1])
-  if before ~= '' and (ARGV[5] == '1' or (list and not mine)) then before = replaced(windowAfter(before)) end
+  if before ~= '' and (ARGV[4] == '1' or (list and not mine)) then before = replaced(windowAfter(before)) end
   if #holds > 0 then
     redis.call('SET', key, '~' .. before .. '~' .. table.concat(holds, ','), 'PX', left)
   elseif before == '' then
     redis.call('DEL', key)
   elseif windowAfter(before) > 0 then
-    if list or ARGV[5] == '1' then
+    if list or ARGV[4] == '1' then
       redis.call('SET', key, fresh(value, ARGV[2], '${SIGN}' .. ARGV[3]), 'PX', windowAfter(before))
     end
   elseif list or before == '!' then
-    if before == '!' then before = fresh(value, ARGV[2], ARGV[3]) end
-    redis.call('SET', key, before, 'EX', ARGV[4])
+    local version, mark = string.match(before, '^(.-)(%${UNUSED}?)$')
+    local isNew = version == '!'
+    if isNew then version = fresh(value, ARGV[2], ARGV[3]) end
+    redis.call('SET', key, version, 'EX', (isNew or mark ~= '') and ARGV[6] or ARGV[5])
   end
 end
 return #KEYS`

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import type { ServerClient } from './client.js'
 import { asAddress } from './replies.js'
+import { DISCONNECT_TIMEOUT } from './retry.js'
 
 /** Milliseconds between two questions to a Sentinel who the master is. */
 const INTERVAL = 500
@@ -73,6 +74,7 @@ export class SentinelWatch {
       enableReadyCheck: false,
       commandTimeout: TIMEOUT,
       connectTimeout: TIMEOUT,
+      disconnectTimeout: DISCONNECT_TIMEOUT,
       retryStrategy: () => null
     })
     return sentinel.on('error', () => {})

@@ -15,7 +15,7 @@ const SCAN_COUNT = 500
 const SWEEP_BATCH = 100
 /** Bytes that are read first to get an entry's versions. Usually they contain the whole head. */
 const BEGINNING_BYTES = 512
-/** Longest time in milliseconds for one reply in a sweep. */
+/** Longest time in milliseconds for one reply. */
 const REPLY_TIMEOUT = 10_000
 
 /** Asks for some keys. */
@@ -35,22 +35,29 @@ export class Sweeps {
   readonly #topology: Topology
   readonly #budget: Budget
   readonly #deadlines = new Deadlines(REPLY_TIMEOUT)
+  readonly #listing: Deadlines
   #unlinks = true
   #stopped = false
 
-  /** @param share of Redis's time that sweeps may take; listing keys takes what it needs */
-  constructor (topology: Topology, share: number) {
+  /**
+   * @param share of Redis's time that sweeps may take; listing keys takes what it needs
+   * @param listTimeout longest time in milliseconds for one reply while keys are listed, default 10,000
+   */
+  constructor (topology: Topology, share: number, listTimeout = REPLY_TIMEOUT) {
     this.#topology = topology
     this.#budget = new Budget(share)
+    this.#listing = new Deadlines(listTimeout)
   }
 
   async * keys (prefix: string): AsyncIterable<string> {
-    for await (const keys of this.#scan(prefix, (page) => page())) yield * keys.filter((key) => !isSoftRecord(key))
+    const paced = (page: Page): Promise<unknown> => this.#listing.within(page())
+    for await (const keys of this.#scan(prefix, paced)) yield * keys.filter((key) => !isSoftRecord(key))
   }
 
   async sweep (prefix: string, isCurrent: IsCurrent, { namespaces, deleted }: SweepHints): Promise<number> {
     let swept = 0
-    for await (const listed of this.#scan(prefix, (page) => this.#budget.spend(page))) {
+    const paced = (page: Page): Promise<unknown> => this.#budget.spend(() => this.#deadlines.within(page()))
+    for await (const listed of this.#scan(prefix, paced)) {
       const found = namespaces === undefined ? listed : listed.filter((key) => namespaces.has(beginningOf(key)))
       for (let start = 0; start < found.length; start += SWEEP_BATCH) {
         const keys = found.slice(start, start + SWEEP_BATCH)
@@ -125,7 +132,7 @@ export class Sweeps {
 
   /**
    * SCAN covers one server and ignores the client's keyPrefix, so both are handled here.
-   * @param paced calls the function that asks for a page
+   * @param paced calls the function that asks for a page, and waits for the reply
    */
   async * #scan (prefix: string, paced: (page: Page) => ReturnType<Page>): AsyncIterable<string[]> {
     const match = `${escapeGlob(this.#topology.keyPrefix + prefix)}*`
@@ -136,7 +143,7 @@ export class Sweeps {
         let keys: string[]
         try {
           const scan = (): Promise<unknown> => master.scan(cursor, 'MATCH', match, 'COUNT', SCAN_COUNT)
-          ;[cursor, keys] = asScan(await paced(() => this.#deadlines.within(scan())))
+          ;[cursor, keys] = asScan(await paced(scan))
         } catch (error) {
           // Continues with the other nodes, which have keys, too.
           errors.push(error)

@@ -12,7 +12,7 @@ import type { Watch } from './writes.js'
 /** No entry lives longer than a year, so a version need not either. Unused versions expire. */
 export const VERSION_SECONDS = ONE_YEAR_IN_SECONDS
 /** Names can come from anyone's request: a version under which nothing is stored expires soon. */
-const UNUSED_SECONDS = 600
+export const UNUSED_SECONDS = 600
 /** Most versions that are remembered to live long. Forgetting one costs a command. */
 const MAX_KEPT = 10_000
 
@@ -80,7 +80,8 @@ export class Versions {
     const current = keys.map((key) => versions[key]!)
     const kept = this.#topology.client.eval(KEEP, keys.length, ...keys, VERSION_SECONDS, ...current)
     try {
-      expectInteger('EVAL', await this.#watch(keys[0]!, kept), keys.length)
+      // One that is held may come back, so the next entry asks again.
+      if (asInteger('EVAL', await this.#watch(keys[0]!, kept)) < keys.length) return
     } catch (error) {
       // Without permission to run scripts a version is made to live long.
       if (!isDenied(error)) throw error
