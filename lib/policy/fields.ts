@@ -45,13 +45,14 @@ export function describe (value: unknown): string {
   return typeof value === 'object' || typeof value === 'function' ? `a value of type ${typeof value}` : String(value)
 }
 
-/** The same for a value that a function of a policy returned. */
+/** The same for a value that a function of a policy returned: it may come from a request, so it is not shown. */
 export function describeReturned (value: unknown): string {
   // Nothing awaits promises that were returned by mistake. If they reject, the process must not crash.
   const promises = [value].flat().filter((one) => one instanceof Promise)
   for (const promise of promises) promise.catch(() => {})
-  if (promises.length === 0) return describe(value)
-  return value instanceof Promise ? 'a promise' : 'a list with a promise'
+  if (promises.length > 0) return value instanceof Promise ? 'a promise' : 'a list with a promise'
+  if (typeof value === 'string') return value === '' ? 'an empty string' : 'a string'
+  return typeof value === 'number' || typeof value === 'bigint' ? 'a number' : describe(value)
 }
 
 /** The error for an invalid value that a function of a policy returned. */

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis'
 import { Random } from '../support/random.js'
 import { startRedis } from '../support/redis-server.js'
 import type { Fault } from './outage.js'
+import { alsoOverNodeRedis } from './over-node-redis.js'
 
 const random = new Random(7)
 
@@ -71,7 +72,7 @@ function denied (name: string, ...rules: string[]): Fault {
   }
 }
 
-export const contentFaults: Fault[] = [
+export const contentFaults: Fault[] = alsoOverNodeRedis([
   vandal('values of another type under our keys', async (redis, key) => {
     await redis.del(key)
     await redis.rpush(key, 'a list')
@@ -101,4 +102,4 @@ export const contentFaults: Fault[] = [
   denied('INFO is forbidden', '-info'),
   denied('scripts are forbidden', '-eval', '-evalsha'),
   denied('all that is dangerous or administrative is forbidden', '-@dangerous', '-@admin')
-]
+])

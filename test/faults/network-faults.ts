@@ -1,7 +1,8 @@
 import { startRedis } from '../support/redis-server.js'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
-import { nodeRedis, owned, users, type Connecting } from './server-faults.js'
 import type { Fault } from './outage.js'
+import { alsoOverNodeRedis } from './over-node-redis.js'
+import { owned, users, type Connecting } from './server-faults.js'
 
 /** A fault of the wire to a server. */
 function wireFault (name: string, begin: (proxy: TcpProxy) => void, connecting: Connecting = owned, answersIn = 0): Fault {
@@ -31,15 +32,14 @@ function wireFault (name: string, begin: (proxy: TcpProxy) => void, connecting: 
 }
 
 export const networkFaults: Fault[] = [
-  wireFault('slow: every reply 100 ms late', (proxy) => { proxy.slow(100) }, owned, 100),
-  wireFault('slow: every reply 240 ms late', (proxy) => { proxy.slow(240) }, owned, 240),
-  wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }),
-  wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }, nodeRedis),
+  ...alsoOverNodeRedis([
+    wireFault('slow: every reply 100 ms late', (proxy) => { proxy.slow(100) }, owned, 100),
+    wireFault('slow: every reply 240 ms late', (proxy) => { proxy.slow(240) }, owned, 240),
+    wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }),
+    wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }),
+    wireFault('half-open connections', (proxy) => { proxy.halfOpen() })
+  ]),
   wireFault('slow: every reply 1,000 ms late', (proxy) => { proxy.slow(1_000) }, users),
-  wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }),
-  wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }, nodeRedis),
   wireFault('connections cut in the middle of a reply', (proxy) => { proxy.cutAfter(7_001) }, users),
-  wireFault('half-open connections', (proxy) => { proxy.halfOpen() }),
-  wireFault('half-open connections', (proxy) => { proxy.halfOpen() }, nodeRedis),
   wireFault('half-open connections', (proxy) => { proxy.halfOpen() }, users)
 ]

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { createClient } from 'redis'
 import type { ApiCacheOptions } from '../../index.js'
 import { freePort } from '../support/free-port.js'
 import { startRedis, type RedisServer } from '../support/redis-server.js'
 import type { Fault, Stage } from './outage.js'
+import { alsoOverNodeRedis } from './over-node-redis.js'
 
 /** How an application comes to its connection. */
 export interface Connecting {
@@ -24,12 +24,6 @@ export const users: Connecting = {
     redis.on('error', () => {})
     return { redis, close () { redis.disconnect() } }
   }
-}
-
-/** A client of node-redis. */
-export const nodeRedis: Connecting = {
-  how: ', a client of node-redis',
-  to: (port) => ({ redis: createClient({ url: `redis://127.0.0.1:${port}` }) })
 }
 
 /** One that gives up on each command by itself, before the plugin does. */
@@ -83,14 +77,9 @@ function serverFault (
 const killed = { break: async (server: RedisServer) => { await server.kill() }, mend: async (server: RedisServer) => { await server.restart() } }
 const hung = { break: (server: RedisServer) => { server.pause() }, mend: (server: RedisServer) => { server.resume() } }
 
-export const serverFaults: Fault[] = [
+const faults: Fault[] = [
   serverFault('absent at boot', { ...killed, fromTheStart: true }),
-  serverFault('absent at boot', { ...killed, fromTheStart: true, connecting: users }),
-  serverFault('absent at boot', { ...killed, fromTheStart: true, connecting: nodeRedis }),
   serverFault('killed and restarted empty', killed),
-  serverFault('killed and restarted empty', { ...killed, connecting: resp2 }),
-  serverFault('killed and restarted empty', { ...killed, connecting: users }),
-  serverFault('killed and restarted empty', { ...killed, connecting: nodeRedis }),
   serverFault('killed and restarted from an old RDB file', {
     async break (server, control) {
       await control.save()
@@ -100,9 +89,6 @@ export const serverFaults: Fault[] = [
     mend: killed.mend
   }),
   serverFault('hung (SIGSTOP)', hung),
-  serverFault('hung (SIGSTOP)', { ...hung, connecting: users }),
-  serverFault('hung (SIGSTOP)', { ...hung, connecting: impatient }),
-  serverFault('hung (SIGSTOP)', { ...hung, connecting: nodeRedis }),
   serverFault('full, noeviction', {
     break: async (_server, control) => await control.config('SET', 'maxmemory', '1'),
     mend: async (_server, control) => await control.config('SET', 'maxmemory', '0')
@@ -189,4 +175,13 @@ export const serverFaults: Fault[] = [
       }
     }
   }
+]
+
+export const serverFaults: Fault[] = [
+  ...alsoOverNodeRedis(faults),
+  serverFault('absent at boot', { ...killed, fromTheStart: true, connecting: users }),
+  serverFault('killed and restarted empty', { ...killed, connecting: resp2 }),
+  serverFault('killed and restarted empty', { ...killed, connecting: users }),
+  serverFault('hung (SIGSTOP)', { ...hung, connecting: users }),
+  serverFault('hung (SIGSTOP)', { ...hung, connecting: impatient })
 ]

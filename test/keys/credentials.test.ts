@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import apiCache, { type ApiCacheOptions, type ReadPolicy } from '../../index.js'
@@ -180,6 +180,16 @@ for (const [what, kind] of Object.entries(KINDS)) {
       }
     })
   }
+}
+
+for (const field of ['key', 'namespace'] as const) {
+  test(`a number that a ${field} function returns by mistake is not logged`, async (t, options) => {
+    const policy = { [field]: ({ headers }: FastifyRequest) => Number(headers['x-pin']) }
+    const { lines, send } = await answering(t, options, { policy: policy as unknown as Partial<ReadPolicy>, headers: (pin) => ({ 'x-pin': pin }) })
+    t.equal((await send('90210')).cache, 'MISS')
+    t.match(JSON.stringify(lines), `${field} must return a non-empty string, got a number`)
+    t.notMatch(JSON.stringify(lines), '90210')
+  })
 }
 
 /** The whole of what was given, the secret itself, and both as a key would spell them. */
