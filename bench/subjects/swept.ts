@@ -27,6 +27,7 @@ export const swept: Subject = {
     })
     // A write is answered before its sweep.
     app.put('/items/:id', { config: { cache: { invalidate: group } } }, async () => ({}))
+    app.put('/plain/:id', async () => ({}))
     app.post('/sweep', async () => ({ swept: await (await app.apiCache.invalidate('swept-0')).swept }))
     app.post('/settled', async () => {
       await app.apiCache.settled()
