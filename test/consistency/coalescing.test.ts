@@ -63,6 +63,43 @@ each('requests that arrive while an entry is being stored do not run the handler
   t.equal(runs, 1)
 })
 
+for (const [what, isStored] of [['was not stored, as a write invalidated it', false], ['was stored before a write invalidated it', true]] as const) {
+  each(`who waited for a fill that ${what} begins a new one, which those who come later wait for`, async (t, options) => {
+    const gates = times(2, () => gate())
+    const begun = times(2, () => gate())
+    let runs = 0
+    let arrived = async (_count: number): Promise<void> => {}
+    const { request } = await serving(t, options, (app) => {
+      arrived = arrivals(app)
+      app.get('/things', { config: { cache: { ...shared, tags: (_request, payload) => [payload === undefined ? 'none' : 'tag'] } } }, async () => {
+        const run = runs++
+        begun[run]?.open()
+        await gates[run]?.opened
+        return { run: run + 1 }
+      })
+      app.put('/things', { config: { cache: { invalidateTags: 'tag' } } }, async () => 'done')
+    })
+    const first = request('/things')
+    await begun[0]!.opened
+    if (isStored) gates[0]!.open()
+    if (isStored) await first
+    await request('/things', { method: 'PUT' })
+    const second = request('/things')
+    if (!isStored) {
+      await arrived(3)
+      gates[0]!.open()
+    }
+    await begun[1]!.opened
+    const third = request('/things')
+    await arrived(4)
+    gates[1]!.open()
+    t.match(await first, { cache: 'MISS', text: '{"run":1}' })
+    t.match(await second, { cache: 'MISS', text: '{"run":2}' })
+    t.match(await third, { cache: 'HIT', text: '{"run":2}' })
+    t.equal(runs, 2)
+  })
+}
+
 each('50 concurrent requests for a private response that takes 100 ms get one each, in the time of two', async (t, options) => {
   let runs = 0
   const { request } = await serving(t, options, (app) => {

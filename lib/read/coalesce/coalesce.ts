@@ -57,11 +57,14 @@ async function join (
   const { route } = exchange
   const { fills } = route.runtime
   const flight = flightOf(route, key)
-  const joined = fills.find(flight, versions) === undefined
+  let joined = fills.find(flight, versions) === undefined
     ? fills.begin(flight, versions)
     : await fills.join(flight, versions)
+  if (joined !== undefined && !(joined instanceof FillInFlight)) {
+    if (await answers(exchange, key, joined)) return joined
+    joined = joined instanceof FillFailure ? undefined : fills.beginAnew(flight, versions)
+  }
   if (joined === undefined) return undefined
-  if (!(joined instanceof FillInFlight)) return await answers(exchange, key, joined) ? joined : undefined
   const led = await filledElsewhere(exchange, key, joined)
   if (led === undefined) return joined
   return led === 'hit-for-miss' ? undefined : led

@@ -136,6 +136,14 @@ export class FillsInFlight {
   }
 
   /**
+   * The same for one who has waited in vain, as a write came between. Nobody waits twice, as the next fill may be
+   * invalidated, too; but those who come later wait for the first that begins anew.
+   */
+  beginAnew (key: string, versions: readonly string[]): FillInFlight | undefined {
+    return this.find(key, versions)?.isPublished === false ? undefined : this.begin(key, versions)
+  }
+
+  /**
    * The result of the fill in progress; or a fill for the caller to run, once there is none. Undefined
    * if the response cannot be shared, or when the wait times out.
    */
@@ -160,6 +168,7 @@ export class FillsInFlight {
         awaited.whenPublished((outcome) => {
           if (!waiting) return
           if (outcome === 'abandoned') follow()
+          else if (outcome === 'invalidated') settle(this.beginAnew(key, versions))
           else settle(typeof outcome === 'string' ? undefined : outcome)
         })
       }
