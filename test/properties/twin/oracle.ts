@@ -52,7 +52,14 @@ function expectedOf (one: Case, got: Answer): Expected[] {
   const outcomes = outcomesOf(one)
   const answers = [...outcomes].map((outcome) => left(one, outcome))
   if (isBound(one, got)) return answers
-  return [...answers, { ...whole, what: 'the whole answer' }, { ...direct, what: "the twin's own answer to the conditions", isTwins: true }]
+  return [...answers, ...untagged(one), { ...whole, what: 'the whole answer' }, { ...direct, what: "the twin's own answer to the conditions", isTwins: true }]
+}
+
+/** An answer that is not stored gets no tag of the cache, so no If-None-Match keeps a range from being sent. */
+function untagged (one: Case): Expected[] {
+  const { asking: { method, headers }, twin: { whole, bytes } } = one
+  if (whole.status !== 200 || whole.headers['etag'] !== undefined) return []
+  return [left(one, outcomeOf(method, headers, { matches: () => false, lastModified: whole.headers['last-modified'] }, bytes.length))]
 }
 
 /** Whether the cache itself has to answer conditions and ranges: it has stored the answer, and has all of it. */
