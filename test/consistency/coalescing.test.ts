@@ -3,10 +3,11 @@ import { request as httpRequest } from 'node:http'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import type { Test } from 'tap'
-import type { ApiCacheOptions } from '../../index.js'
+import t, { type Test } from 'tap'
+import type { ApiCacheOptions, Entry } from '../../index.js'
 import { eachStore } from '../support/each-store.js'
 import { gate } from '../support/gate.js'
+import { MapStore } from '../support/map-store.js'
 import { serving, type Seen, type Serving } from '../support/serving.js'
 
 const each = eachStore()
@@ -63,42 +64,68 @@ each('requests that arrive while an entry is being stored do not run the handler
   t.equal(runs, 1)
 })
 
-for (const [what, isStored] of [['was not stored, as a write invalidated it', false], ['was stored before a write invalidated it', true]] as const) {
-  each(`who waited for a fill that ${what} begins a new one, which those who come later wait for`, async (t, options) => {
-    const gates = times(2, () => gate())
-    const begun = times(2, () => gate())
-    let runs = 0
-    let arrived = async (_count: number): Promise<void> => {}
-    const { request } = await serving(t, options, (app) => {
-      arrived = arrivals(app)
-      app.get('/things', { config: { cache: { ...shared, tags: (_request, payload) => [payload === undefined ? 'none' : 'tag'] } } }, async () => {
-        const run = runs++
-        begun[run]?.open()
-        await gates[run]?.opened
-        return { run: run + 1 }
-      })
-      app.put('/things', { config: { cache: { invalidateTags: 'tag' } } }, async () => 'done')
-    })
-    const first = request('/things')
-    await begun[0]!.opened
-    if (isStored) gates[0]!.open()
-    if (isStored) await first
-    await request('/things', { method: 'PUT' })
-    const second = request('/things')
-    if (!isStored) {
-      await arrived(3)
-      gates[0]!.open()
+/** Its first entry of /things is on its way until the test lets it arrive. */
+class HeldStore extends MapStore {
+  readonly arrival = gate()
+  #isFirst = true
+
+  override async set (key: string, entry: Entry, until?: number): Promise<void> {
+    if (this.#isFirst && key.includes('/things')) {
+      this.#isFirst = false
+      await this.arrival.opened
     }
-    await begun[1]!.opened
-    const third = request('/things')
-    await arrived(4)
-    gates[1]!.open()
-    t.match(await first, { cache: 'MISS', text: '{"run":1}' })
-    t.match(await second, { cache: 'MISS', text: '{"run":2}' })
-    t.match(await third, { cache: 'HIT', text: '{"run":2}' })
-    t.equal(runs, 2)
-  })
+    await super.set(key, entry, until)
+  }
 }
+
+/** @param isFilled whether the write comes when the handler has answered already, and its entry is on its way to the store */
+async function invalidatedBesideWaiting (t: Test, options: ApiCacheOptions, isFilled: boolean): Promise<void> {
+  const gates = times(2, () => gate())
+  const begun = times(2, () => gate())
+  let runs = 0
+  let arrived = async (_count: number): Promise<void> => {}
+  const { request } = await serving(t, options, (app) => {
+    arrived = arrivals(app)
+    app.get('/things', { config: { cache: { ...shared, tags: (_request, payload) => [payload === undefined ? 'none' : 'tag'] } } }, async () => {
+      const run = runs++
+      begun[run]?.open()
+      await gates[run]?.opened
+      return { run: run + 1 }
+    })
+    app.put('/things', { config: { cache: { invalidateTags: 'tag' } } }, async () => 'done')
+  })
+  const first = request('/things')
+  await begun[0]!.opened
+  if (isFilled) {
+    gates[0]!.open()
+    await first
+    await arrived(1)
+  }
+  await request('/things', { method: 'PUT' })
+  const second = request('/things')
+  if (!isFilled) {
+    await arrived(3)
+    gates[0]!.open()
+  }
+  await begun[1]!.opened
+  const third = request('/things')
+  await arrived(4)
+  gates[1]!.open()
+  t.match(await first, { cache: 'MISS', text: '{"run":1}' })
+  t.match(await second, { cache: 'MISS', text: '{"run":2}' })
+  t.match(await third, { cache: 'HIT', text: '{"run":2}' })
+  t.equal(runs, 2)
+}
+
+each('who waited for a fill that a write invalidated begins a new one, for which those who come later wait', async (t, options) => {
+  await invalidatedBesideWaiting(t, options, false)
+})
+
+t.test('the same if the entry of that fill is still on its way to the store', async (t) => {
+  const store = new HeldStore()
+  await invalidatedBesideWaiting(t, { store, timeout: 10_000 }, true)
+  store.arrival.open()
+})
 
 each('50 concurrent requests for a private response that takes 100 ms get one each, in the time of two', async (t, options) => {
   let runs = 0

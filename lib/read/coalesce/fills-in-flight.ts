@@ -136,8 +136,8 @@ export class FillsInFlight {
   }
 
   /**
-   * The same for one who has waited in vain, as a write came between. Nobody waits twice, as the next fill may be
-   * invalidated, too; but those who come later wait for the first that begins anew.
+   * Begins a fill for a request that cannot use the entry it has waited for, usually because of a write. It does
+   * not wait again, because the next entry may be of no use, either. Later requests wait for the first such fill.
    */
   beginAnew (key: string, versions: readonly string[]): FillInFlight | undefined {
     return this.find(key, versions)?.isPublished === false ? undefined : this.begin(key, versions)
