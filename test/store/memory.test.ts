@@ -84,6 +84,15 @@ t.test('an entry keeps no other memory alive', async (t) => {
   }
 })
 
+t.test('an encoded body keeps no other memory alive', async (t) => {
+  const store = new MemoryStore()
+  const br = Buffer.from('a piece of something larger').subarray(2, 7)
+  store.set('p|a', { ...entry('plain'), encoded: { br } })
+  const kept = store.lookup('p|a', []).entry!.encoded!.br!
+  t.same(kept, br)
+  t.equal(kept.buffer.byteLength, br.length)
+})
+
 t.test('a string that was cut from a larger one does not keep that in memory', async (t) => {
   const store = new MemoryStore()
   const used = (): number => {
