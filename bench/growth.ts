@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { loadCore, moveToCore } from './cores.js'
 import { casesAt, dimensions, type Dimension } from './dimensions.js'
-import { measureInterleaved, type Outcome } from './measure.js'
+import { measureInterleaved, type Conditions, type Outcome } from './measure.js'
 import { memorySizes, processMemory, redisMemory, type EntryMemory } from './memory.js'
 import { lastingLine, progress } from './progress.js'
 import { publish, published } from './publish.js'
@@ -31,10 +31,10 @@ function few<Value> (all: Value[]): Value[] {
   return values.quick ? all.filter((_, index) => index === 0 || index === all.length - 1) : all
 }
 
-async function grow (dimension: Dimension, redis: BenchRedis): Promise<string> {
+async function grow (dimension: Dimension, conditions: Conditions): Promise<string> {
   const outcomes = new Map<number, Outcome>()
   for (const value of few(dimension.values)) {
-    outcomes.set(value, await measureInterleaved(`${dimension.title} ${value}`, casesAt(dimension, value), redis, timing))
+    outcomes.set(value, await measureInterleaved(`${dimension.title} ${value}`, casesAt(dimension, value), conditions))
   }
   const costs = (name: string): Array<number | undefined> => [...outcomes.values()].map((outcome) => {
     const cpu = figures([outcome], name, 'cpuMicros')
@@ -88,17 +88,15 @@ async function memory (redis: BenchRedis): Promise<string> {
 async function main (): Promise<void> {
   moveToCore(loadCore, process.pid)
   const redis = await startBenchRedis()
-  const quiet = new Quiet()
-  await quiet.sample()
+  const quiet = await Quiet.start()
   const sections: string[] = []
   for (const dimension of dimensions) {
     if (only !== undefined && !only.includes(dimension.name)) continue
-    sections.push(await grow(dimension, redis))
-    await quiet.sample()
+    sections.push(await grow(dimension, { redis, quiet, timing }))
   }
   if (only === undefined || only.includes('memory')) sections.push(await memory(redis))
+  quiet.stop()
   await redis.stop()
-  await quiet.sample()
   const facts = { ...environment(redis.version), ...quiet.facts }
   const text = [
     '# What grows with what',

@@ -14,7 +14,7 @@ const streams = 10
 /** @param log a file for h2load's line about each request: when it began, its status, its microseconds */
 export async function h2load ({ origin, seconds, connections }: LoadOptions, log: string): Promise<LoadResult> {
   const child = spawn(...onCore(loadCore, 'h2load', [
-    '-c', String(connections / streams), '-m', String(streams), '-D', String(seconds), '--log-file', log, `${origin}/items/0`
+    '-c', String(connections / streams), '-m', String(streams), '-D', `${seconds * 1000}ms`, '--log-file', log, `${origin}/items/0`
   ]), { stdio: ['ignore', 'ignore', 'inherit'] })
   const [code] = await once(child, 'close') as [number]
   if (code !== 0) throw new Error(`h2load ended with ${code}`)

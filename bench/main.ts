@@ -9,7 +9,7 @@ import { lastingLine } from './progress.js'
 import { publish, published } from './publish.js'
 import { Quiet } from './quiet.js'
 import { startBenchRedis } from './redis.js'
-import { environment, markdown, plot, verdicts, type Measured } from './report.js'
+import { environment, judge, markdown, plot, type Measured } from './report.js'
 import { subjectNamed } from './subjects/index.js'
 
 const { values } = parseArgs({
@@ -44,24 +44,24 @@ async function main (): Promise<void> {
   lastingLine(`${pinning}; load by ${loadGenerator}`)
   moveToCore(loadCore, process.pid)
   const redis = await startBenchRedis()
-  const quiet = new Quiet()
-  await quiet.sample()
-  const measured: Measured[] = []
+  const quiet = await Quiet.start()
+  const all: Measured[] = []
   for (const setting of settings) {
     const { title, bodyBytes, keys, connections, revalidates, http2, timing } = setting
     const outcomes: Outcome[] = []
     for (const group of setting.groups) {
       const cases = group.map((name) => ({ subject: subjectNamed(name), scenario: { bodyBytes, ...(http2 && { http2 }) }, keys, connections, ...(revalidates && { revalidates }) }))
-      outcomes.push(await measureInterleaved(title, cases, redis, timing))
-      await quiet.sample()
+      outcomes.push(await measureInterleaved(title, cases, { redis, quiet, timing }))
     }
-    measured.push({ setting, outcomes })
+    all.push({ setting, outcomes })
   }
+  quiet.stop()
   await redis.stop()
 
+  const measured = all.map(({ setting, outcomes }) => ({ setting, outcomes: outcomes.map((outcome) => quiet.quietRounds(outcome)) }))
   const facts = { ...environment(redis.version), ...quiet.facts }
-  const all = verdicts(targets, measured)
-  const text = markdown(facts, measured, all)
+  const verdicts = judge(targets, measured)
+  const text = markdown(facts, measured, verdicts)
   const results = {
     environment: facts,
     quiet: quiet.samples,
@@ -69,7 +69,7 @@ async function main (): Promise<void> {
       ...setting,
       groups: outcomes.map(({ samples, refused }) => ({ samples: Object.fromEntries(samples), leftOut: Object.fromEntries(refused) }))
     })),
-    targets: all
+    targets: verdicts
   }
   const plots = measured.flatMap((one) => {
     const drawing = plot(one)

@@ -48,8 +48,8 @@ const notModified = { ...small, title: '304 Not Modified, 50 connections, 1 key'
 const http2 = { ...small, title: 'HTTP/2, 1 KB, 5 connections with 10 streams each, 1 key', http2: true as const }
 const manyConnections = { ...small, title: '1 KB, 500 connections, 1 key', connections: 500 }
 
-const timing: Timing = { processes: 2, rounds: 6, seconds: 1, warmup: 2 }
-const fewer: Timing = { ...timing, rounds: 4 }
+const timing: Timing = { processes: 2, rounds: 6, seconds: 0.5, warmup: 2 }
+const fewer: Timing = { ...timing, rounds: 5 }
 /** To tell 2 % apart takes more windows than to tell 20 %. */
 const more: Timing = { ...timing, processes: 5, rounds: 8 }
 const quick: Timing = { ...timing, processes: 1, rounds: 3 }

@@ -9,6 +9,7 @@ import { askOverHttp1, askOverHttp2, type Ask } from './ask.js'
 import { load, type Encoded } from './load.js'
 import { itemText } from './payload.js'
 import { lastingLine, progress } from './progress.js'
+import type { Quiet } from './quiet.js'
 import type { BenchRedis } from './redis.js'
 import { ServerProcess } from './server-process.js'
 import type { Scenario, Subject } from './subjects/subject.js'
@@ -46,9 +47,15 @@ export interface Sample {
   busy: number
 }
 
+/** One that counts. */
+export interface Counted extends Sample {
+  /** Microseconds that the fixed program took meanwhile. */
+  fixedMicros: number
+}
+
 export interface Outcome {
   /** By name of the subject, one sample a window. */
-  samples: Map<string, Sample[]>
+  samples: Map<string, Counted[]>
   /** By name of the subject: why it could not be measured, or what was wrong with its answers. */
   refused: Map<string, string>
   wrong: boolean
@@ -185,13 +192,20 @@ class Contender {
   }
 }
 
+export interface Conditions {
+  redis: BenchRedis
+  quiet: Quiet
+  timing: Timing
+}
+
 /**
  * Measures all cases side by side, their servers running at the same time, in short windows
- * A B C … C B A …: a slow minute of the machine then hits all alike, and a drift neither the first
- * nor the last. Again with new processes each time, as the memory that one got, and how its code
- * came to be compiled, can make a quarter of what a request costs it.
+ * A B C … C B A …, each while the machine is quiet: a drift then hits neither the first nor the last.
+ * Again with new processes each time, as the memory that one got, and how its code came to be
+ * compiled, can make a quarter of what a request costs it.
  */
-export async function measureInterleaved (name: string, cases: Case[], redis: BenchRedis, { processes, rounds, seconds, warmup }: Timing): Promise<Outcome> {
+export async function measureInterleaved (name: string, cases: Case[], { redis, quiet, timing }: Conditions): Promise<Outcome> {
+  const { processes, rounds, seconds, warmup } = timing
   const outcome: Outcome = { samples: new Map(), refused: new Map(), wrong: false }
   const databases = new Map(cases.map((what) => [what, redis.database()]))
 
@@ -224,9 +238,10 @@ export async function measureInterleaved (name: string, cases: Case[], redis: Be
     for (let round = 1; round <= rounds; round++) {
       for (const contender of round % 2 === 1 ? contenders : contenders.toReversed()) {
         const { subject } = contender.case
-        const sample = await trying(contender.case, () => contender.measure(seconds))
-        if (sample === undefined) continue
-        outcome.samples.set(subject.name, [...outcome.samples.get(subject.name) ?? [], sample])
+        const window = await trying(contender.case, () => quiet.window(() => contender.measure(seconds)))
+        if (window === undefined) continue
+        const { measured: sample, micros: fixedMicros } = window
+        outcome.samples.set(subject.name, [...outcome.samples.get(subject.name) ?? [], { ...sample, fixedMicros }])
         progress(`${name}: process ${process} of ${processes}, round ${round} of ${rounds}: ${subject.name} ${sample.cpuMicros.toFixed(1)} µs, ${Math.round(sample.perSecond)} requests/s`)
       }
     }

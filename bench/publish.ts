@@ -11,7 +11,7 @@ export const published = join(project, 'docs', 'bench')
 export function publish (files: Readonly<Record<string, string>>, folder: string, quiet: Quiet): void {
   const out = resolve(folder)
   if (out === published && !quiet.isQuiet) {
-    lastingLine(`not published: the machine was not quiet, a fixed program moved by ${(quiet.moved * 100).toFixed(1)} % (limit ${quietLimit * 100} %); --out writes the results elsewhere`)
+    lastingLine(`not published: the machine was not quiet (limit ${quietLimit * 100} %): a fixed program took ${quiet.story}; --out writes the results elsewhere`)
     return
   }
   mkdirSync(out, { recursive: true })

@@ -93,7 +93,7 @@ export interface Verdict extends Target {
   overPeer?: Range
 }
 
-export function verdicts (targets: Target[], measured: Measured[]): Verdict[] {
+export function judge (targets: Target[], measured: Measured[]): Verdict[] {
   return targets.flatMap((target) => {
     const { beside } = target
     const outcomes = (measured.find(({ setting }) => setting.name === target.setting)?.outcomes ?? [])
@@ -130,6 +130,7 @@ export function markdown (environment: Record<string, string>, measured: Measure
     '',
     'Server CPU (user and system, as the operating system counts it for the server\'s process) per request, medians of all rounds with their ranges in brackets.',
     'A ratio is taken within each round, in which the subjects of a group are measured one after the other, in turn from the first and from the last; figures of different groups are from different minutes. Every counted answer was compared with the bytes, the status and the `X-API-Cache` it had to have; a HIT that ran its handler fails the bench.',
+    'A window counts if the machine was quiet: a fixed program, which runs for a moment every 20 ms beside the server, took at most a tenth more CPU than in the quietest window. Busier windows were measured again.',
     'Where well under 100 % of the core was used, the load was the limit, and the figures of that row say less.',
     'Written by `npm run bench`.',
     '',

@@ -29,7 +29,7 @@ async function main (): Promise<void> {
   if (unknown !== undefined) throw new Error(`--only takes some of ${Object.keys(all).join(',')}, not ${unknown}`)
   moveToCore(loadCore, process.pid)
   const bench = await startBenchRedis()
-  const quiet = new Quiet()
+  const quiet = await Quiet.start()
   await quiet.sample()
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 12))
   const parts: Part[] = []
@@ -37,6 +37,7 @@ async function main (): Promise<void> {
     parts.push(await all[name]({ bench, quick: values.quick, rounds }))
     await quiet.sample()
   }
+  quiet.stop()
   await bench.stop()
 
   const facts = { ...environment(bench.version), ...quiet.facts }

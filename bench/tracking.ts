@@ -113,7 +113,7 @@ async function run (subject: Subject, redisUrl: string): Promise<Trials> {
 async function main (): Promise<void> {
   moveToCore(loadCore, process.pid)
   const redis = await startBenchRedis()
-  const quiet = new Quiet()
+  const quiet = await Quiet.start()
   await quiet.sample()
   const measured: Array<{ subject: Subject, result: Trials }> = []
   for (const subject of [truthRedis, truthStrict, truthTracked]) {
@@ -125,6 +125,7 @@ async function main (): Promise<void> {
   }
   await redis.stop()
   await quiet.sample()
+  quiet.stop()
   const facts = { ...environment(redis.version), ...quiet.facts }
   const text = [
     '# How long a stale answer lasts',
