@@ -22,9 +22,5 @@ export default [
       'max-lines': ['error', 250],
       'max-params': ['error', 4]
     }
-  },
-  {
-    files: ['lib/store/suite.ts'],
-    rules: { 'max-lines': 'off' }
   }
 ]
