@@ -87,16 +87,15 @@ export class GuardedStore {
    * @param wait left out for the first lookup of a request
    */
   lookup (key: string, names: readonly string[], wait?: StoreWait): MaybePromise<Lookup | Unavailable> {
-    const look = (): MaybePromise<Lookup | Unavailable> =>
-      this.call('lookup', (store) => store.lookup(key, names), wait)
-    if (!this.isImmediate) return look()
+    const look = (store: CacheStore): MaybePromise<Lookup> => store.lookup(key, names)
+    if (!this.isImmediate) return this.call('lookup', look, wait)
     this.#tickEnd ??= new Promise((resolve) => {
       setImmediate(() => {
         this.#tickEnd = undefined
         resolve()
       })
     })
-    return this.#tickEnd.then(look)
+    return this.#tickEnd.then(() => this.call('lookup', look, wait))
   }
 
   /**
@@ -178,24 +177,19 @@ export class GuardedStore {
         if (!isReceiving && spent === 0) this.#breaker.open(`${operation} timed out`)
         resolve(UNAVAILABLE)
       }, spent)
-      const settled = (): void => {
+      const settle = (outcome: T | Unavailable): void => {
+        if (expired) return
         deadline.release()
         if (wait !== undefined) wait.milliseconds = deadline.elapsed
+        resolve(outcome)
       }
-      const succeeded = (value: T): void => {
-        if (expired) return
-        settled()
-        resolve(value)
-      }
-      const failed = (error: unknown): void => {
-        if (expired) return
-        settled()
-        resolve(this.#failed(operation, error, deadline.elapsed - spent))
-      }
-      answer.then(succeeded, (error: unknown) => {
+      answer.then(settle, (error: unknown) => {
+        const failed = (error: unknown): void => {
+          if (!expired) settle(this.#failed(operation, error, deadline.elapsed - spent))
+        }
         const reconnected = expired ? undefined : this.#store.reconnecting?.()
         if (reconnected === undefined) failed(error)
-        else reconnected.then(() => run(this.#store)).then(succeeded, failed)
+        else reconnected.then(() => run(this.#store)).then(settle, failed)
       })
     })
   }
