@@ -84,13 +84,13 @@ export interface HandlerHeaders {
  */
 export function storableDifference (own: HandlerHeaders, after: Headers): HeaderDifference {
   const { before } = own
-  const dropped = new Set(listOf(after.connection))
+  const dropped = listOf(after.connection)
   const set: Record<string, string | string[]> = {}
   let extended: Record<string, Extension> | undefined
   for (const name of Object.keys(after)) {
     const value = after[name]
     // The Content-Type is known apart from the other headers: Fastify adds one and completes it.
-    if (value === undefined || name === 'content-type' || dropped.has(name)) continue
+    if (value === undefined || name === 'content-type' || dropped.includes(name)) continue
     if (sameValue(before[name], value) && !own.set.has(name)) continue
     const stored = Array.isArray(value) ? value.map(String) : String(value)
     if (!isStorableHeader(name, stored)) continue

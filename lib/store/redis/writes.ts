@@ -1,4 +1,4 @@
-import type { ClusterClient, ServerClient } from './client.js'
+import type { Argument, ClusterClient, ServerClient } from './client.js'
 import { encodeEntry } from '../../entry/codec.js'
 import { timeToLive, type Entry } from '../../entry/entry.js'
 import { ByteWindow, type ByteWindows } from './byte-window.js'
@@ -82,8 +82,12 @@ export class BatchedWrites implements EntryWrites {
   }
 
   async #setAll (writes: readonly Write[]): Promise<unknown> {
-    const keys = writes.map(({ key }) => key)
-    const values = writes.flatMap(({ key, entry }) => [encoded(key, entry, this.#clocks), millisecondsLeft(entry)])
+    const keys: string[] = []
+    const values: Argument[] = []
+    for (const { key, entry } of writes) {
+      keys.push(key)
+      values.push(encoded(key, entry, this.#clocks), millisecondsLeft(entry))
+    }
     try {
       const written = this.#server.eval(SET_ALL, keys.length, ...keys, ...values)
       return expectInteger('EVAL', await this.#watch(keys[0]!, written), keys.length)
