@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { parseList } from 'structured-headers'
 import t from 'tap'
 import { asking, cacheStatus } from './ask.js'
@@ -50,6 +51,39 @@ t.test('Cache-Status says why a response may not be stored', async (t) => {
     return 'any'
   }))
   t.same(told(cacheStatus((await ask()).headers)), { fwd: 'uri-miss', detail: 'set-cookie' })
+})
+
+t.test('Cache-Status is of its own response, whatever that of the one before was', async (t) => {
+  let open!: () => void
+  const gate = new Promise<void>((resolve) => { open = resolve })
+  let begin!: () => void
+  const begun = new Promise<void>((resolve) => { begin = resolve })
+  const { ask } = await asking(t, (app) => {
+    app.get('/stored/:id', { config: { cache } }, async () => 'any')
+    app.get('/stream', { config: { cache } }, async () => Readable.from(['any']))
+    app.get('/cookie', { config: { cache } }, async (_request, reply) => reply.header('set-cookie', 'a=b').send('any'))
+    app.get('/private', { config: { cache } }, async (_request, reply) => reply.header('cache-control', 'private').send('any'))
+    app.get('/fails', { config: { cache } }, async () => {
+      begin()
+      await gate
+      throw new Error('expected')
+    })
+  })
+  const of = async (path: string): Promise<unknown> => told(cacheStatus((await ask(path)).headers))
+  t.same(await of('/stored/1'), { fwd: 'uri-miss', stored: true })
+  t.same(await of('/stream'), { fwd: 'uri-miss' })
+  t.same(await of('/stored/2'), { fwd: 'uri-miss', stored: true })
+  t.same(await of('/cookie'), { fwd: 'uri-miss', detail: 'set-cookie' })
+  t.same(await of('/private'), { fwd: 'uri-miss', detail: 'private' })
+
+  const first = ask('/fails')
+  await begun
+  const second = ask('/fails')
+  // It waits by the time that a later one is done.
+  await ask('/stored/3')
+  open()
+  t.same(told(cacheStatus((await first).headers)), { fwd: 'uri-miss', detail: 'failed' })
+  t.same(told(cacheStatus((await second).headers)), { fwd: 'uri-miss', collapsed: true, detail: 'failed' })
 })
 
 t.test('Cache-Status says that a request waited for the fill of another', async (t) => {
