@@ -9,7 +9,7 @@ import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
 import { withoutStream } from '../conditions.js'
 import { applyCoding } from '../encoding/apply.js'
-import { choose, type Chosen } from '../encoding/choose.js'
+import { choose, isToBeDecoded, type Chosen } from '../encoding/choose.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
 import { nominatedBy } from './answer.js'
@@ -168,12 +168,12 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     }
     // A handler that got the request's conditions has answered them itself.
     const answersConditions = !isRefused || this.#restoreConditions !== undefined
-    const left = answersConditions ? outgoing.complete(payload, !isRefused) : payload
+    const left = answersConditions ? outgoing.complete(payload, !isRefused, isToBeDecoded(chosen)) : payload
     if (outgoing.bodyEtag !== undefined) defaultHeaders['etag'] = outgoing.bodyEtag
     const stored = this.#fill.finish(finished)
     if (!isRefused) request[kExplanation]?.filled(finished.vary)
     announce(this.#exchange, 'MISS', this.#publish(stored))
-    return chosen === undefined ? left : applyCoding(this.#exchange, chosen, left, undefined)
+    return chosen === undefined ? left : applyCoding(this.#exchange, chosen, left)
   }
 
   /** Undefined if a hook has encoded the response, or nobody gets it. */
