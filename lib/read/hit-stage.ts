@@ -70,9 +70,8 @@ export class HitStage implements ResponseStage {
     const { reply } = this.#exchange
     if (!this.#isTyped) removeDefaultType(reply)
     const payload = withoutStream(reply, given)
-    const left = this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
-    if (left !== given) discard(given)
-    return left
+    if (payload !== given) discard(given)
+    return this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
   }
 
   /** Whether something other than the stored response is sent. */
@@ -96,6 +95,7 @@ export class HitStage implements ResponseStage {
     // Hooks got what they get on a MISS. A stream that they did not change is not read.
     const isOwnStream = payload === this.#sent && payload !== undefined && payload !== null && !isWhole(payload)
     const left = this.#outgoing.complete(isOwnStream ? body : payload, true, isToBeDecoded(this.#chosen))
+    if (left !== payload) discard(payload)
     const bytes = typeof left === 'string' && left === this.#sent && left.length > SHORT_TEXT ? body : left
     if (this.#chosen === undefined) return bytes
     const chosen = this.#outgoing.isUnchanged ? this.#chosen : { ...this.#chosen, bytes: undefined }

@@ -109,6 +109,27 @@ test('a client that cannot read the coding gets the whole body decoded, whatever
   t.same(part.bytes, zipped.subarray(0, 10))
 })
 
+const wrappers: Record<string, (payload: Buffer) => unknown> = {
+  'a stream': (payload) => Readable.from([payload]),
+  'a web stream': (payload) => new Blob([payload]).stream(),
+  'a Response': (payload) => new Response(payload)
+}
+
+for (const [kind, wrap] of Object.entries(wrappers)) {
+  test(`a body that a hook makes ${kind} of is decoded all the same`, async (t, options) => {
+    const { ask } = await asking(t, (app) => {
+      app.addHook('onSend', async (_request, _reply, payload) => wrap(payload as Buffer))
+      app.get('/', { config }, async (_request, reply) => reply.type('text/plain').header('content-encoding', 'gzip').send(zipped))
+    }, options)
+    for (const state of ['MISS', 'HIT', 'HIT']) {
+      const answered = await ask('/', { 'accept-encoding': 'br' })
+      t.equal(cached(answered.headers), state)
+      t.equal(codingOf(answered), 'identity')
+      t.equal(answered.text, text)
+    }
+  })
+}
+
 const hooks: Record<string, readonly [coding: string, payload: () => unknown]> = {
   'a stream of the decoded body': ['identity', () => Readable.from([text])],
   'the decoded body': ['identity', () => text],
