@@ -4,6 +4,7 @@ import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { textOf, type HeaderValue } from '../http/headers.js'
 import { requestedRange } from '../http/range.js'
 import { etagOf, weakened } from '../http/validators.js'
+import { codingOn } from './encoding/apply.js'
 import { conditioned, hasConditions, type Validators } from './conditions.js'
 import { bytesOf, isWhole } from './whole.js'
 
@@ -19,6 +20,7 @@ export interface SentBody {
 
 /** The headers that describe a body. */
 interface Described {
+  /** Undefined if it is none, or only announced. */
   readonly coding: HeaderValue
   readonly etag: string | undefined
   readonly lastModified: string | undefined
@@ -174,8 +176,7 @@ export class Outgoing {
 }
 
 function described (reply: FastifyReply): Described {
-  const coding = headerOn(reply, 'content-encoding')
   const etag = headerOn(reply, 'etag')
   const lastModified = headerOn(reply, 'last-modified')
-  return { coding, etag: textOf(etag), lastModified: textOf(lastModified) }
+  return { coding: codingOn(reply), etag: textOf(etag), lastModified: textOf(lastModified) }
 }

@@ -102,6 +102,23 @@ t.test('a few bodies are encoded at once for responses, others are sent plain', 
   t.ok(encodings.now('br', body), 'there is room again')
 })
 
+t.test('a body that cannot be encoded is sent as it is, and none is kept', async (t) => {
+  const fails = async (): Promise<Buffer> => { throw new Error('out of memory') }
+  const codings = { codecOf: () => ({ best: fails, quick: fails }) }
+  const { Encodings } = t.mockRequire<typeof import('../../lib/encoding/encodings.js')>(
+    '../../lib/encoding/encodings.js', { '../../lib/encoding/codings.js': codings })
+  const encodings = new Encodings()
+  t.equal(await encodings.now('br', body), undefined)
+  const kept: string[] = []
+  const job = (name: string): ToKeep => toKeep(name, { keep: async () => { kept.push(name) } })
+  const work = encodings.later(job('a'))
+  encodings.later(job('b'))
+  await work
+  t.same(kept, [])
+  t.notOk(encodings.isFutile(job('a')), 'nobody knows')
+  for (let times = 0; times < 8; times++) t.ok(encodings.now('br', body), 'there is room')
+})
+
 t.test('a body that would not become smaller is not encoded', async (t) => {
   t.equal(await new Encodings().now('gzip', Buffer.from('short')), undefined)
   let times = 0

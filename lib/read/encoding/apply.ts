@@ -31,6 +31,12 @@ export function withdrawCoding (reply: FastifyReply): void {
   if (ANNOUNCEMENTS.has(headerOn(reply, 'content-encoding'))) reply.removeHeader('content-encoding')
 }
 
+/** The Content-Encoding of a body; undefined if it has none, or if it is only announced. */
+export function codingOn (reply: FastifyReply): HeaderValue {
+  const coding = headerOn(reply, 'content-encoding')
+  return coding === undefined || ANNOUNCEMENTS.has(coding) || codingNamed(coding) === 'identity' ? undefined : coding
+}
+
 /**
  * Gives a response its chosen content coding after all hooks, when the request's conditions have been applied.
  * @param chosen with the kept bytes only if those are of the body that leaves
@@ -44,14 +50,12 @@ export function applyCoding (exchange: Exchange, chosen: Chosen, payload: unknow
   // Hooks may have forbidden it, or encoded it themselves.
   if (forbidsTransform(headerOn(reply, 'cache-control'))) return payload
   if (unreadable !== undefined) return decoded(exchange, unreadable, payload)
-  if (coding === undefined || codingOn(reply) !== 'identity') return payload
+  if (coding === undefined || codingOn(reply) !== undefined) return payload
   if (reply.statusCode === 304) weakenEtag(reply)
   else if (request.method === 'HEAD') describeUnsent(reply, coding, bytes)
   else if (isWhole(payload)) return bytes ? replaced(reply, coding, bytes) : encoded(exchange, coding, payload)
   return payload
 }
-
-const codingOn = (reply: FastifyReply): string => codingNamed(headerOn(reply, 'content-encoding'))
 
 /** Bytes for this response only. The body as it is, if too many are being encoded, or if it does not become smaller. */
 function encoded ({ route, reply }: Exchange, coding: Coding, body: string | Uint8Array): MaybePromise<unknown> {
@@ -66,7 +70,7 @@ function encoded ({ route, reply }: Exchange, coding: Coding, body: string | Uin
 function decoded ({ route, reply }: Exchange, coding: Coding, payload: unknown): MaybePromise<unknown> {
   const codec = codecOf(coding)!
   // A hook may have sent a range, or another coding.
-  if (reply.statusCode === 206 || (payload !== null && codingOn(reply) !== coding)) return payload
+  if (reply.statusCode === 206 || (payload !== null && codingNamed(codingOn(reply)) !== coding)) return payload
   if (isWhole(payload)) {
     return codec.decode(bytesOf(payload), route.policy.maxBytes).then((plain) => {
       undescribe(reply)
