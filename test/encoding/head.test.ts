@@ -29,6 +29,25 @@ test('HEAD does not say the length of a body that is not kept in the coding', as
   t.equal(head.headers.vary, 'accept-encoding')
 })
 
+test('HEAD that is a MISS does not say the length of a body that GET would encode', async (t, options) => {
+  const { ask } = await asking(t, (app) => {
+    app.get('/', { config }, async (_request, reply) => {
+      reply.header('etag', '"own"')
+      return rows
+    })
+    app.get('/short', { config }, async () => 'short')
+  }, options)
+  const head = await ask('/', BR, 'HEAD')
+  const get = await ask('/', BR)
+  t.same([cached(head.headers), cached(get.headers)], ['MISS', 'MISS'])
+  t.equal(head.headers['content-length'], undefined)
+  for (const name of ['content-type', 'etag', 'vary']) t.equal(head.headers[name], get.headers[name], name)
+  const short = await ask('/short', BR, 'HEAD')
+  t.equal(cached(short.headers), 'MISS')
+  t.equal(short.headers['content-length'], '5')
+  t.equal(short.headers.vary, undefined)
+})
+
 test('HEAD does not say the length of a kept body if a hook makes another one', async (t, options) => {
   const { ask } = await asking(t, (app) => {
     app.addHook('onSend', async (_request, _reply, payload) => `${payload as string} `)

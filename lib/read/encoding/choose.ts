@@ -25,6 +25,9 @@ export interface PlainBody {
   readonly encoded: Encoded | undefined
 }
 
+/** Fields about the very bytes of a response (RFC 9530, RFC 3230, RFC 1864). */
+const DIGESTS = ['content-digest', 'repr-digest', 'digest', 'content-md5']
+
 const NO_TRANSFORM = /(?:^|[\s,])no-transform(?:$|[\s,])/i
 
 /**
@@ -37,7 +40,7 @@ export function choose (
 ): Chosen | undefined {
   const preferred = route.policy.encoding?.preferred
   const header = (name: string): HeaderValue => headers[name] ?? headerOn(reply, name)
-  if (preferred === undefined || forbidsTransform(header('cache-control'))) return undefined
+  if (preferred === undefined || isFixed(header)) return undefined
   const accepted = request.headers['accept-encoding']
   const own = header('content-encoding')
   if (own !== undefined && own !== 'identity') return chooseOwn(codingNamed(own), accepted)
@@ -46,6 +49,10 @@ export function choose (
   const coding = wantsPlain(request) ? undefined : preferred(accepted)
   return { coding, bytes: coding && body.encoded?.[coding], unreadable: undefined }
 }
+
+/** Whether the bytes of a response must not become others. */
+const isFixed = (header: (name: string) => HeaderValue): boolean =>
+  forbidsTransform(header('cache-control')) || DIGESTS.some((name) => header(name) !== undefined)
 
 /** Ranges are of the plain body. */
 const wantsPlain = ({ headers }: FastifyRequest): boolean =>
