@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { now } from '../entry/clock.js'
 import { codecOf, type Coding } from './codings.js'
 
 /** Most bytes of bodies that wait to be encoded. */
@@ -7,15 +8,21 @@ const MAX_WAITING_BYTES = 32 * 1024 * 1024
 const MAX_AT_ONCE = 8
 /** Most bodies of which is known that they were encoded. */
 const MAX_KNOWN = 10_000
+/** Milliseconds after which a body that is asked for once more is encoded again: the store has lost it, or was away. */
+const LOST_AFTER = 60_000
 
-/** A body that is to be kept in a coding. */
-export interface ToKeep {
-  /** Names the body; another one of this name replaces it. */
+/** Names a body in a coding. */
+export interface Encodable {
+  /** Another body of this name replaces it. */
   readonly name: string
   readonly coding: Coding
-  readonly body: Buffer
   /** When the body was made, in milliseconds since 1970. */
   readonly madeAt: number
+}
+
+/** A body that is to be kept in a coding. */
+export interface ToKeep extends Encodable {
+  readonly body: Buffer
   /** Keeps the encoded bytes, which are fewer. Never rejects. */
   keep(bytes: Buffer): Promise<unknown>
 }
@@ -26,24 +33,29 @@ export interface ToKeep {
  */
 export class Encodings {
   readonly #waiting = new Map<string, ToKeep>()
-  /** When a body with this name and coding was encoded last. */
-  readonly #encodedAt = new LRUCache<string, number>({ max: MAX_KNOWN })
+  /** What became of the last body with this name and coding. */
+  readonly #known = new LRUCache<string, Known>({ max: MAX_KNOWN, ttlResolution: 0 })
   #waitingBytes = 0
   #current: string | undefined
   #atOnce = 0
 
   /**
    * Encodes a body when its turn comes. Not if too much waits already: its next reader asks again. Each is encoded
-   * once, whatever becomes of it.
+   * once, or once a minute if it is not kept.
    * @returns the end of all work that waits, if this begins it
    */
   later (job: ToKeep): Promise<void> | undefined {
-    const id = `${job.coding} ${job.name}`
-    if (this.#waiting.has(id) || this.#current === id || job.madeAt <= (this.#encodedAt.get(id) ?? 0)) return undefined
+    const id = idOf(job)
+    if (this.#waiting.has(id) || this.#current === id || this.#knownOf(job) !== undefined) return undefined
     if (this.#waitingBytes + job.body.length > MAX_WAITING_BYTES) return undefined
     this.#waiting.set(id, job)
     this.#waitingBytes += job.body.length
     return this.#current === undefined ? this.#work() : undefined
+  }
+
+  /** Whether a body is known not to become smaller. */
+  isFutile (body: Encodable): boolean {
+    return this.#knownOf(body)?.isSmaller === false
   }
 
   /**
@@ -64,25 +76,43 @@ export class Encodings {
     this.#waitingBytes = 0
   }
 
+  #knownOf (body: Encodable): Known | undefined {
+    const known = this.#known.get(idOf(body))
+    return known !== undefined && body.madeAt <= known.at ? known : undefined
+  }
+
   async #work (): Promise<void> {
     for (const [id, job] of this.#waiting) {
       this.#waiting.delete(id)
       this.#waitingBytes -= job.body.length
       this.#current = id
-      this.#encodedAt.set(id, Date.now())
-      await this.#encode(job)
+      const at = now()
+      const isSmaller = await encode(job)
+      this.#known.set(id, { at, isSmaller }, { ttl: isSmaller ? LOST_AFTER : 0 })
     }
     this.#current = undefined
   }
+}
 
-  async #encode ({ coding, body, keep }: ToKeep): Promise<void> {
-    let bytes: Buffer
-    try {
-      bytes = await codecOf(coding)!.best(body)
-    } catch {
-      // Out of memory, for example: clients get it as they did before.
-      return
-    }
-    if (bytes.length < body.length) await keep(bytes)
+/** What is known of a body that was encoded. */
+interface Known {
+  /** When, in milliseconds since 1970. */
+  readonly at: number
+  readonly isSmaller: boolean
+}
+
+const idOf = ({ coding, name }: Encodable): string => `${coding} ${name}`
+
+/** Encodes a body and keeps it; false if it did not become smaller. */
+async function encode ({ coding, body, keep }: ToKeep): Promise<boolean> {
+  let bytes: Buffer
+  try {
+    bytes = await codecOf(coding)!.best(body)
+  } catch {
+    // Out of memory, for example: clients get it as they did before.
+    return true
   }
+  const isSmaller = bytes.length < body.length
+  if (isSmaller) await keep(bytes)
+  return isSmaller
 }

@@ -156,9 +156,9 @@ function ownBytes (bytes: Buffer): Buffer {
 /** The length of an entry's body without a content coding of this plugin. */
 export const lengthOf = ({ body, plainLength }: Entry): number => plainLength ?? body.length
 
-/** Bytes that the encoded forms of a body take. */
-function sizeOfEncoded (encoded: Encoded | undefined): number {
-  let size = 0
+/** Bytes that the body takes in all forms in which it is kept. */
+export function sizeOfBody ({ body, encoded }: Entry): number {
+  let size = body.length
   for (const coding in encoded) size += encoded[coding as keyof Encoded]!.length
   return size
 }
@@ -173,7 +173,7 @@ const ITEM_BYTES = 8
 /** About how many bytes of memory an entry takes with its key, if it is detached. */
 export function sizeOfEntry (entry: Entry, key: string): number {
   const { headers, defaultHeaders, removedHeaders, extendedHeaders, responseHeaders, vary, versions } = entry
-  return ENTRY_BYTES + entry.body.length + sizeOf(entry.text) + sizeOfEncoded(entry.encoded) +
+  return ENTRY_BYTES + sizeOfBody(entry) + sizeOf(entry.text) +
     sizeOf(key) + sizeOf(versions) + sizeOf(headers) + sizeOf(defaultHeaders) + sizeOf(removedHeaders) +
     sizeOf(extendedHeaders) + sizeOf(responseHeaders) + sizeOf(vary)
 }

@@ -37,7 +37,10 @@ export function hasConditions ({ headers }: FastifyRequest): boolean {
 
 /** What a response can be compared by (RFC 9110 section 8.8). */
 export interface Validators {
-  /** Whether the response has the ETag of another body, to whose parts a part with it could be joined. */
+  /**
+   * Whether no range is sent: the response has the ETag of another body, to whose parts a part with it could be
+   * joined, or the client gets other bytes in the end.
+   */
   readonly isForeign: boolean
   readonly etag: string | undefined
   readonly lastModified: string | undefined

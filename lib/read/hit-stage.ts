@@ -5,7 +5,7 @@ import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { textOf } from '../http/headers.js'
 import { withoutStream } from './conditions.js'
 import { announceCoding, applyCoding, withdrawCoding } from './encoding/apply.js'
-import type { Chosen } from './encoding/choose.js'
+import { isToBeDecoded, type Chosen } from './encoding/choose.js'
 import type { Exchange, Hit } from './exchange.js'
 import { discard } from './fill/capture.js'
 import { Outgoing } from './outgoing.js'
@@ -70,9 +70,8 @@ export class HitStage implements ResponseStage {
     const { reply } = this.#exchange
     if (!this.#isTyped) removeDefaultType(reply)
     const payload = withoutStream(reply, given)
-    const left = this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
-    if (left !== given) discard(given)
-    return left
+    if (payload !== given) discard(given)
+    return this.#failed() ? payload : this.#leave(unwrapped(reply, payload))
   }
 
   /** Whether something other than the stored response is sent. */
@@ -95,8 +94,11 @@ export class HitStage implements ResponseStage {
     const { body } = entry
     // Hooks got what they get on a MISS. A stream that they did not change is not read.
     const isOwnStream = payload === this.#sent && payload !== undefined && payload !== null && !isWhole(payload)
-    const left = this.#outgoing.complete(isOwnStream ? body : payload, true)
+    const left = this.#outgoing.complete(isOwnStream ? body : payload, true, isToBeDecoded(this.#chosen))
+    if (left !== payload) discard(payload)
     const bytes = typeof left === 'string' && left === this.#sent && left.length > SHORT_TEXT ? body : left
-    return this.#chosen === undefined ? bytes : applyCoding(this.#exchange, this.#chosen, bytes, body)
+    if (this.#chosen === undefined) return bytes
+    const chosen = this.#outgoing.isUnchanged ? this.#chosen : { ...this.#chosen, bytes: undefined }
+    return applyCoding(this.#exchange, chosen, bytes)
   }
 }

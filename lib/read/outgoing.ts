@@ -4,6 +4,7 @@ import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { textOf, type HeaderValue } from '../http/headers.js'
 import { requestedRange } from '../http/range.js'
 import { etagOf, weakened } from '../http/validators.js'
+import { codingOn } from './encoding/apply.js'
 import { conditioned, hasConditions, type Validators } from './conditions.js'
 import { bytesOf, isWhole } from './whole.js'
 
@@ -19,6 +20,7 @@ export interface SentBody {
 
 /** The headers that describe a body. */
 interface Described {
+  /** Undefined if it is none, or only announced. */
   readonly coding: HeaderValue
   readonly etag: string | undefined
   readonly lastModified: string | undefined
@@ -57,6 +59,8 @@ export class Outgoing {
   }
 
   #note (payload: unknown, now: Described): void {
+    // Fastify removes the body of a HEAD in a hook, which may be followed by others.
+    if (payload === null && this.#request.method === 'HEAD') return
     if (this.#isCoded(now)) {
       this.#coded = payload
       return
@@ -68,14 +72,14 @@ export class Outgoing {
   /**
    * Applies the request's conditions after all hooks.
    * @param isStored whether the response is stored, or comes from there: it gets an ETag if nobody has set one
+   * @param isDecodedLater whether the client gets other bytes in the end: no range of these
    */
-  complete (payload: unknown, isStored: boolean): unknown {
+  complete (payload: unknown, isStored: boolean, isDecodedLater: boolean): unknown {
     let now = described(this.#reply)
-    // Fastify removes the body of a HEAD in a hook.
-    if (this.#request.method !== 'HEAD' || payload !== null) this.#note(payload, now)
+    this.#note(payload, now)
     // There is nothing that a client could have already.
     if (this.#uncoded === undefined || this.#uncoded === null) return payload
-    const isUnchanged = this.#isUnchanged()
+    const { isUnchanged } = this
     if (isStored) {
       now = this.#withEtag(isUnchanged, now)
       this.#sayLength(payload, isUnchanged, now)
@@ -87,7 +91,7 @@ export class Outgoing {
     if (!hasConditions(this.#request)) return leaving
     const { isForeign, ...validators } = this.#validators(isUnchanged, now)
     return conditioned(this.#request, this.#reply, leaving, {
-      ...validators, isForeign: isForeign || isWeakened, isStored
+      ...validators, isForeign: isForeign || isWeakened || isDecodedLater, isStored
     })
   }
 
@@ -162,7 +166,7 @@ export class Outgoing {
   }
 
   /** Whether hooks left the body as it was, but for a content coding. */
-  #isUnchanged (): boolean {
+  get isUnchanged (): boolean {
     const { payload, body } = this.#sent
     const uncoded = this.#uncoded
     // Other bytes than these a hook may have changed in place.
@@ -172,8 +176,7 @@ export class Outgoing {
 }
 
 function described (reply: FastifyReply): Described {
-  const coding = headerOn(reply, 'content-encoding')
   const etag = headerOn(reply, 'etag')
   const lastModified = headerOn(reply, 'last-modified')
-  return { coding, etag: textOf(etag), lastModified: textOf(lastModified) }
+  return { coding: codingOn(reply), etag: textOf(etag), lastModified: textOf(lastModified) }
 }

@@ -1,11 +1,16 @@
 import { headerOn } from '../fastify/private-state.js'
 import { kResponseStage } from '../fastify/state.js'
 import { publishDecision, type Decided } from '../observe/decide.js'
+import { applyCoding } from './encoding/apply.js'
+import { choose } from './encoding/choose.js'
 import type { Bypass, Exchange, Failed, Miss } from './exchange.js'
 import { STATUS } from './fill/storability.js'
 import { applyDifference, putEntry } from './hit.js'
 import { removeDefaultType } from './hit-stage.js'
 import { announce } from './response-stage.js'
+
+/** Why the response to a HEAD is not stored. */
+const HEAD = 'head'
 
 /** Runs the handler without the cache: its response is not stored. */
 export function passThrough (exchange: Exchange, found: Miss | Bypass, run: () => unknown): unknown {
@@ -32,7 +37,7 @@ export function publishUnstored (exchange: Exchange, found: Miss | Bypass): stri
 const undecided = (found: Miss | Bypass): Decided => found.outcome === 'bypass'
   ? { outcome: 'bypass', detail: found.reason }
   // A HEAD: its response has no body that could be stored.
-  : { outcome: 'miss', forwarded: found.forwarded, detail: 'head', key: found.key }
+  : { outcome: 'miss', forwarded: found.forwarded, detail: HEAD, key: found.key }
 
 /**
  * Answers with the failure of the fill that the request has waited for, through the request's own hooks
@@ -63,7 +68,15 @@ function announceMiss (exchange: Exchange, decided: Decided, isTyped = true): vo
     onSend (payload) {
       if (!isTyped) removeDefaultType(exchange.reply)
       announce(exchange, 'MISS', status)
-      return payload
+      return decided.outcome === 'miss' && decided.detail === HEAD ? asForGet(exchange, payload) : payload
     }
   }
+}
+
+/** Where a GET would be encoded, its HEAD says nothing that is true of the plain body only. */
+function asForGet (exchange: Exchange, payload: unknown): unknown {
+  if (exchange.route.policy.encoding === undefined) return payload
+  const length = Number(headerOn(exchange.reply, 'content-length') ?? Infinity)
+  const chosen = choose(exchange, {}, { length, encoded: undefined })
+  return chosen === undefined ? payload : applyCoding(exchange, chosen, payload)
 }

@@ -88,9 +88,10 @@ test('the policies of the plugin and the route decide together', async (t, optio
       return await reply.cachedValue({ ...cache, key: () => 'value' }, () => rows)
     })
     app.get('/inside', async (_request, reply) => await reply.cached({ ...cache, key: () => 'inside' }, () => rows))
+    app.get('/inside-scoped', async (_request, reply) => await reply.cached({ ...cache, key: () => 'scoped', scope }, () => rows))
   }, { ...options, expire: 60, compress: true, storeCompressed: true })
   const expected = {
-    '/shared': 'br', '/off': 'identity', '/gzip': 'gzip', '/scoped': 'identity', '/asked': 'br', '/value': 'identity', '/inside': 'br'
+    '/shared': 'br', '/off': 'identity', '/gzip': 'gzip', '/scoped': 'identity', '/asked': 'br', '/value': 'identity', '/inside': 'br', '/inside-scoped': 'identity'
   }
   for (const [path, coding] of Object.entries(expected)) {
     for (let times = 0; times < 4; times++) {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { Encodings, type ToKeep } from '../../lib/encoding/encodings.js'
+import { now } from '../../lib/entry/clock.js'
 import { gate } from '../support/gate.js'
 import { kept, text } from './encoded.js'
 
@@ -44,6 +45,31 @@ t.test('a body is encoded once, whoever asks, until there is another one', async
   t.equal(times, 3)
 })
 
+t.test('a body is encoded once although the clock was set back', async (t) => {
+  const encodings = new Encodings()
+  let times = 0
+  const keep = async (): Promise<void> => { times++ }
+  const madeAt = now()
+  const { now: real } = Date
+  t.intercept(Date, 'now', { value: () => real() - 3_600_000 })
+  for (let asked = 0; asked < 3; asked++) await encodings.later(toKeep('a', { keep, madeAt }))
+  t.equal(times, 1)
+})
+
+t.test('a body that was not kept, or is lost, is encoded again a minute later', async (t) => {
+  const encodings = new Encodings()
+  let times = 0
+  const job = toKeep('a', { keep: async () => { times++ } })
+  const { now: real } = performance
+  let later = 0
+  t.intercept(performance, 'now', { value: () => real.call(performance) + later })
+  await encodings.later(job)
+  t.equal(encodings.later(job), undefined)
+  later = 61_000
+  await encodings.later(job)
+  t.equal(times, 2)
+})
+
 t.test('bodies of more than 32 MiB do not wait', async (t) => {
   const encodings = new Encodings()
   const large = Buffer.alloc(10 * 2 ** 20)
@@ -76,9 +102,35 @@ t.test('a few bodies are encoded at once for responses, others are sent plain', 
   t.ok(encodings.now('br', body), 'there is room again')
 })
 
+t.test('a body that cannot be encoded is sent as it is, and none is kept', async (t) => {
+  const fails = async (): Promise<Buffer> => { throw new Error('out of memory') }
+  const codings = { codecOf: () => ({ best: fails, quick: fails }) }
+  const { Encodings } = t.mockRequire<typeof import('../../lib/encoding/encodings.js')>(
+    '../../lib/encoding/encodings.js', { '../../lib/encoding/codings.js': codings })
+  const encodings = new Encodings()
+  t.equal(await encodings.now('br', body), undefined)
+  const kept: string[] = []
+  const job = (name: string): ToKeep => toKeep(name, { keep: async () => { kept.push(name) } })
+  const work = encodings.later(job('a'))
+  encodings.later(job('b'))
+  await work
+  t.same(kept, [])
+  t.notOk(encodings.isFutile(job('a')), 'nobody knows')
+  for (let times = 0; times < 8; times++) t.ok(encodings.now('br', body), 'there is room')
+})
+
 t.test('a body that would not become smaller is not encoded', async (t) => {
   t.equal(await new Encodings().now('gzip', Buffer.from('short')), undefined)
   let times = 0
-  await new Encodings().later(toKeep('a', { body: Buffer.from('short'), keep: async () => { times++ } }))
+  const encodings = new Encodings()
+  const job = toKeep('a', { body: Buffer.from('short'), keep: async () => { times++ } })
+  t.notOk(encodings.isFutile(job), 'not known yet')
+  await encodings.later(job)
   t.equal(times, 0)
+  t.ok(encodings.isFutile(job))
+  t.notOk(encodings.isFutile({ ...job, coding: 'br' }))
+  t.notOk(encodings.isFutile({ ...job, madeAt: now() + 1_000 }), 'another body')
+  const other = toKeep('b')
+  await encodings.later(other)
+  t.notOk(encodings.isFutile(other))
 })

@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { brotliDecompressSync } from 'node:zlib'
 import Fastify, { type FastifyInstance } from 'fastify'
 import apiCache, { type Decision } from '../../index.js'
+import { Encodings } from '../../lib/encoding/encodings.js'
 import { asking, ask as askOnce, cached } from '../http/ask.js'
 import { eachTier } from '../support/each-store.js'
 import { listening } from '../support/serving.js'
@@ -88,16 +89,19 @@ test('what was encoded while a write moved the version is not kept', async (t, o
   t.equal(plainOf(answered), JSON.stringify(rowsOf(200)))
 })
 
-test('a body that does not become smaller is kept and sent as it is', async (t, options) => {
+test('a body that does not become smaller is kept and sent as it is, and its readers do not have it encoded', async (t, options) => {
   const noise = Buffer.from(Array.from({ length: 2_000 }, (_, at) => Math.floor(Math.abs(Math.sin(at * 12.9898) * 43758.5453) % 1 * 256)))
   const { ask } = await asking(t, (app) => app.get('/', { config: { cache } }, async (_request, reply) =>
     reply.type('text/plain').send(noise)), options)
+  const encoded = t.capture(Encodings.prototype, 'now', Encodings.prototype.now)
   for (let times = 0; times < 4; times++) {
     const answered = await ask('/', BR)
     t.equal(codingOf(answered), 'identity')
     t.same(answered.bytes, noise)
+    t.match(answered.headers.etag, /^"/)
     t.equal(answered.headers.vary, 'accept-encoding')
   }
+  t.equal(encoded().length, 2, 'on the MISS and the first HIT')
 })
 
 test('each kind of body is kept encoded', async (t, options) => {

@@ -111,8 +111,12 @@ t.test('what is not worth it is the same for all clients', async (t) => {
       reply.header('cache-control', 'max-age=60, No-Transform')
       return rows
     })
+    app.get('/digest', { config: { cache } }, async (_request, reply) => {
+      reply.header('content-digest', 'sha-256=:of these bytes:')
+      return rows
+    })
   })
-  for (const path of ['/short', '/image', '/unknown', '/forbidden']) {
+  for (const path of ['/short', '/image', '/unknown', '/forbidden', '/digest']) {
     for (const state of ['MISS', 'HIT', 'HIT']) {
       const answered = await ask(path, { 'accept-encoding': 'br' })
       t.equal(cached(answered.headers), state)

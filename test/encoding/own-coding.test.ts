@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
-import { deflateSync, gunzipSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateSync, gunzipSync, gzipSync } from 'node:zlib'
 import type { FastifyInstance, RouteHandlerMethod } from 'fastify'
 import { asking, cached, open } from '../http/ask.js'
 import { eachTier } from '../support/each-store.js'
@@ -91,4 +91,81 @@ test('a compressed stream is decoded as it comes', async (t, options) => {
   response.resume()
   await once(response, 'end')
   t.equal(gunzipSync(zipped).toString(), text)
+})
+
+test('a client that cannot read the coding gets the whole body decoded, whatever range it asks for', async (t, options) => {
+  const { ask } = await asking(t, (app) => app.get('/', { config }, async (_request, reply) =>
+    reply.type('text/plain').header('content-encoding', 'gzip').send(zipped)), options)
+  for (const state of ['MISS', 'HIT']) {
+    const answered = await ask('/', { 'accept-encoding': 'identity', range: 'bytes=0-9' })
+    t.equal(cached(answered.headers), state)
+    t.equal(answered.status, 200)
+    t.equal(codingOf(answered), 'identity')
+    t.equal(answered.text, text)
+  }
+  const part = await ask('/', { 'accept-encoding': 'gzip', range: 'bytes=0-9' })
+  t.equal(part.status, 206)
+  t.equal(codingOf(part), 'gzip')
+  t.same(part.bytes, zipped.subarray(0, 10))
+})
+
+const wrappers: Record<string, (payload: Buffer) => unknown> = {
+  'a stream': (payload) => Readable.from([payload]),
+  'a web stream': (payload) => new Blob([payload]).stream(),
+  'a Response': (payload) => new Response(payload)
+}
+
+for (const [kind, wrap] of Object.entries(wrappers)) {
+  test(`a body that a hook makes ${kind} of is decoded all the same`, async (t, options) => {
+    const { ask } = await asking(t, (app) => {
+      app.addHook('onSend', async (_request, _reply, payload) => wrap(payload as Buffer))
+      app.get('/', { config }, async (_request, reply) => reply.type('text/plain').header('content-encoding', 'gzip').send(zipped))
+    }, options)
+    for (const state of ['MISS', 'HIT', 'HIT']) {
+      const answered = await ask('/', { 'accept-encoding': 'br' })
+      t.equal(cached(answered.headers), state)
+      t.equal(codingOf(answered), 'identity')
+      t.equal(answered.text, text)
+    }
+  })
+}
+
+const hooks: Record<string, readonly [coding: string, payload: () => unknown]> = {
+  'a stream of the decoded body': ['identity', () => Readable.from([text])],
+  'the decoded body': ['identity', () => text],
+  'a stream in another coding': ['br', () => Readable.from([brotliCompressSync(text)])],
+  'a body in another coding': ['br', () => brotliCompressSync(text)]
+}
+
+for (const [what, [coding, payload]] of Object.entries(hooks)) {
+  test(`a hook that makes ${what} is left to it`, async (t, options) => {
+    const { ask } = await asking(t, (app) => {
+      app.addHook('onSend', async (_request, reply) => {
+        if (coding === 'identity') reply.removeHeader('content-encoding')
+        else reply.header('content-encoding', coding)
+        return payload()
+      })
+      app.get('/', { config }, async (_request, reply) => reply.type('text/plain').header('content-encoding', 'gzip').send(zipped))
+    }, options)
+    for (const state of ['MISS', 'HIT', 'HIT']) {
+      const answered = await ask('/', { 'accept-encoding': 'br' })
+      t.equal(cached(answered.headers), state)
+      t.equal(answered.status, 200)
+      t.equal(codingOf(answered), coding)
+      t.equal(plainOf(answered), text)
+    }
+  })
+}
+
+test('what a hook forbids to transform is not decoded', async (t, options) => {
+  const { ask } = await asking(t, (app) => {
+    app.addHook('onSend', async (_request, reply) => { reply.header('cache-control', 'max-age=9, no-transform') })
+    app.get('/', { config }, async (_request, reply) => reply.type('text/plain').header('content-encoding', 'gzip').send(zipped))
+  }, options)
+  for (const state of ['MISS', 'HIT']) {
+    const answered = await ask('/', { 'accept-encoding': 'br' })
+    t.equal(cached(answered.headers), state)
+    t.equal(codingOf(answered), 'gzip')
+    t.same(answered.bytes, zipped)
+  }
 })

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import apiCache, { type ApiCacheOptions } from '../../index.js'
@@ -128,6 +129,28 @@ test('headers that a hook sets for each request are that request\'s own on a HIT
     t.same(['before', 'after', 'child', 'late'].map((place) => Number(seen.headers.get(`x-${place}`))), [first, first + 1, first + 2, first + 3])
   }
 })
+
+const wrappers: Record<string, (body: string) => unknown> = {
+  'a stream': (body) => Readable.from([body]),
+  'a web stream': (body) => new Blob([body]).stream(),
+  'a Response': (body) => new Response(body, { headers: { 'content-type': 'text/css' } })
+}
+
+for (const [kind, wrap] of Object.entries(wrappers)) {
+  test(`what an onSend hook makes ${kind} of is sent whole on a MISS and on a HIT`, async (t, options) => {
+    const app = Fastify()
+    await app.register(apiCache, options)
+    app.get('/', { config, onSend: async (_request, _reply, payload) => wrap(payload as string) }, async () => 'body')
+    const { request } = await listening(t, app)
+    for (const cache of ['MISS', 'HIT', 'HIT']) {
+      const answered = await request('/')
+      await app.apiCache.settled()
+      t.equal(answered.cache, cache)
+      t.equal(answered.status, 200)
+      t.equal(answered.text, 'body')
+    }
+  })
+}
 
 test('an onSend hook that fails fails the request and stores nothing', async (t, options) => {
   let broken = true

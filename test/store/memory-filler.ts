@@ -54,6 +54,13 @@ export const shapes: Record<string, Shape> = {
   'short texts of two-byte characters': { count: 8_000, entry: (index) => ({ ...usual(index), body: Buffer.from(`${index}${'語'.repeat(600)}`) }) },
   'bodies of 10 KB': { bodyBytes: 10_000, count: 5_000, entry: (index) => ({ ...usual(index), body: body(10_000, index) }) },
   'bytes of 10 KB': { bodyBytes: 10_000, count: 5_000, entry: (index) => ({ ...usual(index), kind: 'bytes', body: body(10_000, index) }) },
+  'bodies of 10 KB and two codings of each': {
+    count: 3_000,
+    entry: (index) => ({ ...usual(index), body: body(10_000, index), encoded: { br: body(3_000, index), gzip: body(4_000, index) } })
+  },
+  'bodies that are kept in a coding only': {
+    count: 5_000, entry: (index) => ({ ...usual(index), encoded: { br: body(10_000, index) }, plainLength: 60_000 })
+  },
   '300 tags each': {
     count: 800,
     entry: (index) => ({ ...usual(index), versions: record(300, `p!tag:{12}of-entry-${index}`, (tag) => text(22, tag)) })

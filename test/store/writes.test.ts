@@ -64,6 +64,8 @@ t.test('an entry that is alone in its turn, or large enough for its own command,
   const seen = await commands(server.port, () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, entry(large)))))
   t.same(seen, ['set', 'set', 'set'])
   t.same(await bodies(store, ['a', 'b', 'c']), Array(3).fill(large.toString()))
+  const encodedOnly = { ...entry(''), encoded: { br: large }, plainLength: 200_000 }
+  t.same(await commands(server.port, () => Promise.all(['a', 'b', 'c'].map((key) => store.set(key, encodedOnly)))), ['set', 'set', 'set'])
 })
 
 t.test('entries too large for a script are sent in one write', async (t) => {

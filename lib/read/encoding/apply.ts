@@ -10,7 +10,7 @@ import type { MaybePromise } from '../../store/contract.js'
 import type { Exchange } from '../exchange.js'
 import { addVary } from '../response-stage.js'
 import { bytesOf, isWhole } from '../whole.js'
-import { forbidsTransform, type Chosen } from './choose.js'
+import { codingNamed, forbidsTransform, type Chosen } from './choose.js'
 
 export const VARY = ['accept-encoding']
 
@@ -31,51 +31,46 @@ export function withdrawCoding (reply: FastifyReply): void {
   if (ANNOUNCEMENTS.has(headerOn(reply, 'content-encoding'))) reply.removeHeader('content-encoding')
 }
 
+/** The Content-Encoding of a body; undefined if it has none, or if it is only announced. */
+export function codingOn (reply: FastifyReply): HeaderValue {
+  const coding = headerOn(reply, 'content-encoding')
+  return coding === undefined || ANNOUNCEMENTS.has(coding) || codingNamed(coding) === 'identity' ? undefined : coding
+}
+
 /**
  * Gives a response its chosen content coding after all hooks, when the request's conditions have been applied.
+ * @param chosen with the kept bytes only if those are of the body that leaves
  * @param payload what leaves: null for no body
- * @param body the handler's body, if it is known
  */
-export function applyCoding (
-  exchange: Exchange, chosen: Chosen, payload: unknown, body: Buffer | undefined
-): MaybePromise<unknown> {
-  const { reply } = exchange
+export function applyCoding (exchange: Exchange, chosen: Chosen, payload: unknown): MaybePromise<unknown> {
+  const { request, reply } = exchange
   const { coding, bytes, unreadable } = chosen
   withdrawCoding(reply)
   addVary(reply, VARY)
+  // Hooks may have forbidden it, or encoded it themselves.
+  if (forbidsTransform(headerOn(reply, 'cache-control'))) return payload
   if (unreadable !== undefined) return decoded(exchange, unreadable, payload)
-  // Hooks may have encoded it themselves, or forbidden it.
-  if (coding === undefined || isEncoded(reply) || forbidsTransform(headerOn(reply, 'cache-control'))) return payload
+  if (coding === undefined || codingOn(reply) !== undefined) return payload
   if (reply.statusCode === 304) weakenEtag(reply)
-  // To HEAD, what a GET would get.
-  else if (payload === null && bytes !== undefined) describe(reply, coding, bytes)
-  else if (isWhole(payload)) return encoded(exchange, { coding, bytes }, bytesOf(payload), body)
+  else if (request.method === 'HEAD') describeUnsent(reply, coding, bytes)
+  else if (isWhole(payload)) return bytes ? replaced(reply, coding, bytes) : encoded(exchange, coding, payload)
   return payload
 }
 
-function isEncoded (reply: FastifyReply): boolean {
-  const coding = headerOn(reply, 'content-encoding')
-  return coding !== undefined && textOf(coding)!.toLowerCase() !== 'identity'
-}
-
-/** The kept bytes if they are those of the body that leaves; else others, for this response only. */
-function encoded (
-  exchange: Exchange, { coding, bytes }: { readonly coding: Coding, readonly bytes: Buffer | undefined },
-  plain: Buffer, body: Buffer | undefined
-): MaybePromise<Buffer> {
-  const { reply } = exchange
-  if (bytes !== undefined && body?.equals(plain) === true) return replaced(reply, coding, bytes)
+/** Bytes for this response only. The body as it is, if too many are being encoded, or if it does not become smaller. */
+function encoded ({ route, reply }: Exchange, coding: Coding, body: string | Uint8Array): MaybePromise<unknown> {
+  const plain = bytesOf(body)
   const type = textOf(headerOn(reply, 'content-type')) ?? ''
-  if (plain.length < MIN_BYTES || !isCompressible(type)) return plain
-  // Plain, if too many are being encoded, or it does not become smaller.
-  return exchange.route.runtime.encodings.now(coding, plain)
-    ?.then((made) => made === undefined ? plain : replaced(reply, coding, made)) ?? plain
+  if (plain.length < MIN_BYTES || !isCompressible(type)) return body
+  return route.runtime.encodings.now(coding, plain)
+    ?.then((made) => made === undefined ? body : replaced(reply, coding, made)) ?? body
 }
 
 /** The body without a coding of the handler's that the client cannot read; as it is, if that is not possible. */
 function decoded ({ route, reply }: Exchange, coding: Coding, payload: unknown): MaybePromise<unknown> {
   const codec = codecOf(coding)!
-  if (reply.statusCode === 206) return payload
+  // A hook may have sent a range, or another coding.
+  if (reply.statusCode === 206 || (payload !== null && codingNamed(codingOn(reply)) !== coding)) return payload
   if (isWhole(payload)) {
     return codec.decode(bytesOf(payload), route.policy.maxBytes).then((plain) => {
       undescribe(reply)
@@ -104,6 +99,13 @@ function replaced (reply: FastifyReply, coding: Coding, bytes: Buffer): Buffer {
 function describe (reply: FastifyReply, coding: Coding, { length }: Buffer): void {
   if (headerOn(reply, 'content-length') !== undefined) reply.header('content-length', length)
   setHeaderOn(reply, 'content-encoding', coding)
+  weakenEtag(reply)
+}
+
+/** To HEAD, what a GET would get. Without the bytes, nobody knows their length, or whether they would be fewer. */
+function describeUnsent (reply: FastifyReply, coding: Coding, bytes: Buffer | undefined): void {
+  if (bytes !== undefined) return describe(reply, coding, bytes)
+  reply.removeHeader('content-length')
   weakenEtag(reply)
 }
 

@@ -4,7 +4,7 @@ import { textOf, type HeaderValue } from '../../http/headers.js'
 import { weakened } from '../../http/validators.js'
 import type { Exchange, Hit } from '../exchange.js'
 import { choose, type Chosen } from './choose.js'
-import { keepEncoded, storedCodingOf } from './keep.js'
+import { isFutile, keepEncoded, storedCodingOf } from './keep.js'
 
 /**
  * Chooses the content coding of a HIT. If the body is not kept in it yet, it will be: this is not its first reader.
@@ -16,7 +16,7 @@ export function chooseForHit ({ route, ...exchange }: Exchange, hit: Hit, header
   const missing = chosen?.bytes === undefined ? chosen?.coding : undefined
   const wanted = entry.body.length > 0 && freshness > 0 ? storedCodingOf(route, entry) ?? missing : undefined
   if (wanted !== undefined) keepEncoded(route, key, entry, wanted)
-  return chosen
+  return missing !== undefined && isFutile(route, key, entry, missing) ? { ...chosen!, coding: undefined } : chosen
 }
 
 /** Whether the body is not kept as the client gets it. */

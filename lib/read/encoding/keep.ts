@@ -18,6 +18,11 @@ export function storedCodingOf ({ policy: { encoding } }: CachedRoute, entry: En
   return type !== undefined && isCompressible(textOf(type)!) ? coding : undefined
 }
 
+/** Whether the body of an entry is known not to become smaller in a coding. */
+export const isFutile = (
+  { runtime: { encodings } }: CachedRoute, { key: name }: CacheKey, { storedAt }: Entry, coding: Coding
+): boolean => encodings.isFutile({ name, coding, madeAt: storedAt })
+
 /**
  * Encodes the body of an entry in the background, and then keeps it in that coding, too. Both are one entry: they
  * have the same versions, and die together.

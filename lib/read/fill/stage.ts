@@ -3,13 +3,13 @@ import { releaseReply, releaseSend, type HeaderInterceptor } from '../../fastify
 import { isResponse } from '../../fastify/payload.js'
 import { headerOn, headersOf } from '../../fastify/private-state.js'
 import { httpDateOf } from '../../http/date.js'
-import { areSendable, textOf, type HeaderValue } from '../../http/headers.js'
+import { areSendable, type HeaderValue } from '../../http/headers.js'
 import { cookiesIn } from '../../http/storable.js'
 import { publishDecision } from '../../observe/decide.js'
 import { kExplanation } from '../../observe/explain.js'
 import { withoutStream } from '../conditions.js'
 import { applyCoding } from '../encoding/apply.js'
-import { choose, type Chosen } from '../encoding/choose.js'
+import { choose, codingNamed, isToBeDecoded, type Chosen } from '../encoding/choose.js'
 import type { Exchange } from '../exchange.js'
 import { addDefaults, announce, unwrapped, type ResponseStage } from '../response-stage.js'
 import { nominatedBy } from './answer.js'
@@ -168,17 +168,18 @@ export class FillStage implements ResponseStage, HeaderInterceptor {
     }
     // A handler that got the request's conditions has answered them itself.
     const answersConditions = !isRefused || this.#restoreConditions !== undefined
-    const left = answersConditions ? outgoing.complete(payload, !isRefused) : payload
+    const left = answersConditions ? outgoing.complete(payload, !isRefused, isToBeDecoded(chosen)) : payload
     if (outgoing.bodyEtag !== undefined) defaultHeaders['etag'] = outgoing.bodyEtag
     const stored = this.#fill.finish(finished)
     if (!isRefused) request[kExplanation]?.filled(finished.vary)
     announce(this.#exchange, 'MISS', this.#publish(stored))
-    return chosen === undefined ? left : applyCoding(this.#exchange, chosen, left, undefined)
+    return chosen === undefined ? left : applyCoding(this.#exchange, chosen, left)
   }
 
   /** Undefined if a hook has encoded the response, or nobody gets it. */
   #chooseCoding ({ sent: { headers, body } }: Handed): Chosen | undefined {
-    const isHooks = textOf(headerOn(this.#exchange.reply, 'content-encoding')) !== textOf(headers['content-encoding'])
+    const leaving = headerOn(this.#exchange.reply, 'content-encoding')
+    const isHooks = codingNamed(leaving) !== codingNamed(headers['content-encoding'])
     if (isHooks || this.#fill.context.isRefresh) return undefined
     return choose(this.#exchange, {}, { length: body?.length ?? Infinity, encoded: undefined })
   }

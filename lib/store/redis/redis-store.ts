@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Entry } from '../../entry/entry.js'
+import { sizeOfBody, type Entry } from '../../entry/entry.js'
 import { UnsafeRedisError } from '../../errors.js'
 import { DEFAULT_PREFIX } from '../../key/keyspace.js'
 import type { MissingRights } from '../../observe/log.js'
@@ -146,7 +146,7 @@ export class RedisStore implements CacheStore {
   }
 
   set (key: string, entry: Entry): Promise<unknown> {
-    this.#reads.expect(key, entry.body.length)
+    this.#reads.expect(key, sizeOfBody(entry))
     const stored = this.#writes.set(key, entry)
     const kept = this.#versions.keep(entry.versions)
     return kept === undefined ? stored : Promise.all([stored, kept])

@@ -1,6 +1,6 @@
 import type { Argument, ClusterClient, ServerClient } from './client.js'
 import { encodeEntry } from '../../entry/codec.js'
-import { timeToLive, type Entry } from '../../entry/entry.js'
+import { sizeOfBody, timeToLive, type Entry } from '../../entry/entry.js'
 import { ByteWindow, type ByteWindows } from './byte-window.js'
 import { corked } from './corked.js'
 import { isDenied } from './errors.js'
@@ -43,7 +43,7 @@ class WriteBatch {
 
   add (write: Write): Promise<unknown> {
     this.writes.set(write.key, write)
-    this.#bytes += HEAD_BYTES + write.entry.body.length
+    this.#bytes += HEAD_BYTES + sizeOfBody(write.entry)
     return this.stored.promise
   }
 }
@@ -139,15 +139,16 @@ export class WritesByKey implements EntryWrites {
   }
 }
 
-function inTurn (window: ByteWindow, { entry: { body } }: Write, set: () => Promise<void>): Promise<void> {
-  return isLarge(body.length) ? window.pass(body.length, set) : set()
+function inTurn (window: ByteWindow, { entry }: Write, set: () => Promise<void>): Promise<void> {
+  const bytes = sizeOfBody(entry)
+  return isLarge(bytes) ? window.pass(bytes, set) : set()
 }
 
 const encoded = (key: string, entry: Entry, clocks: ServerClocks): Buffer =>
   encodeEntry(key, byServersClock(entry, clocks))
 
 function isSmall ({ entry }: Write): boolean {
-  return entry.body.length <= SMALL
+  return sizeOfBody(entry) <= SMALL
 }
 
 /** Milliseconds until the entry may be deleted; at least 1, because Redis refuses 0. */
