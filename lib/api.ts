@@ -67,11 +67,13 @@ export class ApiCache {
   }
 
   /**
-   * The keys of the entries of a namespace, without the client's keyPrefix.
+   * The keys of the entries of a namespace, without the client's keyPrefix. Waits for entries of earlier responses
+   * that are on their way to the store.
    * @throws InvalidNameError, StoreUnavailableError
    */
-  keys (namespace: string): AsyncGenerator<string, void, undefined> {
-    return this.#commands.keys(namespace)
+  async * keys (namespace: string): AsyncGenerator<string, void, undefined> {
+    await this.#runtime.fills.stored()
+    yield * this.#commands.keys(namespace)
   }
 
   /**
@@ -79,8 +81,9 @@ export class ApiCache {
    * long for a key comes as keys have it: its beginning, `~` and a hash.
    * @throws StoreUnavailableError
    */
-  namespaces (): AsyncGenerator<string, void, undefined> {
-    return this.#commands.namespaces()
+  async * namespaces (): AsyncGenerator<string, void, undefined> {
+    await this.#runtime.fills.stored()
+    yield * this.#commands.namespaces()
   }
 
   /** Whether a request is a refresh by the cache, of a route with `refreshWith: 'inject'`. Nobody else can make one. */

@@ -8,6 +8,10 @@ export const UnknownFieldError = createError<[what: string, field: string, neare
 export const InvalidFieldError = createError<[what: string, field: string, expected: string, got: string]>(
   'FST_API_CACHE_INVALID_FIELD', "%s: '%s' must be %s, got %s", 500, TypeError)
 
+/** A variable of the environment has an invalid value. */
+export const InvalidEnvironmentError = createError<[name: string, expected: string, got: string]>(
+  'FST_API_CACHE_INVALID_ENVIRONMENT', "%s must be %s, got '%s'", 500, RangeError)
+
 /** A policy lacks a required field. */
 export const MissingFieldError = createError<[what: string, missing: string]>(
   'FST_API_CACHE_MISSING_FIELD', '%s: %s', 500, TypeError)
