@@ -35,7 +35,7 @@ export class ApiCache {
    * Invalidates all entries of the namespaces. Resolves when their versions have been bumped; the
    * sweep runs afterwards. If the store cannot be reached, the invalidation is delivered later, and
    * this process bypasses the namespaces until then (`stats().pending`).
-   * @throws InvalidNameError, InvalidFieldError
+   * @throws InvalidNameError, UnknownFieldError, InvalidFieldError
    */
   async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
     return await this.#commands.invalidate(namespaces, options)
@@ -60,7 +60,8 @@ export class ApiCache {
    * namespaces and tags are held: no process serves or fills their entries. When it has settled they
    * are invalidated, whatever its outcome is, also if this process crashes meanwhile.
    * @returns what `run` returns
-   * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
+   * @throws InvalidNameError, UnknownFieldError, InvalidFieldError, StoreUnavailableError before `run` is called;
+   *   what `run` throws
    */
   async writing<T> (names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions = {}): Promise<T> {
     return (await this.#commands.writing(names, run, options)).value
