@@ -1,8 +1,8 @@
 import createError from '@fastify/error'
 
-/** A policy or the options have an unknown field; the message suggests the closest known one. */
-export const UnknownFieldError = createError<[what: string, field: string, nearest: string]>(
-  'FST_API_CACHE_UNKNOWN_FIELD', "%s has no field '%s'; did you mean '%s'?", 500, TypeError)
+/** A policy or the options have an unknown field; the message suggests the closest known one, or all. */
+export const UnknownFieldError = createError<[what: string, field: string, meant: string]>(
+  'FST_API_CACHE_UNKNOWN_FIELD', "%s has no field '%s'; did you mean %s?", 500, TypeError)
 
 /** A field has an invalid value; the message says what is valid. */
 export const InvalidFieldError = createError<[what: string, field: string, expected: string, got: string]>(

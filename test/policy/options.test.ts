@@ -24,6 +24,18 @@ for (const [typo, nearest] of typos) {
   })
 }
 
+const foreign: Array<[name: string, meant: string]> = [
+  ['ttl', 'expire'], ['maxAge', 'expire'], ['lease', 'coalesceTimeout'], ['client', 'redis'], ['header', 'responseHeader'], ['skip', 'bypass']
+]
+for (const [name, meant] of foreign) {
+  t.test(`an option '${name}', which is near to no name, is an error that lists all names`, async (t) => {
+    await t.rejects(registering({ store: 'memory', [name]: 1 }), {
+      code: 'FST_API_CACHE_UNKNOWN_FIELD',
+      message: new RegExp(`^fastify-api-cache has no field '${name}'; did you mean one of .*'${meant}'.*'\\?$`)
+    })
+  })
+}
+
 t.test('an unknown bound of the memory store is an error that names the nearest', async (t) => {
   await t.rejects(registering({ store: 'memory', memory: { maxSize: 1 } }), {
     code: 'FST_API_CACHE_UNKNOWN_FIELD', message: "fastify-api-cache: memory has no field 'maxSize'; did you mean 'maxBytes'?"
