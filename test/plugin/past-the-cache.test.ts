@@ -38,6 +38,13 @@ each('with enabled: false every request runs its handler, and nothing is stored'
   t.match(app.apiCache.stats(), { hits: 0, misses: 0, stored: 0, bypasses: 8 })
 })
 
+t.test('with enabled: false no directive of a request asks for what is stored, because nothing is', async (t) => {
+  const { request } = await users(t, { store: 'memory', enabled: false })
+  for (const path of PATHS) {
+    t.match(await request(path, { headers: { 'cache-control': 'only-if-cached' } }), { status: 200, cache: 'MISS' }, path)
+  }
+})
+
 each('with enabled: false requests do not wait for each other', async (t, options) => {
   const { request } = await users(t, { ...options, enabled: false })
   const seen = await Promise.all(Array.from({ length: 5 }, () => request('/users')))
