@@ -23,8 +23,8 @@ import { openStore } from './lib/store/open-store.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** How responses of this route are cached, or what a write to it invalidates. */
-    cache?: (ReadPolicy | WritePolicy) & NoExtra<this>
+    /** How responses of this route are cached, or what a write to it invalidates; false: nothing of both. */
+    cache?: false | ((ReadPolicy | WritePolicy) & NoExtra<this>)
   }
   interface FastifyInstance {
     apiCache: ApiCache
@@ -56,7 +56,7 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
   checkOptions(options)
   const { prefix = DEFAULT_PREFIX, responseHeader = 'X-API-Cache', explain = false } = options
   const { timeout = DEFAULT_TIMEOUT, coalesceTimeout = 5_000 } = options
-  const { application = applicationName(process.argv[1], process.cwd()) } = options
+  const { application = applicationName(process.argv[1], process.cwd()), enabled = true, bypass } = options
   const defaults = readDefaults(options)
   const keyspace = new Keyspace(prefix)
   const log = new Log(fastify.log)
@@ -66,7 +66,14 @@ async function plugin (fastify: FastifyInstance, options: ApiCacheOptions): Prom
     throw error
   })
   const runtime = new Runtime(store, keyspace, log, {
-    timeout, coalesceTimeout, responseHeader, explain, application, settle: toSettle(options.settle) ?? 0
+    timeout,
+    coalesceTimeout,
+    responseHeader,
+    explain,
+    application,
+    enabled,
+    bypass,
+    settle: toSettle(options.settle) ?? 0
   })
 
   const inHandler = new InHandler(runtime, defaults)

@@ -35,7 +35,7 @@ export class ApiCache {
    * Invalidates all entries of the namespaces. Resolves when their versions have been bumped; the
    * sweep runs afterwards. If the store cannot be reached, the invalidation is delivered later, and
    * this process bypasses the namespaces until then (`stats().pending`).
-   * @throws InvalidNameError, InvalidFieldError
+   * @throws InvalidNameError, UnknownFieldError, InvalidFieldError
    */
   async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
     return await this.#commands.invalidate(namespaces, options)
@@ -60,18 +60,21 @@ export class ApiCache {
    * namespaces and tags are held: no process serves or fills their entries. When it has settled they
    * are invalidated, whatever its outcome is, also if this process crashes meanwhile.
    * @returns what `run` returns
-   * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
+   * @throws InvalidNameError, UnknownFieldError, InvalidFieldError, StoreUnavailableError before `run` is called;
+   *   what `run` throws
    */
   async writing<T> (names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions = {}): Promise<T> {
     return (await this.#commands.writing(names, run, options)).value
   }
 
   /**
-   * The keys of the entries of a namespace, without the client's keyPrefix.
+   * The keys of the entries of a namespace, without the client's keyPrefix. Waits for entries of earlier responses
+   * that are on their way to the store.
    * @throws InvalidNameError, StoreUnavailableError
    */
-  keys (namespace: string): AsyncGenerator<string, void, undefined> {
-    return this.#commands.keys(namespace)
+  async * keys (namespace: string): AsyncGenerator<string, void, undefined> {
+    await this.#runtime.fills.stored()
+    yield * this.#commands.keys(namespace)
   }
 
   /**
@@ -79,8 +82,9 @@ export class ApiCache {
    * long for a key comes as keys have it: its beginning, `~` and a hash.
    * @throws StoreUnavailableError
    */
-  namespaces (): AsyncGenerator<string, void, undefined> {
-    return this.#commands.namespaces()
+  async * namespaces (): AsyncGenerator<string, void, undefined> {
+    await this.#runtime.fills.stored()
+    yield * this.#commands.namespaces()
   }
 
   /** Whether a request is a refresh by the cache, of a route with `refreshWith: 'inject'`. Nobody else can make one. */

@@ -84,7 +84,7 @@ export class ApiCacheClient {
   /**
    * Invalidates all entries of the namespaces. Resolves when Redis has confirmed it: from then on no
    * process serves them. The sweep runs afterwards.
-   * @throws InvalidNameError, InvalidFieldError, UnconfirmedError
+   * @throws InvalidNameError, UnknownFieldError, InvalidFieldError, UnconfirmedError
    */
   async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
     return confirmed('invalidate()', await this.#awaited(() => this.#commands.invalidate(namespaces, options)))
@@ -110,8 +110,8 @@ export class ApiCacheClient {
    * held: no process serves or fills their entries. When it has settled they are invalidated,
    * whatever its outcome is, also if this process crashes meanwhile.
    * @returns what `run` returns
-   * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws;
-   *   UnconfirmedError after it has returned
+   * @throws InvalidNameError, UnknownFieldError, InvalidFieldError, StoreUnavailableError before `run` is called;
+   *   what `run` throws; UnconfirmedError after it has returned
    */
   async writing<T> (names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions = {}): Promise<T> {
     const { value, delivered } = await this.#awaited(() => this.#commands.writing(names, run, options))

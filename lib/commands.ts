@@ -5,7 +5,7 @@ import type { CacheStore, MaybePromise } from './store/contract.js'
 import type { Invalidated } from './write/invalidation.js'
 import type { WriteRuntime } from './write/write-runtime.js'
 import {
-  settleOf, softOf, writing, type InvalidateOptions, type Written, type WritingNames, type WritingOptions
+  windowsOf, writing, type InvalidateOptions, type Written, type WritingNames, type WritingOptions
 } from './write/writing.js'
 
 /** What code outside of routes can do with a cache, on a server and in a client without one. */
@@ -19,14 +19,12 @@ export class Commands {
   }
 
   async invalidate (namespaces: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
-    const settle = settleOf('invalidate', this.#runtime, options)
-    const soft = softOf('invalidate', options)
+    const { settle, soft } = windowsOf('invalidate', this.#runtime, options)
     return await this.#runtime.invalidation.invalidate(namesOf('invalidate', namespaces), [], settle, soft)
   }
 
   async invalidateTags (tags: string | readonly string[], options?: InvalidateOptions): Promise<Invalidated> {
-    const settle = settleOf('invalidateTags', this.#runtime, options)
-    const soft = softOf('invalidateTags', options)
+    const { settle, soft } = windowsOf('invalidateTags', this.#runtime, options)
     return await this.#runtime.invalidation.invalidate([], namesOf('invalidateTags', tags), settle, soft)
   }
 

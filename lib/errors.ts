@@ -1,12 +1,16 @@
 import createError from '@fastify/error'
 
-/** A policy or the options have an unknown field; the message suggests the closest known one. */
-export const UnknownFieldError = createError<[what: string, field: string, nearest: string]>(
-  'FST_API_CACHE_UNKNOWN_FIELD', "%s has no field '%s'; did you mean '%s'?", 500, TypeError)
+/** A policy or the options have an unknown field; the message suggests the closest known one, or all. */
+export const UnknownFieldError = createError<[what: string, field: string, meant: string]>(
+  'FST_API_CACHE_UNKNOWN_FIELD', "%s has no field '%s'; did you mean %s?", 500, TypeError)
 
 /** A field has an invalid value; the message says what is valid. */
 export const InvalidFieldError = createError<[what: string, field: string, expected: string, got: string]>(
   'FST_API_CACHE_INVALID_FIELD', "%s: '%s' must be %s, got %s", 500, TypeError)
+
+/** A variable of the environment has an invalid value. */
+export const InvalidEnvironmentError = createError<[name: string, expected: string, got: string]>(
+  'FST_API_CACHE_INVALID_ENVIRONMENT', "%s must be %s, got '%s'", 500, RangeError)
 
 /** A policy lacks a required field. */
 export const MissingFieldError = createError<[what: string, missing: string]>(

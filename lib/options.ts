@@ -4,6 +4,7 @@ import {
   checkFields, isBoolean, isCount, isFunction, isObject, isText, oneOf, settleField, type Fields
 } from './policy/fields.js'
 import { checkStatuses } from './policy/expire.js'
+import type { OfRequest } from './policy/of-request.js'
 import { defaultsFields, type ReadDefaults } from './policy/read-policy.js'
 import { connectionFields, type ConnectionOptions } from './store/connection.js'
 import type { LocalOptions } from './store/local-tier.js'
@@ -21,6 +22,16 @@ export interface ApiCacheOptions extends ReadDefaults, ConnectionOptions {
    * prefix do not use each other's entries.
    */
   application?: string
+  /**
+   * False: each request runs its handler, and nothing is stored. Writes still invalidate, because other processes may
+   * use the cache. Default true.
+   */
+  enabled?: boolean
+  /**
+   * Whether a request of a cached route runs its handler, and its response is not stored. Default: none does. If the
+   * function throws, or returns anything but true, false or nothing, the request does.
+   */
+  bypass?: OfRequest<[], boolean>
   /** The name of the response header that says HIT or MISS, or false for none; default `'X-API-Cache'`. */
   responseHeader?: string | false
   /** Longest time in milliseconds that a request waits for the fill of another request; default 5,000. */
@@ -58,6 +69,8 @@ const fields: Fields<ApiCacheOptions> = {
     expects: 'the name of a header or false'
   },
   coalesceTimeout: { accepts: isCount, expects: 'whole milliseconds above 0' },
+  enabled: { accepts: isBoolean, expects: 'true or false' },
+  bypass: { accepts: isFunction, expects: 'a function of the request' },
   explain: { accepts: isBoolean, expects: 'true or false' },
   guards: { accepts: (value) => value === 'hooks', expects: "'hooks' or left out" },
   settle: settleField,

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify'
 import { Encodings } from './encoding/encodings.js'
 import type { Keyspace } from './key/keyspace.js'
 import type { Log } from './observe/log.js'
@@ -17,6 +18,9 @@ export interface RuntimeOptions extends WriteRuntimeOptions {
   readonly explain: boolean
   /** The name of the application, as far as it has one. */
   readonly application: string | undefined
+  /** Whether reads use the cache. */
+  readonly enabled: boolean
+  readonly bypass: ((request: FastifyRequest) => unknown) | undefined
 }
 
 /** What the routes of one registration share. */
@@ -35,10 +39,14 @@ export class Runtime extends WriteRuntime {
   readonly explains: boolean
   /** What entries of this application name as their application. */
   readonly application: string | undefined
+  /** Whether reads use the cache. */
+  readonly enabled: boolean
+  /** Whether one request does not. */
+  readonly bypass: ((request: FastifyRequest) => unknown) | undefined
 
   constructor (
     store: CacheStore, keyspace: Keyspace, log: Log,
-    { timeout, coalesceTimeout, responseHeader, explain, application, settle }: RuntimeOptions
+    { timeout, coalesceTimeout, responseHeader, explain, application, enabled, bypass, settle }: RuntimeOptions
   ) {
     super(store, keyspace, log, { timeout, settle })
     this.events.listen(this.stats)
@@ -47,6 +55,8 @@ export class Runtime extends WriteRuntime {
     this.responseHeader = responseHeader === false ? false : responseHeader.toLowerCase()
     this.explains = explain
     this.application = application
+    this.enabled = enabled
+    this.bypass = bypass
   }
 
   override async close (): Promise<void> {

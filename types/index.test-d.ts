@@ -43,6 +43,9 @@ app.register(apiCache, { compress: true, storeCompressed: true })
 app.register(apiCache, { compress: ['deflate'] })
 // @ts-expect-error options of node-redis
 app.register(apiCache, { redis: { url: 'redis://127.0.0.1' } })
+app.register(apiCache, { enabled: false, bypass: ({ headers }) => headers['x-fresh'] === 'yes' })
+// @ts-expect-error a promise is no answer
+app.register(apiCache, { bypass: async () => true })
 app.register(apiCache, { guards: 'hooks' })
 // @ts-expect-error guards are hooks, or the option is left out
 app.register(apiCache, { guards: true })
@@ -187,8 +190,16 @@ app.post('/', { config: { cache: { invalidates: 'user-cache' } } }, handler)
 // @ts-expect-error a name is a text
 app.post('/', { config: { cache: { invalidate: 1 } } }, handler)
 
+// No policy
+app.get('/', { config: { cache: false } }, handler)
+app.post('/', { config: { cache: false } }, handler)
+const isCached: boolean = Math.random() < 0.5
+app.get('/', { config: { cache: isCached && oneDay({ namespace: 'user-cache' }) } }, handler)
+// @ts-expect-error what would it be?
+app.get('/', { config: { cache: true } }, handler)
+
 app.get('/policy', async (request) => {
-  expectTypeOf(request.routeOptions.config.cache).toExtend<ReadPolicy | WritePolicy | undefined>()
+  expectTypeOf(request.routeOptions.config.cache).toExtend<ReadPolicy | WritePolicy | false | undefined>()
   return {}
 })
 

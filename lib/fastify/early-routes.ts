@@ -28,7 +28,7 @@ export function watchEarlyRoutes (fastify: FastifyInstance, log: Log): void {
   const warned = new WeakSet<object>()
   fastify.addHook('onRequest', function apiCacheEarlyRoutes (request, _reply, done) {
     const { config, method, url } = request.routeOptions
-    if (config.cache === undefined || config[kApplied] === true) return done()
+    if (config.cache === undefined || config.cache === false || config[kApplied] === true) return done()
     const route = `${request.method} ${url}`
     if (![method].flat().some((one) => isReading(one))) return done(new EarlyRouteError(route))
     if (!warned.has(config)) {

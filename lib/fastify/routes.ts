@@ -33,7 +33,7 @@ export function applyPolicy (registration: Registration, route: RouteOptions, in
   const methods = [route.method].flat()
   const name = `${methods.join(',')} ${route.url}`
   if (route.config?.[kOfClass] === true && !instance.hasDecorator(kNestModule)) throw new NestClassError(name)
-  if (policy === undefined) return
+  if (policy === undefined || policy === false) return
   if (!isObject(policy)) {
     throw new WrongMethodError(name,
       `config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got ${describe(policy)}`)

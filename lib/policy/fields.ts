@@ -1,4 +1,4 @@
-import { closest } from 'fastest-levenshtein'
+import { closest, distance } from 'fastest-levenshtein'
 import { InvalidFieldError, MissingFieldError, UnknownFieldError } from '../errors.js'
 import { ONE_YEAR_IN_SECONDS, toSeconds, toSettle, toSoft } from './duration.js'
 
@@ -19,13 +19,22 @@ export type Fields<T> = { [K in keyof Required<T>]: Field }
 export function checkFields<T extends object> (what: string, value: T, fields: Fields<T>): void {
   for (const [name, given] of Object.entries(value)) {
     if (!Object.hasOwn(fields, name)) {
-      throw new UnknownFieldError(what, name, closest(name, Object.keys(fields)))
+      throw new UnknownFieldError(what, name, meantBy(name, Object.keys(fields)))
     }
     const field = fields[name as keyof T]
     if (given !== undefined && !field.accepts(given)) {
       throw new InvalidFieldError(what, name, field.expects, (field.shows ?? describe)(given))
     }
   }
+}
+
+/** The share of its letters that a typo changes at most. A name from elsewhere is near to some name by chance only. */
+const MAX_CHANGED = 0.6
+
+function meantBy (name: string, known: readonly string[]): string {
+  const nearest = closest(name, known)
+  if (distance(name, nearest) <= name.length * MAX_CHANGED) return `'${nearest}'`
+  return `one of ${known.map((one) => `'${one}'`).join(', ')}`
 }
 
 /**

@@ -79,7 +79,7 @@ export async function resolve (exchange: Exchange, fills: boolean, handle?: Hand
   const { route, request } = exchange
   const refresh = REFRESH in request.headers ? takeInjected(request, route) : undefined
   if (refresh !== undefined) return refresh
-  const directives = route.policy.obeysRequest ? requestDirectives(request.headers) : undefined
+  const directives = directivesOf(exchange)
   const looked = await lookedUp(exchange, directives)
   if (looked.outcome === 'hit') {
     refreshEarly(exchange, looked, handle)
@@ -91,6 +91,10 @@ export async function resolve (exchange: Exchange, fills: boolean, handle?: Hand
   if (directives?.onlyIfCached === true) return { outcome: 'refused', found }
   return found.outcome === 'bypass' || !fills ? found : await coalesce(exchange, found, directives)
 }
+
+/** Where the cache is switched off there is only an origin, for which they are not meant. */
+const directivesOf = ({ route: { policy, runtime }, request }: Exchange): CacheControl | undefined =>
+  policy.obeysRequest && runtime.enabled ? requestDirectives(request.headers) : undefined
 
 function lookedUp (exchange: Exchange, directives: CacheControl | undefined): MaybePromise<Found> {
   const { request } = exchange

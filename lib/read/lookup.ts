@@ -11,6 +11,7 @@ import {
   bypassFor, INVALIDATED, type CachedRoute, type Exchange, type Found, type Hit, type Miss, type Stale
 } from './exchange.js'
 import { askSoftened, compared, type Compared, type Softened } from './old-since.js'
+import { pastCache } from './past-cache.js'
 import { payloadTagsOf, tagsOldSince } from './payload-tags.js'
 import { storeWaitOf } from './store-wait.js'
 
@@ -20,6 +21,8 @@ const OTHER_APPLICATION = 'other-application'
 /** Finds the entry for a request, or says why there is none. */
 export function lookup (exchange: Exchange, directives: CacheControl | undefined): MaybePromise<Found> {
   const { route: { runtime, policy, variants, keyOf, name }, request, reply } = exchange
+  const past = pastCache(exchange)
+  if (past !== undefined) return past
   if (directives?.noStore === true) return bypassFor('no-store')
   if (asksForConnection(request.headers)) return bypassFor('connection')
   const key = keyOf(request)

@@ -1,6 +1,8 @@
 import { InvalidFieldError, StoreUnavailableError } from '../errors.js'
 import { toSettle, toSoft, type Duration } from '../policy/duration.js'
-import { describe, isObject, settleField, softField } from '../policy/fields.js'
+import {
+  checkFields, describe, isFunction, isObject, oneOf, settleField, softField, type Field, type Fields
+} from '../policy/fields.js'
 import { namesOf } from '../policy/names.js'
 import type { MaybePromise } from '../store/contract.js'
 import { Intent, type HeldNames } from './intent.js'
@@ -30,6 +32,13 @@ export interface WritingOptions extends SettleOptions {
   readonly unrecorded?: 'refuse' | 'run'
 }
 
+const invalidateFields: Fields<InvalidateOptions> = { settle: settleField, soft: softField }
+const writingFields: Fields<WritingOptions> = { settle: settleField, unrecorded: oneOf('refuse', 'run') }
+
+/** What is wrong with names `namesOf` says. */
+const isNames: Field = { accepts: () => true, expects: 'names' }
+const namesFields = { namespaces: isNames, tags: isNames }
+
 /** The outcome of a write that has settled. */
 export interface Written<T> {
   /** What the write returned. */
@@ -40,14 +49,17 @@ export interface Written<T> {
 
 /**
  * Runs a write while its namespaces and tags are held, and then invalidates them.
- * @throws InvalidNameError, StoreUnavailableError before `run` is called; what `run` throws
+ * @throws InvalidNameError, UnknownFieldError, InvalidFieldError, StoreUnavailableError before `run` is called; what
+ *   `run` throws
  */
 export async function writing<T> (
   runtime: WriteRuntime, names: WritingNames, run: () => MaybePromise<T>, options: WritingOptions
 ): Promise<Written<T>> {
+  checkOptions('writing', options, writingFields)
   const { unrecorded = 'refuse' } = options
-  const settle = settleOf('writing', runtime, options)
+  const settle = toSettle(options.settle) ?? runtime.settle
   const { namespaces, tags } = namesHeld(names)
+  if (!isFunction(run)) throw new InvalidFieldError('writing', 'run', 'a function', describe(run))
   const intent = runtime.intents && new Intent(runtime, runtime.intents, { namespaces, tags }, settle)
   const isRecorded = await intent?.begin() === true
   if (!isRecorded && unrecorded === 'refuse') {
@@ -68,29 +80,29 @@ export async function writing<T> (
 }
 
 /**
- * The milliseconds of a window.
- * @throws InvalidFieldError
+ * What the options of an invalidation say, with the defaults, in milliseconds.
+ * @throws UnknownFieldError, InvalidFieldError
  */
-export function settleOf (what: string, runtime: WriteRuntime, { settle }: SettleOptions = {}): number {
-  if (settle === undefined) return runtime.settle
-  const milliseconds = toSettle(settle)
-  if (milliseconds === undefined) throw new InvalidFieldError(what, 'settle', settleField.expects, describe(settle))
-  return milliseconds
+export function windowsOf (
+  what: string, runtime: WriteRuntime, options: InvalidateOptions = {}
+): { readonly settle: number, readonly soft: number } {
+  checkOptions(what, options, invalidateFields)
+  return { settle: toSettle(options.settle) ?? runtime.settle, soft: toSoft(options.soft) ?? 0 }
 }
 
-/**
- * The milliseconds for which old entries may be used; 0 for a hard write.
- * @throws InvalidFieldError
- */
-export function softOf (what: string, { soft }: InvalidateOptions = {}): number {
-  if (soft === undefined) return 0
-  const milliseconds = toSoft(soft)
-  if (milliseconds === undefined) throw new InvalidFieldError(what, 'soft', softField.expects, describe(soft))
-  return milliseconds
+/** Options are often what was meant as one more name. */
+function checkOptions<T extends object> (what: string, options: T, fields: Fields<T>): void {
+  if (!isObject(options)) {
+    const expected = "an object such as { settle: '2s' }, and several names are one list"
+    throw new InvalidFieldError(what, 'options', expected, describe(options))
+  }
+  checkFields(what, options, fields)
 }
 
 function namesHeld (names: WritingNames): HeldNames {
   if (!isObject(names)) return { namespaces: namesOf('writing', names), tags: [] }
-  const { namespaces = [], tags = [] } = names as Exclude<WritingNames, string | readonly string[]>
+  const held = names as Exclude<WritingNames, string | readonly string[]>
+  checkFields('writing', held, namesFields)
+  const { namespaces = [], tags = [] } = held
   return { namespaces: namesOf('writing', namespaces), tags: namesOf('writing', tags) }
 }

@@ -1,4 +1,5 @@
-import Fastify from 'fastify'
+import { Readable } from 'node:stream'
+import Fastify, { type FastifyRequest } from 'fastify'
 import t from 'tap'
 import apiCache from '../../index.js'
 import { eachStore } from '../support/each-store.js'
@@ -169,4 +170,58 @@ t.test('an invalid name is a coded error', async (t) => {
   for (const wrong of ['', undefined, ['users']]) {
     await t.rejects(keysOf(app, wrong as string), { code: 'FST_API_CACHE_INVALID_NAME' })
   }
+})
+
+t.test('an unknown option of a call is an error that names the nearest, and several names are one list', async (t) => {
+  const { app: { apiCache } } = await serving(t, { store: 'memory' }, () => {})
+  for (const call of [apiCache.invalidate, apiCache.invalidateTags]) {
+    await t.rejects(call.call(apiCache, 'users', { sof: '5s' } as object), {
+      code: 'FST_API_CACHE_UNKNOWN_FIELD', message: /^invalidate(Tags)? has no field 'sof'; did you mean 'soft'\?$/
+    })
+    for (const wrong of ['posts', ['posts'], 5, true, null, () => 1]) {
+      await t.rejects(call.call(apiCache, 'users', wrong as object), {
+        code: 'FST_API_CACHE_INVALID_FIELD', message: /^invalidate(Tags)?: 'options' must be an object.*several names are one list/
+      }, String(wrong))
+    }
+    t.equal((await call.call(apiCache, 'users', {})).delivered, true)
+    t.equal((await call.call(apiCache, 'users', { soft: undefined, settle: undefined })).delivered, true)
+  }
+  t.match(apiCache.stats(), { invalidations: 4 })
+})
+
+test('keys() and namespaces() list what has been answered before they are called', async (t, options) => {
+  const { app } = await serving(t, { ...options, expire: 60 }, (app) => {
+    const byId = ({ params }: FastifyRequest): string => (params as { id: string }).id
+    app.get('/plain/:id', { config: { cache: { namespace: byId } } }, async () => 'plain')
+    app.get('/large/:id', { config: { cache: { namespace: byId } } }, async () => 'x'.repeat(500_000))
+    app.get('/tagged/:id', { config: { cache: { namespace: byId, tags: (_request, _payload) => ['tag'] } } }, async () => 'tagged')
+    app.get('/varying/:id', { config: { cache: { namespace: byId } } }, async (_request, reply) => reply.header('vary', 'accept').send('varying'))
+    app.get('/stream/:id', { config: { cache: { namespace: byId } } }, async (_request, reply) => reply.send(Readable.from(['a', 'b'])))
+    app.get('/wide/:id', { config: { cache: { namespace: byId, compress: true, storeCompressed: true } } }, async () => 'x'.repeat(50_000))
+  })
+  for (const kind of ['plain', 'large', 'tagged', 'varying', 'stream', 'wide']) {
+    for (let id = 0; id < 5; id++) {
+      // Without a socket, nothing else happens between the response and the call.
+      await app.inject(`/${kind}/${kind}-${id}`)
+      t.equal((await keysOf(app, `${kind}-${id}`)).length, kind === 'varying' ? 2 : 1, kind)
+    }
+    await app.inject(`/${kind}/${kind}-last`)
+    const namespaces: string[] = []
+    for await (const namespace of app.apiCache.namespaces()) namespaces.push(namespace)
+    t.ok(namespaces.includes(`${kind}-last`), kind)
+  }
+})
+
+test('keys() does not wait for a handler that is at work', async (t, options) => {
+  const [asked, goOn] = [gate(), gate()]
+  const { app, request } = await serving(t, options, (app) => app.get('/', { config: { cache: { namespace: 'slow', expire: 60 } } }, async () => {
+    asked.open()
+    await goOn.opened
+    return 'slow'
+  }))
+  const slow = request('/')
+  await asked.opened
+  t.same(await keysOf(app, 'slow'), [])
+  goOn.open()
+  await slow
 })

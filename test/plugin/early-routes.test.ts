@@ -64,3 +64,15 @@ t.test('a write that was declared before the plugin was loaded is refused before
   t.match(await request('/users', { method: 'DELETE' }), { status: 200, text: 'gone' })
   t.equal((await request('/users')).cache, 'MISS')
 })
+
+t.test('a route that opts out may be declared before the plugin was loaded', async (t) => {
+  const lines: LogLine[] = []
+  const app = Fastify(loggingTo(lines))
+  app.register(apiCache, { store: 'memory' })
+  app.get('/', { config: { cache: false } }, async () => 'read')
+  app.post('/', { config: { cache: false } }, async () => 'written')
+  const { request } = await listening(t, app)
+  t.match(await request('/'), { status: 200, text: 'read', cache: null })
+  t.match(await request('/', { method: 'POST' }), { status: 200, text: 'written' })
+  t.same(complaints(lines), [])
+})

@@ -242,3 +242,23 @@ for (const isReplaced of [true, false]) {
     await answersAgain(t, served, '/value', '2')
   })
 }
+
+t.test('writing() refuses what would hold nothing by mistake, before its function is called', async (t) => {
+  const { app } = await serving(t, { store: 'memory' }, () => {})
+  const run = (): void => { t.fail('it runs') }
+  await t.rejects(app.apiCache.writing({ namespace: 'value' } as object, run), {
+    code: 'FST_API_CACHE_UNKNOWN_FIELD', message: "writing has no field 'namespace'; did you mean 'namespaces'?"
+  })
+  await t.rejects(app.apiCache.writing({ namespaces: 'value', tag: 'a' } as object, run), { code: 'FST_API_CACHE_UNKNOWN_FIELD' })
+  await t.rejects(app.apiCache.writing('value', run, { unrecordd: 'run' } as object), {
+    code: 'FST_API_CACHE_UNKNOWN_FIELD', message: "writing has no field 'unrecordd'; did you mean 'unrecorded'?"
+  })
+  await t.rejects(app.apiCache.writing('value', run, { unrecorded: 'wait' } as object), { code: 'FST_API_CACHE_INVALID_FIELD' })
+  await t.rejects(app.apiCache.writing('value', run, 'tag' as never), { code: 'FST_API_CACHE_INVALID_FIELD' })
+  for (const wrong of [undefined, 'tag', {}, Promise.resolve()]) {
+    await t.rejects(app.apiCache.writing('value', wrong as () => void), {
+      code: 'FST_API_CACHE_INVALID_FIELD', message: /^writing: 'run' must be a function, got /
+    })
+  }
+  t.match(app.apiCache.stats(), { invalidations: 0 })
+})

@@ -28,13 +28,15 @@ t.test('all variables can be set together', async (t) => {
 
 t.test('an invalid port is an error that shows it', async (t) => {
   for (const REDIS_PORT of ['0', '-1', '65536', '6379.5', 'redis', 'Infinity']) {
-    t.throws(() => redisFromEnvironment({ REDIS_PORT }), new RangeError(`REDIS_PORT must be a port number, got '${REDIS_PORT}'`))
+    const expected = { code: 'FST_API_CACHE_INVALID_ENVIRONMENT', message: `REDIS_PORT must be a port number, got '${REDIS_PORT}'` }
+    t.throws(() => redisFromEnvironment({ REDIS_PORT }), expected)
   }
 })
 
 t.test('an invalid timeout is an error that shows it', async (t) => {
   for (const REDIS_TIMEOUT of ['0', '-1', '5s', 'Infinity']) {
-    t.throws(() => redisFromEnvironment({ REDIS_TIMEOUT }), new RangeError(`REDIS_TIMEOUT must be seconds above 0, got '${REDIS_TIMEOUT}'`))
+    const expected = { code: 'FST_API_CACHE_INVALID_ENVIRONMENT', message: `REDIS_TIMEOUT must be seconds above 0, got '${REDIS_TIMEOUT}'` }
+    t.throws(() => redisFromEnvironment({ REDIS_TIMEOUT }), expected)
   }
 })
 

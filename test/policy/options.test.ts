@@ -24,6 +24,18 @@ for (const [typo, nearest] of typos) {
   })
 }
 
+const foreign: Array<[name: string, meant: string]> = [
+  ['ttl', 'expire'], ['maxAge', 'expire'], ['lease', 'coalesceTimeout'], ['client', 'redis'], ['header', 'responseHeader'], ['skip', 'bypass']
+]
+for (const [name, meant] of foreign) {
+  t.test(`an option '${name}', which is near to no name, is an error that lists all names`, async (t) => {
+    await t.rejects(registering({ store: 'memory', [name]: 1 }), {
+      code: 'FST_API_CACHE_UNKNOWN_FIELD',
+      message: new RegExp(`^fastify-api-cache has no field '${name}'; did you mean one of .*'${meant}'.*'\\?$`)
+    })
+  })
+}
+
 t.test('an unknown bound of the memory store is an error that names the nearest', async (t) => {
   await t.rejects(registering({ store: 'memory', memory: { maxSize: 1 } }), {
     code: 'FST_API_CACHE_UNKNOWN_FIELD', message: "fastify-api-cache: memory has no field 'maxSize'; did you mean 'maxBytes'?"
@@ -57,6 +69,8 @@ const wrong: Array<[field: string, expected: RegExp, ...values: unknown[]]> = [
   ['responseHeader', /must be the name of a header or false/, '', 'X API Cache', 'x:y', 'x\r\ny', 'ä', true, 1, null],
   ['sweepShare', /must be a number above 0 and at most 1, such as 0\.1/, 0, -0.1, 1.1, 10, Infinity, NaN, '0.1', true, null],
   ['timeout', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, NaN, '500', null],
+  ['enabled', /must be true or false/, 'no', 0, null, () => false],
+  ['bypass', /must be a function of the request/, true, 'x-bypass', null, {}],
   ['coalesceTimeout', /must be whole milliseconds above 0/, 0, -1, 1.5, Infinity, '500'],
   ['guards', /must be 'hooks' or left out/, 'nest', '', true, false, null, []],
   ['memory', /must be an object with maxBytes and maxEntries/, 1024, '1 MB', null, []],
@@ -118,6 +132,8 @@ t.test('every option may be left undefined, and the options are not changed', as
     timeout: undefined,
     sweepShare: undefined,
     coalesceTimeout: undefined,
+    enabled: undefined,
+    bypass: undefined,
     guards: undefined,
     memory: undefined,
     expire: undefined,

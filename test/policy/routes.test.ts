@@ -20,6 +20,9 @@ const refused: Array<[sentence: string, method: RouteOptions['method'], cache: u
   ['another typo in a read policy names the nearest field', 'GET', { name_space: 'users', expire: 60 }, 'UNKNOWN_FIELD', "GET /users has no field 'name_space'; did you mean 'namespace'?"],
   ['a typo in a write policy names the nearest field', 'POST', { invalidates: 'users' }, 'UNKNOWN_FIELD', "POST /users has no field 'invalidates'; did you mean 'invalidate'?"],
   ['another typo in a write policy names the nearest field', 'DELETE', { invalidateTag: 'users' }, 'UNKNOWN_FIELD', "DELETE /users has no field 'invalidateTag'; did you mean 'invalidateTags'?"],
+  ['a field that is near to none of a write policy lists them', 'POST', { invalidate: 'users', async: true }, 'UNKNOWN_FIELD',
+    "POST /users has no field 'async'; did you mean one of 'invalidate', 'invalidateTags', 'invalidateOn', 'strict', 'settle'?"],
+  ['a field of another cache lists those of a read policy', 'GET', { namespace: 'users', ttl: 60 }, 'UNKNOWN_FIELD', /has no field 'ttl'; did you mean one of 'expire', .*'serveFrom'\?$/],
   ['an option of the plugin is not a field of a route', 'GET', { namespace: 'users', expire: 60, prefix: 'a' }, 'UNKNOWN_FIELD', /has no field 'prefix'/],
   ['a policy without a namespace says how to write one', 'GET', { expire: 60 }, 'MISSING_FIELD', "GET /users: a caching policy needs a namespace, such as { namespace: 'user-cache' }"],
   ['a policy without expire, on a plugin without one, says how to write it', 'GET', { namespace: 'users' }, 'MISSING_FIELD', "GET /users: a caching policy needs expire, such as { expire: '15m' }, on the route or on the plugin"],
@@ -33,7 +36,6 @@ const refused: Array<[sentence: string, method: RouteOptions['method'], cache: u
   ['a route for reading and writing methods that invalidates must be declared twice', ['GET', 'POST'], { invalidate: 'users' }, 'WRONG_METHOD', /GET,POST \/users: invalidate and invalidateTags belong on POST.*declare one route for each kind/],
   ['a policy on OPTIONS is refused', 'OPTIONS', { invalidate: 'users' }, 'WRONG_METHOD', /config\.cache is for GET and HEAD/],
   ['true for a policy says what to write', 'GET', true, 'WRONG_METHOD', "GET /users: config.cache must be an object such as { namespace: 'user-cache', expire: '15m' }, got true"],
-  ['false for a policy says what to write', 'GET', false, 'WRONG_METHOD', /config\.cache must be an object/],
   ['null for a policy says what to write', 'GET', null, 'WRONG_METHOD', /config\.cache must be an object/],
   ['a string for a policy says what to write', 'POST', 'users', 'WRONG_METHOD', /config\.cache must be an object.*got 'users'/]
 ]
@@ -77,6 +79,22 @@ for (const field of ['invalidate', 'invalidateTags']) {
     }
   })
 }
+
+t.test('false for a policy leaves a route without a cache, reading or writing', async (t) => {
+  let ran = 0
+  const { app, request } = await serving(t, { store: 'memory', expire: 60 }, (app) => {
+    app.get('/off', { config: { cache: false } }, async () => String(++ran))
+    app.post('/off', { config: { cache: false } }, async () => 'written')
+    app.options('/off', { config: { cache: false } }, async () => 'options')
+    app.get('/inside', { config: { cache: false } }, async (_request, reply) => await reply.cached({ namespace: 'users' }, () => 'inside'))
+  })
+  for (const text of ['1', '2']) t.match(await request('/off'), { text, cache: null })
+  t.match(await request('/off', { method: 'HEAD' }), { status: 200, cache: null })
+  t.match(await request('/off', { method: 'POST' }), { text: 'written', cache: null })
+  t.match(await request('/off', { method: 'OPTIONS' }), { text: 'options' })
+  t.match(app.apiCache.stats(), { hits: 0, misses: 0, bypasses: 0, invalidations: 0 })
+  for (const cache of ['MISS', 'HIT']) t.match(await request('/inside'), { text: 'inside', cache }, 'its handler may cache itself')
+})
 
 t.test('a route that is refused was not added', async (t) => {
   const app = await application(t)

@@ -32,6 +32,8 @@ export class FillInFlight {
   readonly versions: readonly string[]
   /** Whether the response is a stream, which may never end. */
   isStream = false
+  /** Whether its entry is on the way to the store. */
+  isStoring = false
   #outcome: Outcome | undefined
   #released = false
   #untilPublished: Array<(outcome: Outcome) => void> | undefined
@@ -133,6 +135,12 @@ export class FillsInFlight {
     const fill = new FillInFlight(key, versions)
     this.#byKey.set(key, fill)
     return fill
+  }
+
+  /** Resolves when the entries that are on their way to the store now have arrived. */
+  async stored (): Promise<void> {
+    const storing = [...this.#byKey.values()].filter(({ isStoring }) => isStoring)
+    await Promise.all(storing.map((fill) => new Promise((resolve) => { fill.whenReleased(resolve) })))
   }
 
   /**

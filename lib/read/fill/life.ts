@@ -131,6 +131,7 @@ export class Fill implements CaptureListener {
     const entry = tags && entryOf(this.route, this.context, finished, body)
     if (tags === undefined || entry === undefined) return this.drop('hit-for-miss')
     if (this.#isOfStatus) return this.#reject(entry, finished.vary)
+    if (this.context.inFlight !== undefined) this.context.inFlight.isStoring = true
     // A guarded store never rejects.
     void this.route.runtime.background.run(tags.length === 0
       ? this.#keep(entry, finished.vary)
