@@ -12,8 +12,8 @@ export const quietLimit = 0.1
 const [manyRuns, fewRuns] = [25, 3]
 /** Of `manyRuns`, before anything is measured. */
 const calibrations = 40
-/** Milliseconds that a window is waited for and repeated before it counts as it is. */
-const patience = 60_000
+/** Milliseconds of waiting and of windows measured in vain, in all, after which each window counts as it is. */
+const patience = 45 * 60_000
 
 function mean (values: number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
@@ -30,6 +30,8 @@ export class Quiet {
   readonly #program: ChildProcess
   #least = Infinity
   #repeated = 0
+  /** Of `patience`. */
+  #lost = 0
   #leftOut = 0
   /** Whether a group has lost most of its rounds. */
   #tooFew = false
@@ -53,16 +55,20 @@ export class Quiet {
 
   /** Waits until the core is quiet, measures, and does both again if it did not stay so. Says what the program took meanwhile. */
   async window<T> (measure: () => Promise<T>): Promise<{ measured: T, micros: number }> {
-    const end = performance.now() + patience
     for (;;) {
-      while (!this.accepts(await this.#next(fewRuns)) && performance.now() < end);
-      const window = await this.#beside(measure)
-      if (this.accepts(window.micros) || performance.now() > end) {
-        this.samples.push(window.micros)
-        this.#least = Math.min(this.#least, window.micros)
-        return window
+      const began = performance.now()
+      const isCalm = this.accepts(await this.#next(fewRuns))
+      const isHurried = this.#lost >= patience
+      const window = isCalm || isHurried ? await this.#beside(measure) : undefined
+      if (window !== undefined) {
+        if (isHurried || this.accepts(window.micros)) {
+          this.samples.push(window.micros)
+          this.#least = Math.min(this.#least, window.micros)
+          return window
+        }
+        this.#repeated++
       }
-      this.#repeated++
+      this.#lost += performance.now() - began
     }
   }
 
