@@ -103,14 +103,12 @@ t.test('a few bodies are encoded at once for responses, others are sent plain', 
 })
 
 t.test('a body that cannot be encoded is sent as it is, and none is kept', async (t) => {
-  const fails = async (): Promise<Buffer> => { throw new Error('out of memory') }
-  const codings = { codecOf: () => ({ best: fails, quick: fails }) }
-  const { Encodings } = t.mockRequire<typeof import('../../lib/encoding/encodings.js')>(
-    '../../lib/encoding/encodings.js', { '../../lib/encoding/codings.js': codings })
+  // Node refuses it, as it refuses others when there is no memory left.
+  const body = { length: 1_000 } as Buffer
   const encodings = new Encodings()
   t.equal(await encodings.now('br', body), undefined)
   const kept: string[] = []
-  const job = (name: string): ToKeep => toKeep(name, { keep: async () => { kept.push(name) } })
+  const job = (name: string): ToKeep => toKeep(name, { body, keep: async () => { kept.push(name) } })
   const work = encodings.later(job('a'))
   encodings.later(job('b'))
   await work
