@@ -80,7 +80,7 @@ export class Quiet {
   /** What was measured, without the rounds that have a window which later, quieter ones have shown to be a busy one. */
   quietRounds (outcome: Outcome): Outcome {
     const bySubject = [...outcome.samples]
-    const rounds = Math.max(...bySubject.map(([, samples]) => samples.length))
+    const rounds = Math.max(0, ...bySubject.map(([, samples]) => samples.length))
     const kept = Array.from({ length: rounds }, (_, round) => round).filter((round) =>
       bySubject.every(([, { [round]: sample }]) => sample === undefined || this.accepts(sample.fixedMicros)))
     this.#leftOut += rounds - kept.length
