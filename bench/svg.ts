@@ -59,10 +59,14 @@ export interface Bar {
   high: number
 }
 
+/** About how wide a bold character of a label is. */
+const labelWidth = 7.4
+
 /** Horizontal bars; the thin line on each is its range. */
 export function bars (title: string, unit: string, rows: Bar[]): string {
-  const left = 330
-  const width = 860
+  const longest = Math.max(...rows.map(({ label }) => label.length))
+  const left = Math.max(330, Math.ceil(longest * labelWidth) + 20)
+  const width = left + 530
   const rowHeight = 26
   const top = 58
   const bottom = top + rows.length * rowHeight
