@@ -4,8 +4,8 @@ import { headerOn, setHeaderOn } from '../fastify/private-state.js'
 import { textOf, type HeaderValue } from '../http/headers.js'
 import { requestedRange } from '../http/range.js'
 import { etagOf, weakened } from '../http/validators.js'
-import { codingOn } from './encoding/apply.js'
 import { conditioned, hasConditions, type Validators } from './conditions.js'
+import { codingOn } from './encoding/apply.js'
 import { bytesOf, isWhole } from './whole.js'
 
 /** The body of a response as the handler sent it. */
